@@ -1,0 +1,118 @@
+"""Argument checks shared by the whole package.
+
+Every helper returns the value it was given, or raises `ConfigError` with one line
+``name: got VALUE, expected ALLOWED``, so that a bad argument is refused by name before any work.
+"""
+
+import difflib
+import math
+import numbers
+from collections.abc import Iterable
+from typing import NoReturn, TypeVar
+
+__all__ = [
+    "ConfigError",
+    "check_at_least",
+    "check_choice",
+    "check_in_range",
+    "check_non_negative",
+    "check_positive",
+    "refuse",
+]
+
+Number = TypeVar("Number", int, float)
+Choice = TypeVar("Choice", bound=str)
+
+_LONGEST_VALUE = 80
+
+
+class ConfigError(ValueError):
+    """A bad argument, refused before any work.
+
+    The message is one line that names the argument, the value it got and what is allowed.
+    """
+
+
+def refuse(name: str, value: object, expected: str) -> NoReturn:
+    """Raises `ConfigError` with the line ``name: got VALUE, expected EXPECTED``.
+
+    Args:
+      name: the argument, as the user knows it.
+      value: what was given; shown by its `repr`, shortened and on one line.
+      expected: what is allowed, in words.
+
+    Raises:
+      ConfigError: always.
+    """
+    shown = " ".join(repr(value).split())
+    if len(shown) > _LONGEST_VALUE:
+        shown = shown[: _LONGEST_VALUE - 3] + "..."
+    raise ConfigError(f"{name}: got {shown}, expected {expected}")
+
+
+def _check_finite(name: str, value: Number, expected: str) -> Number:
+    """Returns `value` if it is a finite real number (a bool is not a number here)."""
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value):
+        refuse(name, value, expected)
+    return value
+
+
+def check_positive(name: str, value: Number) -> Number:
+    """Returns `value` if it is a finite number above 0, else raises `ConfigError`."""
+    expected = "a finite number > 0"
+    if not _check_finite(name, value, expected) > 0:
+        refuse(name, value, expected)
+    return value
+
+
+def check_non_negative(name: str, value: Number) -> Number:
+    """Returns `value` if it is a finite number of at least 0, else raises `ConfigError`."""
+    expected = "a finite number >= 0"
+    if not _check_finite(name, value, expected) >= 0:
+        refuse(name, value, expected)
+    return value
+
+
+def check_in_range(name: str, value: Number, low: float, high: float) -> Number:
+    """Returns `value` if it lies in the closed interval [low, high], else raises `ConfigError`."""
+    expected = f"a finite number in [{low}, {high}]"
+    if not low <= _check_finite(name, value, expected) <= high:
+        refuse(name, value, expected)
+    return value
+
+
+def check_at_least(name: str, value: Number, minimum: float) -> Number:
+    """Returns `value` if it is a finite number >= `minimum`, else raises `ConfigError`.
+
+    With an integer `minimum` the value is a count, so it must be an integer too.
+    """
+    is_count = isinstance(minimum, int)
+    expected = f"{'an integer' if is_count else 'a finite number'} >= {minimum}"
+    if is_count and not isinstance(value, numbers.Integral):
+        refuse(name, value, expected)
+    if not _check_finite(name, value, expected) >= minimum:
+        refuse(name, value, expected)
+    return value
+
+
+def check_choice(name: str, value: Choice, allowed: Iterable[Choice]) -> Choice:
+    """Returns `value` if it is one of `allowed`, else raises `ConfigError` with a suggestion.
+
+    Args:
+      name: the argument, as the user knows it.
+      value: the choice made.
+      allowed: the names to choose from.
+
+    Returns:
+      `value`, unchanged.
+
+    Raises:
+      ConfigError: naming the choices, and the nearest of them if there is a near one.
+    """
+    names = list(allowed)
+    if value in names:
+        return value
+    near = difflib.get_close_matches(str(value), names, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    refuse(name, value, f"one of {', '.join(names)}{hint}")
