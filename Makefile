@@ -1,0 +1,89 @@
+# Every target sets up what it needs in .venv/ and installs nothing the second time: stamp files
+# record what was installed, and are older than pyproject.toml or src/ only when those changed.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+SHELL := /bin/bash
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+TEST_JOBS ?= 2
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Directories are listed too, so that removing a file counts as a change.
+SOURCES := $(shell find src -name __pycache__ -prune -o \( -type d -o -type f \) -print)
+
+# OUT=... names a directory that is yours: it is replaced only with FORCE=1.
+# The default one belongs to the target and is written anew by every run.
+OUT ?=
+FORCE ?=
+REPRODUCE = $(BIN)/mermaide reproduce --preset $(1) --out $(if $(OUT),$(OUT),results/$(1)) \
+	$(if $(or $(FORCE),$(if $(OUT),,default)),--force)
+
+.PHONY: help
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@echo "Variables: PYTHON=python3.12  OUT=directory  FORCE=1  TEST_JOBS=2  PYTEST_ARGS='-k agents'"
+
+# --- what runs ------------------------------------------------------------------------------------
+
+.PHONY: reproduce standard smoke
+reproduce: $(VENV)/.stamp-experiments ## train, adapt and compare all principals: at most 10 minutes on 2 cores
+	$(call REPRODUCE,quick)
+
+standard: $(VENV)/.stamp-experiments ## the same with more updates and seeds: at most 2 hours on 2 cores
+	$(call REPRODUCE,standard)
+
+smoke: $(VENV)/.stamp-experiments ## the same in two minutes, to see that everything runs
+	$(call REPRODUCE,smoke)
+
+.PHONY: test test-slow lint format docs clean
+test: lint ## lint, types, import contracts and tests
+	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist worksteal $(PYTEST_ARGS)
+
+test-slow: $(VENV)/.stamp-dev ## the tests that take minutes each
+	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+lint: $(VENV)/.stamp-dev ## ruff, pyright and import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+format: $(VENV)/.stamp-dev ## format the code and mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.stamp-docs ## build the documentation into site/
+	$(BIN)/mkdocs build --strict
+
+clean: ## remove the environment and all caches (results stay)
+	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist site
+
+# --- the environment ------------------------------------------------------------------------------
+
+$(VENV)/.stamp-venv:
+	@[ -n "$(PYTHON)" ] || { echo "error: no Python >= 3.11 found; name one: make PYTHON=/path/to/python3.12" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(sys.version_info < (3, 11) \
+	and f"error: $(PYTHON) is Python {v}; 3.11 or newer is needed: make PYTHON=python3.12")'
+	@# Debian ships Python without ensurepip; its pip can still furnish the environment.
+	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv --clear $(VENV); \
+	else $(PYTHON) -m venv --clear --without-pip $(VENV) && \
+	$(PYTHON) -m pip --python $(BIN)/python install -q pip; fi
+	@touch $@
+
+# Dependencies: again only when pyproject.toml changes.
+$(VENV)/.stamp-deps-%: pyproject.toml $(VENV)/.stamp-venv
+	$(PIP) install -q hatchling
+	$(PIP) install -q --no-build-isolation '.[$*]'
+	@touch $@
+
+# The package itself, not editable: the tests run against what a user would get.
+$(VENV)/.stamp-%: $(VENV)/.stamp-deps-% $(SOURCES)
+	$(PIP) install -q --no-deps --force-reinstall --no-build-isolation .
+	@touch $@
+
+.PRECIOUS: $(VENV)/.stamp-deps-%
