@@ -1,0 +1,1 @@
+"""Evaluation: the K-shot protocol, scores and intervals."""
