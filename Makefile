@@ -50,8 +50,8 @@ test-slow: $(VENV)/.stamp-dev ## the tests that take minutes each
 lint: $(VENV)/.stamp-dev ## ruff, pyright and import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/lint-imports --no-cache
-	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports --no-cache --no-logo
+	PYRIGHT_PYTHON_GLOBAL_NODE=off $(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(VENV)/.stamp-dev ## format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix .
@@ -77,6 +77,7 @@ $(VENV)/.stamp-venv:
 
 # Dependencies: again only when pyproject.toml changes.
 $(VENV)/.stamp-deps-%: pyproject.toml $(VENV)/.stamp-venv
+	@echo "installing the dependencies of [$*] into $(VENV)/ (once; some minutes on a slow line)"
 	$(PIP) install -q hatchling
 	$(PIP) install -q --no-build-isolation '.[$*]'
 	@touch $@
