@@ -58,7 +58,7 @@ format: $(VENV)/.stamp-dev ## format the code and mend what ruff can mend
 	$(BIN)/ruff format .
 
 docs: $(VENV)/.stamp-docs ## build the documentation into site/
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean: ## remove the environment and all caches (results stay)
 	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist site
