@@ -1,0 +1,31 @@
+"""Who is steered: learning rules as triples of pure functions, and populations of them."""
+
+from mermaide_jax.agents.base import Agent, SampleMeans, random_argmax
+from mermaide_jax.agents.best_response import BestResponseParams, best_response
+from mermaide_jax.agents.epsilon_greedy import EpsilonGreedyParams, epsilon_greedy
+from mermaide_jax.agents.population import (
+    RULES,
+    PopulationParams,
+    population,
+    standard_params,
+    standard_population,
+)
+from mermaide_jax.agents.ucb import UCBParams, ucb, ucb_index
+
+__all__ = [
+    "RULES",
+    "Agent",
+    "BestResponseParams",
+    "EpsilonGreedyParams",
+    "PopulationParams",
+    "SampleMeans",
+    "UCBParams",
+    "best_response",
+    "epsilon_greedy",
+    "population",
+    "random_argmax",
+    "standard_params",
+    "standard_population",
+    "ucb",
+    "ucb_index",
+]

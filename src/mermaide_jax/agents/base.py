@@ -1,0 +1,80 @@
+"""What an agent is: a triple of pure functions, and the pieces that several learning rules share."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+Params = Any
+State = Any
+
+
+class Agent(NamedTuple):
+    """A learning rule as pure functions of one agent; batch it with ``jax.vmap``.
+
+    Attributes:
+      init: ``init(params) -> state``, the state in which every episode starts.
+      act: ``act(key, params, state, offer) -> action``. ``key`` is a typed key and is consumed;
+        ``offer`` is the announced bonus of each arm, ``[A]`` float; only rules that see offers
+        read it. ``action`` is an int32 scalar in ``[0, A)``.
+      update: ``update(params, state, action, reward) -> state``.
+      estimates: ``estimates(params, state) -> [A]``, the rule's present estimates of the arms'
+        mean rewards. Used for reports and by principals that are told the agent's state; never
+        by a principal that only observes actions.
+    """
+
+    init: Callable[[Params], State]
+    act: Callable[[chex.PRNGKey, Params, State, chex.Array], chex.Array]
+    update: Callable[[Params, State, chex.Array, chex.Array], State]
+    estimates: Callable[[Params, State], chex.Array]
+
+
+class SampleMeans(NamedTuple):
+    """Sufficient statistics of the rules that learn from sample means.
+
+    Attributes:
+      counts: ``[A]`` float32, number of pulls of each arm.
+      means: ``[A]`` float32, mean of the rewards received from each arm.
+    """
+
+    counts: chex.Array
+    means: chex.Array
+
+
+def init_sample_means(num_arms: int, initial_value: chex.Numeric = 0.0) -> SampleMeans:
+    """No pulls; ``initial_value`` stands in for the mean of an arm until its first reward."""
+    means = jnp.broadcast_to(jnp.asarray(initial_value, jnp.float32), (num_arms,))
+    return SampleMeans(counts=jnp.zeros((num_arms,), jnp.float32), means=means)
+
+
+def update_sample_means(state: SampleMeans, action: chex.Array, reward: chex.Array) -> SampleMeans:
+    """Incremental mean of the pulled arm: ``Q[a] <- Q[a] + (r - Q[a]) / n[a]``."""
+    pulled = jnp.arange(state.counts.shape[0]) == action
+    counts = state.counts + pulled
+    step = jnp.where(pulled, (reward - state.means) / jnp.maximum(counts, 1.0), 0.0)
+    return SampleMeans(counts=counts, means=state.means + step)
+
+
+def random_argmax(key: chex.PRNGKey, values: chex.Array) -> chex.Array:
+    """Index of the greatest value; ties are broken uniformly at random.
+
+    Every maximal entry draws 31 random bits and the greatest draw wins, so an entry that is not
+    maximal is never chosen and the bias between tied entries is below ``A**2 / 2**31``.
+
+    Args:
+      key: typed key, consumed.
+      values: ``[A]`` float; NaN is not allowed.
+
+    Returns:
+      int32 scalar.
+    """
+    bits = jax.random.bits(key, values.shape, jnp.uint32) | jnp.uint32(1)
+    tied = values == jnp.max(values)
+    return jnp.argmax(jnp.where(tied, bits, jnp.uint32(0))).astype(jnp.int32)
+
+
+def untried_first(state: SampleMeans, values: chex.Array) -> chex.Array:
+    """``values`` with ``+inf`` for the arms that were never pulled."""
+    return jnp.where(state.counts == 0, jnp.inf, values)

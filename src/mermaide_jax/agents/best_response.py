@@ -1,0 +1,51 @@
+"""Best response: knows its rewards, sees the announced bonus, takes the best of the sum."""
+
+import functools
+from typing import NamedTuple
+
+import chex
+import jax.numpy as jnp
+
+from mermaide_jax import _checks
+from mermaide_jax.agents import base
+
+
+class BestResponseParams(NamedTuple):
+    """Leaves of a best-responding agent.
+
+    Attributes:
+      mean_rewards: ``[A]`` float32, the base rewards it knows.
+    """
+
+    mean_rewards: chex.Array
+
+
+@functools.cache
+def best_response(num_arms: int) -> base.Agent:
+    """Agent that takes ``argmax_a mu[a] + offer[a]``, ties at random; it has nothing to learn.
+
+    The follower of the Stackelberg experiment of MERMAIDE (section 5.1). Its params are
+    `BestResponseParams`, its state is empty.
+
+    Raises:
+      ConfigError: fewer than 2 arms.
+    """
+    _checks.check_at_least("num_arms", num_arms, 2)
+
+    def init(params: BestResponseParams) -> tuple[()]:
+        del params
+        return ()
+
+    def act(key, params: BestResponseParams, state, offer):
+        del state
+        return base.random_argmax(key, jnp.asarray(params.mean_rewards) + offer)
+
+    def update(params: BestResponseParams, state, action, reward):
+        del params, action, reward
+        return state
+
+    def estimates(params: BestResponseParams, state):
+        del state
+        return jnp.asarray(params.mean_rewards)
+
+    return base.Agent(init, act, update, estimates)

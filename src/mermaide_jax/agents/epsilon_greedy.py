@@ -1,0 +1,66 @@
+"""Epsilon-greedy: the best sample mean, or with probability epsilon any arm."""
+
+import functools
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from mermaide_jax import _checks
+from mermaide_jax.agents import base
+
+
+class EpsilonGreedyParams(NamedTuple):
+    """Leaves of an epsilon-greedy agent.
+
+    Attributes:
+      epsilon: scalar in [0, 1], probability of exploring.
+      initial_value: scalar, ``Q0``: the estimate of an arm before its first pull.
+    """
+
+    epsilon: chex.Numeric
+    initial_value: chex.Numeric = 0.0
+
+
+@functools.cache
+def epsilon_greedy(num_arms: int, initial_pull: bool = True) -> base.Agent:
+    """Epsilon-greedy agent over ``num_arms`` arms, constant epsilon, sample means.
+
+    With probability ``epsilon`` the action is uniform over all arms, else the arm with the
+    greatest sample mean, ties at random. Its params are `EpsilonGreedyParams`, its state
+    `SampleMeans`. It does not see offers.
+
+    Args:
+      num_arms: number of arms ``A``, at least 2.
+      initial_pull: pull every arm once, in random order, before anything else. Without it an
+        arm starts from ``Q0`` and the agent tends to lock on the arms it meets early.
+
+    Raises:
+      ConfigError: fewer than 2 arms.
+    """
+    _checks.check_at_least("num_arms", num_arms, 2)
+
+    def init(params: EpsilonGreedyParams) -> base.SampleMeans:
+        return base.init_sample_means(num_arms, params.initial_value)
+
+    def act(key, params: EpsilonGreedyParams, state: base.SampleMeans, offer):
+        del offer
+        key_explore, key_arm, key_tie = jax.random.split(key, 3)
+        values = base.untried_first(state, state.means) if initial_pull else state.means
+        greedy = base.random_argmax(key_tie, values)
+        uniform = jax.random.randint(key_arm, (), 0, num_arms, jnp.int32)
+        explore = jax.random.uniform(key_explore) < params.epsilon
+        if initial_pull:
+            explore &= jnp.all(state.counts > 0)
+        return jnp.where(explore, uniform, greedy)
+
+    def update(params: EpsilonGreedyParams, state: base.SampleMeans, action, reward):
+        del params
+        return base.update_sample_means(state, action, reward)
+
+    def estimates(params: EpsilonGreedyParams, state: base.SampleMeans):
+        del params
+        return state.means
+
+    return base.Agent(init, act, update, estimates)

@@ -1,0 +1,103 @@
+"""Populations: agents of different rules in one batch, so that one compiled program runs all."""
+
+import functools
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from mermaide_jax import _checks
+from mermaide_jax.agents import base
+from mermaide_jax.agents.best_response import BestResponseParams, best_response
+from mermaide_jax.agents.epsilon_greedy import EpsilonGreedyParams, epsilon_greedy
+from mermaide_jax.agents.ucb import UCBParams, ucb
+
+RULES: tuple[str, ...] = ("ucb", "epsilon_greedy", "best_response")
+
+
+class PopulationParams(NamedTuple):
+    """One member of a population.
+
+    Attributes:
+      rule: int32 scalar, index into the population's rules.
+      members: one params struct per rule; only that of ``rule`` decides the actions.
+    """
+
+    rule: chex.Numeric
+    members: tuple[Any, ...]
+
+
+@functools.cache
+def population(agents: tuple[base.Agent, ...]) -> base.Agent:
+    """Agent that follows the rule its params name, among ``agents``.
+
+    ``rule`` is a leaf: ``vmap`` over `PopulationParams` mixes rules and coefficients in one
+    program. The state holds each rule's state, all fed with the same pulls.
+
+    Raises:
+      ConfigError: no agents.
+    """
+    _checks.check_at_least("number of rules", len(agents), 1)
+
+    def init(params: PopulationParams):
+        return tuple(a.init(p) for a, p in zip(agents, params.members, strict=True))
+
+    def select(params: PopulationParams, per_rule: list[chex.Array]) -> chex.Array:
+        return per_rule[0] if len(agents) == 1 else jnp.stack(per_rule)[params.rule]
+
+    def act(key, params: PopulationParams, state, offer):
+        branches = [
+            functools.partial(_act_member, agent, index) for index, agent in enumerate(agents)
+        ]
+        if len(branches) == 1:
+            return branches[0](key, params.members, state, offer)
+        return jax.lax.switch(params.rule, branches, key, params.members, state, offer)
+
+    def update(params: PopulationParams, state, action, reward):
+        members = zip(agents, params.members, state, strict=True)
+        return tuple(a.update(p, s, action, reward) for a, p, s in members)
+
+    def estimates(params: PopulationParams, state):
+        members = zip(agents, params.members, state, strict=True)
+        return select(params, [a.estimates(p, s) for a, p, s in members])
+
+    return base.Agent(init, act, update, estimates)
+
+
+def _act_member(agent: base.Agent, index: int, key, members, state, offer) -> chex.Array:
+    return agent.act(key, members[index], state[index], offer)
+
+
+@functools.cache
+def standard_population(num_arms: int, initial_pull: bool = True) -> base.Agent:
+    """Population of all the rules in `RULES`, in that order.
+
+    Args:
+      num_arms: number of arms ``A``.
+      initial_pull: see `epsilon_greedy`.
+    """
+    return population(
+        (ucb(num_arms), epsilon_greedy(num_arms, initial_pull), best_response(num_arms))
+    )
+
+
+def standard_params(
+    rule: chex.Numeric, coefficient: chex.Numeric, mean_rewards: chex.Array
+) -> PopulationParams:
+    """Params of one member of `standard_population`.
+
+    Args:
+      rule: index into `RULES`.
+      coefficient: ``beta`` of UCB or ``epsilon`` of epsilon-greedy; the best response has none.
+      mean_rewards: ``[A]`` base rewards, which the best response knows.
+    """
+    coefficient = jnp.asarray(coefficient, jnp.float32)
+    return PopulationParams(
+        rule=jnp.asarray(rule, jnp.int32),
+        members=(
+            UCBParams(beta=coefficient),
+            EpsilonGreedyParams(epsilon=coefficient, initial_value=jnp.zeros_like(coefficient)),
+            BestResponseParams(mean_rewards=mean_rewards),
+        ),
+    )

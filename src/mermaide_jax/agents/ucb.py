@@ -1,0 +1,64 @@
+"""UCB: optimism in the face of uncertainty, with one exploration coefficient."""
+
+import functools
+from typing import NamedTuple
+
+import chex
+import jax.numpy as jnp
+
+from mermaide_jax import _checks
+from mermaide_jax.agents import base
+
+
+class UCBParams(NamedTuple):
+    """Leaves of a UCB agent.
+
+    Attributes:
+      beta: scalar, exploration coefficient (0 is greedy).
+    """
+
+    beta: chex.Numeric
+
+
+def ucb_index(beta: chex.Numeric, state: base.SampleMeans) -> chex.Array:
+    """Upper confidence index ``Q[a] + beta * sqrt(ln(t) / n[a])`` with ``t = sum(n)``.
+
+    Arms that were never pulled have index ``+inf``. Source: UCB1 of Auer, Cesa-Bianchi and
+    Fischer (2002), with coefficient ``beta`` in place of ``sqrt(2)`` (MERMAIDE, section 5).
+
+    Returns:
+      ``[A]`` float32.
+    """
+    log_time = jnp.log(jnp.maximum(jnp.sum(state.counts), 1.0))
+    width = jnp.sqrt(log_time / jnp.maximum(state.counts, 1.0))
+    return base.untried_first(state, state.means + beta * width)
+
+
+@functools.cache
+def ucb(num_arms: int) -> base.Agent:
+    """UCB agent over ``num_arms`` arms: untried arms first, ties at random.
+
+    Its params are `UCBParams`, its state `SampleMeans`. It does not see offers.
+
+    Raises:
+      ConfigError: fewer than 2 arms.
+    """
+    _checks.check_at_least("num_arms", num_arms, 2)
+
+    def init(params: UCBParams) -> base.SampleMeans:
+        del params
+        return base.init_sample_means(num_arms)
+
+    def act(key, params: UCBParams, state: base.SampleMeans, offer):
+        del offer
+        return base.random_argmax(key, ucb_index(params.beta, state))
+
+    def update(params: UCBParams, state: base.SampleMeans, action, reward):
+        del params
+        return base.update_sample_means(state, action, reward)
+
+    def estimates(params: UCBParams, state: base.SampleMeans):
+        del params
+        return state.means
+
+    return base.Agent(init, act, update, estimates)

@@ -1,0 +1,46 @@
+"""What is played: the bandit intervention game, its tasks, and rollouts."""
+
+from mermaide_jax.games.base import Game, StepInfo, Task
+from mermaide_jax.games.intervention import (
+    GameConfig,
+    GameState,
+    decode_intervention,
+    encode_observation,
+    make_intervention_game,
+    num_interventions,
+)
+from mermaide_jax.games.rollout import Trajectory, rollout
+from mermaide_jax.games.tasks import (
+    COEFFICIENTS,
+    SPLITS,
+    TaskTerms,
+    draw_task,
+    finite_tasks,
+    make_task,
+    redraw_rewards,
+    relabel_arms,
+    split_coefficients,
+)
+
+__all__ = [
+    "COEFFICIENTS",
+    "SPLITS",
+    "Game",
+    "GameConfig",
+    "GameState",
+    "StepInfo",
+    "Task",
+    "TaskTerms",
+    "Trajectory",
+    "decode_intervention",
+    "draw_task",
+    "encode_observation",
+    "finite_tasks",
+    "make_intervention_game",
+    "make_task",
+    "num_interventions",
+    "redraw_rewards",
+    "relabel_arms",
+    "rollout",
+    "split_coefficients",
+]

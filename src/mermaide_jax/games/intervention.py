@@ -1,0 +1,216 @@
+"""The bandit intervention game of MERMAIDE: the principal pays, the agent learns.
+
+One step, Eq. (1)-(2) of the paper (arXiv 2304.04668):
+
+    u_t   in {0..U-1}         the principal's intervention, chosen before the agent acts
+    a_t   ~ agent             the agent's action
+    r_t   = mu[a_t] + sigma * xi_t + delta * offer_t[a_t]
+    R^p_t = 1[a_t = a*] - c * size_t
+"""
+
+import dataclasses
+import functools
+from typing import Any, Literal, NamedTuple, get_args
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from mermaide_jax import _checks
+from mermaide_jax.agents import Agent
+from mermaide_jax.games.base import Game, StepInfo, Task
+from mermaide_jax.principals.base import Preview
+
+InterventionKind = Literal["binary", "arm", "penalty", "magnitude"]
+CostRule = Literal["offer", "uptake"]
+
+
+@dataclasses.dataclass(frozen=True)
+class GameConfig:
+    """The static side of the intervention game; equal configs share one compiled program."""
+
+    num_arms: int = 10
+    """Number of arms A."""
+    horizon: int = 100
+    """Steps T in one episode."""
+    kind: InterventionKind = "binary"
+    """What the principal may do: pay the target (binary), pay any one arm (arm), tax every arm but
+    the target (penalty), or pay the target one of several shares of the bonus (magnitude)."""
+    magnitudes: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
+    """Shares of the bonus (and of the cost) on offer when kind is magnitude."""
+    cost_on: CostRule = "offer"
+    """Whether an intervention costs when it is offered, or only when the agent acts on it."""
+    observe_target: bool = True
+    """Whether the principal's observation holds the target as one-hot."""
+    observe_intervention: bool = True
+    """Whether the principal's observation holds its previous intervention."""
+    observe_time: bool = False
+    """Whether the principal's observation holds the share t/T of the episode that has passed."""
+
+    def __post_init__(self) -> None:
+        _checks.check_at_least("num_arms", self.num_arms, 2)
+        _checks.check_at_least("horizon", self.horizon, 1)
+        _checks.check_choice("kind", self.kind, get_args(InterventionKind))
+        _checks.check_choice("cost_on", self.cost_on, get_args(CostRule))
+        _checks.check_at_least("number of magnitudes", len(self.magnitudes), 1)
+        for magnitude in self.magnitudes:
+            _checks.check_positive("magnitudes", magnitude)
+
+
+class GameState(NamedTuple):
+    """Bookkeeping of one episode.
+
+    Attributes:
+      agent: state of the agent's learning rule.
+      time: int32 scalar, steps taken.
+    """
+
+    agent: Any
+    time: chex.Array
+
+
+class Offer(NamedTuple):
+    """What an intervention means.
+
+    Attributes:
+      bonus: ``[A]`` float32, the share of ``delta`` added to each arm's reward.
+      size: float32 scalar, the share of ``c`` that it costs.
+    """
+
+    bonus: chex.Array
+    size: chex.Array
+
+
+def num_interventions(config: GameConfig) -> int:
+    """Number ``U`` of interventions, "do nothing" included."""
+    others = {"arm": config.num_arms, "magnitude": len(config.magnitudes)}
+    return 1 + others.get(config.kind, 1)
+
+
+def decode_intervention(config: GameConfig, intervention: chex.Array, target: chex.Array) -> Offer:
+    """The offer that intervention ``u`` stands for.
+
+    Args:
+      config: kind of intervention.
+      intervention: int32 scalar in ``[0, U)``; 0 offers nothing.
+      target: int32 scalar.
+    """
+    arms = jnp.arange(config.num_arms)
+    on_target = (arms == target).astype(jnp.float32)
+    active = (intervention > 0).astype(jnp.float32)
+    if config.kind == "arm":
+        return Offer(bonus=(arms == intervention - 1).astype(jnp.float32), size=active)
+    if config.kind == "penalty":
+        return Offer(bonus=-active * (1.0 - on_target), size=active)
+    if config.kind == "magnitude":
+        size = jnp.asarray((0.0, *config.magnitudes), jnp.float32)[intervention]
+        return Offer(bonus=size * on_target, size=size)
+    return Offer(bonus=active * on_target, size=active)
+
+
+def encode_observation(
+    config: GameConfig,
+    action: chex.Array,
+    intervention: chex.Array,
+    target: chex.Array,
+    time: chex.Array,
+) -> chex.Array:
+    """Flat observation: previous action, previous intervention, target, time, as configured.
+
+    Arms are one-hot of length ``A``; the intervention is one-hot of length ``U - 1``, all zeros
+    for "do nothing". An ``action`` of -1 (nothing happened yet) is all zeros. Never a reward, never
+    an estimate of the agent.
+
+    Returns:
+      ``[O]`` float32.
+    """
+    parts = [jax.nn.one_hot(action, config.num_arms)]
+    if config.observe_intervention:
+        parts.append(jax.nn.one_hot(intervention - 1, num_interventions(config) - 1))
+    if config.observe_target:
+        parts.append(jax.nn.one_hot(target, config.num_arms))
+    if config.observe_time:
+        parts.append(time.astype(jnp.float32)[None] / config.horizon)
+    return jnp.concatenate(parts)
+
+
+@functools.cache
+def make_intervention_game(agent: Agent, config: GameConfig) -> Game:
+    """Binds an agent's learning rule and a config into a `Game`.
+
+    Equal arguments give the same object, so that it can be a static argument of ``jit``.
+
+    Args:
+      agent: any `Agent`; its params come with each `Task`.
+      config: static side of the game.
+
+    Returns:
+      Game whose observation is ``[O]`` float32 and whose reward is a float32 scalar.
+    """
+
+    def reset(key: chex.PRNGKey, task: Task):
+        del key
+        state = GameState(agent=agent.init(task.agent), time=jnp.int32(0))
+        nothing = jnp.int32(0)
+        return encode_observation(config, nothing - 1, nothing, task.target, state.time), state
+
+    def step(key: chex.PRNGKey, state: GameState, intervention: chex.Array, task: Task):
+        key_agent, key_noise = jax.random.split(key)
+        offer = decode_intervention(config, intervention, task.target)
+        bonus = task.bonus * offer.bonus
+        action = agent.act(key_agent, task.agent, state.agent, bonus)
+        noise = task.noise * jax.random.normal(key_noise)
+        agent_reward = task.mean_rewards[action] + noise + bonus[action]
+        hit = action == task.target
+        charged = offer.size
+        if config.cost_on == "uptake":
+            charged = jnp.where(offer.bonus[action] != 0, charged, 0.0)
+        reward = hit.astype(jnp.float32) - task.cost * charged
+        info = StepInfo(action, agent_reward, hit, agent.estimates(task.agent, state.agent))
+        state = GameState(
+            agent=agent.update(task.agent, state.agent, action, agent_reward), time=state.time + 1
+        )
+        observation = encode_observation(config, action, intervention, task.target, state.time)
+        truncated = state.time >= config.horizon
+        return observation, state, reward, jnp.bool_(False), truncated, info
+
+    def preview(key: chex.PRNGKey, state: GameState, task: Task) -> Preview:
+        key_agent, _ = jax.random.split(key)
+        no_offer = jnp.zeros((config.num_arms,), jnp.float32)
+        return Preview(
+            action=agent.act(key_agent, task.agent, state.agent, no_offer),
+            estimates=agent.estimates(task.agent, state.agent),
+            target=task.target,
+        )
+
+    def pay_target(observation: chex.Array) -> chex.Array:
+        if config.kind == "arm":
+            if not config.observe_target:
+                raise _checks.ConfigError(
+                    "observe_target: got False, expected True for scripted principals when "
+                    "kind is 'arm'"
+                )
+            start = config.num_arms + config.observe_intervention * config.num_arms
+            one_hot = observation[start : start + config.num_arms]
+            return 1 + jnp.argmax(one_hot).astype(jnp.int32)
+        if config.kind == "magnitude":
+            return jnp.int32(
+                1 + max(range(len(config.magnitudes)), key=config.magnitudes.__getitem__)
+            )
+        return jnp.int32(1)
+
+    size = (
+        config.num_arms * (1 + config.observe_target)
+        + config.observe_intervention * (num_interventions(config) - 1)
+        + config.observe_time
+    )
+    return Game(
+        reset=reset,
+        step=step,
+        preview=preview,
+        pay_target=pay_target,
+        num_interventions=num_interventions(config),
+        observation_size=size,
+        num_arms=config.num_arms,
+        horizon=config.horizon,
+    )

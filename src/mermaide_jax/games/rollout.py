@@ -1,0 +1,63 @@
+"""One episode of one principal against one agent, by ``lax.scan``."""
+
+from typing import Any, NamedTuple
+
+import chex
+import jax
+
+from mermaide_jax.games.base import Game, StepInfo, Task
+from mermaide_jax.principals.base import Principal, Privileged
+
+
+class Trajectory(NamedTuple):
+    """One episode; every field has leading axis ``T``.
+
+    Attributes:
+      observation: ``[T, O]`` float32, what the principal saw before it intervened.
+      intervention: ``[T]`` int32, what it did; 0 is nothing.
+      reward: ``[T]`` float32, what it earned, ``R^p_t``.
+      step: `StepInfo`, what the agent did and received.
+      principal: whatever the principal's ``act`` returned as ``info``.
+    """
+
+    observation: chex.Array
+    intervention: chex.Array
+    reward: chex.Array
+    step: StepInfo
+    principal: Any
+
+
+def rollout(
+    key: chex.PRNGKey, game: Game, principal: Principal, principal_params: Any, task: Task
+) -> Trajectory:
+    """Plays one episode of ``game.horizon`` steps.
+
+    Args:
+      key: typed key, consumed. Step ``t`` depends on the ``t``-th of its splits alone.
+      game: the game; static under ``jit``.
+      principal: who steers; static under ``jit``.
+      principal_params: its params.
+      task: who is steered.
+
+    Returns:
+      Trajectory with leading axis ``T``. For ``B`` episodes: ``vmap`` over keys and tasks.
+    """
+    key_reset, key_steps = jax.random.split(key)
+    observation, state = game.reset(key_reset, task)
+
+    def step(carry, step_key):
+        observation, state, memory = carry
+        key_principal, key_game = jax.random.split(step_key)
+        seen = observation
+        if principal.privileged:
+            # The preview must use the very draws of the step, hence the clone.
+            seen = Privileged(observation, game.preview(jax.random.clone(key_game), state, task))
+        intervention, memory, extra = principal.act(key_principal, principal_params, memory, seen)
+        following, state, reward, _, _, info = game.step(key_game, state, intervention, task)
+        return (following, state, memory), Trajectory(
+            observation, intervention, reward, info, extra
+        )
+
+    carry = (observation, state, principal.init(principal_params))
+    _, trajectory = jax.lax.scan(step, carry, jax.random.split(key_steps, game.horizon))
+    return trajectory

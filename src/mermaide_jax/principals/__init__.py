@@ -1,0 +1,25 @@
+"""Who steers: scripted principals, the prescient reference, the learned principal."""
+
+from mermaide_jax.principals.base import Preview, Principal, Privileged
+from mermaide_jax.principals.learned import (
+    Decision,
+    LearnedPrincipal,
+    NetworkConfig,
+    learned_principal,
+)
+from mermaide_jax.principals.prescient import prescient
+from mermaide_jax.principals.scripted import first_k, random, random_rate
+
+__all__ = [
+    "Decision",
+    "LearnedPrincipal",
+    "NetworkConfig",
+    "Preview",
+    "Principal",
+    "Privileged",
+    "first_k",
+    "learned_principal",
+    "prescient",
+    "random",
+    "random_rate",
+]

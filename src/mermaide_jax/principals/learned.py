@@ -1,0 +1,160 @@
+"""The learned principal: a world model of the agent and a policy that reads its belief.
+
+MERMAIDE's principal (arXiv 2304.04668, section 4): the world model ``p_omega(a_t | h_t)`` predicts
+the agent's next action from what has been observed, the policy ``pi_theta(u_t | h_t, p_omega)``
+chooses the intervention. Its baselines are the same code with parts switched off.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, get_args
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from mermaide_jax import _checks
+from mermaide_jax._distributions import Categorical
+from mermaide_jax.networks import MLPHead, RecurrentHead
+from mermaide_jax.principals.base import Principal
+
+Architecture = Literal["gru", "mlp"]
+Params = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkConfig:
+    """Static side of a learned principal."""
+
+    architecture: Architecture = "gru"
+    """Recurrent networks (gru, published for the bandits) or a feed-forward policy (mlp)."""
+    features: int = 128
+    """Hidden units of each layer."""
+    num_layers: int = 2
+    """Layers of each GRU stack."""
+    world_model: bool = True
+    """Whether there is a world model, whose prediction the policy reads."""
+    policy_gradient_to_world_model: bool = False
+    """Whether the policy's gradient passes into the world model through its prediction."""
+
+    def __post_init__(self) -> None:
+        _checks.check_choice("architecture", self.architecture, get_args(Architecture))
+        _checks.check_at_least("features", self.features, 1)
+        _checks.check_at_least("num_layers", self.num_layers, 1)
+
+
+class Decision(NamedTuple):
+    """What the networks said before one step; with leading axis ``T`` when replayed.
+
+    Attributes:
+      log_prob: float32 scalar, log-probability of the intervention that was chosen.
+      entropy: float32 scalar, nats, entropy of the policy.
+      pay_prob: float32 scalar, probability of any intervention but "do nothing".
+      prediction: ``[A]`` float32, the world model's log-probabilities of the agent's next action;
+        uniform if there is no world model.
+    """
+
+    log_prob: chex.Array
+    entropy: chex.Array
+    pay_prob: chex.Array
+    prediction: chex.Array
+
+
+class LearnedPrincipal(NamedTuple):
+    """A trainable principal as pure functions.
+
+    Attributes:
+      principal: the `Principal` whose params are ``{"policy": ..., "world_model": ...}``.
+      init_params: ``init_params(key) -> params``.
+      replay: ``replay(params, observations [T, O], interventions [T]) -> Decision [T]``: what the
+        networks say to a known history; equals what they said while it was played.
+      config: the `NetworkConfig`.
+    """
+
+    principal: Principal
+    init_params: Callable[[chex.PRNGKey], Params]
+    replay: Callable[[Params, chex.Array, chex.Array], Decision]
+    config: NetworkConfig
+
+
+def _decide(logits: chex.Array, intervention: chex.Array, prediction: chex.Array) -> Decision:
+    policy = Categorical(logits=logits)
+    return Decision(
+        log_prob=policy.log_prob(intervention),
+        entropy=policy.entropy(),
+        pay_prob=1.0 - policy.probs[..., 0],
+        prediction=prediction,
+    )
+
+
+@functools.cache
+def learned_principal(
+    config: NetworkConfig, observation_size: int, num_arms: int, num_interventions: int
+) -> LearnedPrincipal:
+    """Binds a config and the sizes of a game into a `LearnedPrincipal`.
+
+    Args:
+      config: static side of the networks.
+      observation_size: ``O``, see `games.Game`.
+      num_arms: ``A``.
+      num_interventions: ``U``.
+    """
+    policy = _head(config, num_interventions)
+    world_model = _head(config, num_arms)
+    uniform = -jnp.log(jnp.float32(num_arms))
+
+    def policy_inputs(observations: chex.Array, prediction: chex.Array) -> chex.Array:
+        if not config.world_model:
+            return observations
+        belief = jnp.exp(prediction)
+        if not config.policy_gradient_to_world_model:
+            belief = jax.lax.stop_gradient(belief)
+        return jnp.concatenate([observations, belief], axis=-1)
+
+    def init_params(key: chex.PRNGKey) -> Params:
+        key_policy, key_model = jax.random.split(key)
+        observation = jnp.zeros((observation_size,), jnp.float32)
+        belief = jnp.zeros((num_arms,), jnp.float32)
+        inputs = policy_inputs(observation, belief)
+        params = {"policy": policy.init(key_policy, policy.initial_carry(), inputs)["params"]}
+        if config.world_model:
+            carry = world_model.initial_carry()
+            params["world_model"] = world_model.init(key_model, carry, observation)["params"]
+        return params
+
+    def init(params: Params):
+        del params
+        model_carry = world_model.initial_carry() if config.world_model else ()
+        return policy.initial_carry(), model_carry
+
+    def act(key: chex.PRNGKey, params: Params, carry, observation: chex.Array):
+        policy_carry, model_carry = carry
+        prediction = jnp.full((num_arms,), uniform)
+        if config.world_model:
+            variables = {"params": params["world_model"]}
+            model_carry, logits = world_model.apply(variables, model_carry, observation)
+            prediction = jax.nn.log_softmax(logits)
+        inputs = policy_inputs(observation, prediction)
+        policy_carry, logits = policy.apply({"params": params["policy"]}, policy_carry, inputs)
+        intervention = Categorical(logits=logits).sample(seed=key).astype(jnp.int32)
+        decision = _decide(logits, intervention, prediction)
+        return intervention, (policy_carry, model_carry), decision
+
+    def replay(params: Params, observations: chex.Array, interventions: chex.Array) -> Decision:
+        prediction = jnp.full((observations.shape[0], num_arms), uniform)
+        if config.world_model:
+            variables = {"params": params["world_model"]}
+            logits = world_model.apply(variables, observations, method="unroll")
+            prediction = jax.nn.log_softmax(logits)
+        inputs = policy_inputs(observations, prediction)
+        logits = policy.apply({"params": params["policy"]}, inputs, method="unroll")
+        return _decide(logits, interventions, prediction)
+
+    return LearnedPrincipal(Principal(init, act), init_params, replay, config)
+
+
+def _head(config: NetworkConfig, num_outputs: int) -> RecurrentHead | MLPHead:
+    if config.architecture == "mlp":
+        return MLPHead(num_outputs, config.features)
+    return RecurrentHead(num_outputs, config.features, config.num_layers)

@@ -1,0 +1,78 @@
+"""Principals that follow a rule written by hand: never, always, at random, the first k steps."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from mermaide_jax.principals.base import Principal
+
+PayTarget = Callable[[chex.Array], chex.Array]
+
+
+def _scripted(
+    wants_to_pay: Callable[[chex.PRNGKey, Any, chex.Array], chex.Array], pay_target: PayTarget
+) -> Principal:
+    """Principal that counts the steps and pays the target whenever ``wants_to_pay`` says so."""
+
+    def init(params):
+        del params
+        return jnp.int32(0)
+
+    def act(key, params, time, observation):
+        pay = wants_to_pay(key, params, time)
+        intervention = jnp.where(pay, pay_target(observation), jnp.int32(0))
+        return intervention, time + 1, ()
+
+    return Principal(init, act)
+
+
+@functools.cache
+def random(pay_target: PayTarget) -> Principal:
+    """Pays the target with probability ``params`` (scalar in [0, 1]) at every step.
+
+    ``params = 0`` is *never* and ``params = 1`` is *always*.
+
+    Args:
+      pay_target: `games.Game.pay_target`.
+    """
+    return _scripted(lambda key, p, time: jax.random.uniform(key) < p, pay_target)
+
+
+@functools.cache
+def first_k(pay_target: PayTarget) -> Principal:
+    """Pays the target in the first ``params`` (scalar ``k``) steps, then never again.
+
+    Args:
+      pay_target: `games.Game.pay_target`.
+    """
+    return _scripted(lambda key, k, time: time < k, pay_target)
+
+
+@functools.cache
+def random_rate(num_interventions: int) -> Principal:
+    """Explores: each episode has its own rate ``p ~ U[0, 1]``; any intervention is as likely.
+
+    Under it a world model meets agents that are never, sometimes and always paid. Its params are
+    ignored.
+
+    Args:
+      num_interventions: ``U``, see `games.Game`.
+    """
+
+    def init(params):
+        del params
+        return jnp.float32(-1.0)  # not yet drawn: `init` has no key
+
+    def act(key, params, rate, observation):
+        del params, observation
+        key_rate, key_pay, key_which = jax.random.split(key, 3)
+        rate = jnp.where(rate < 0, jax.random.uniform(key_rate), rate)
+        which = jax.random.randint(key_which, (), 1, num_interventions, jnp.int32)
+        pay = jax.random.uniform(key_pay) < rate
+        return jnp.where(pay, which, jnp.int32(0)), rate, ()
+
+    return Principal(init, act)

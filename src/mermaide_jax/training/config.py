@@ -1,0 +1,89 @@
+"""How a principal is trained: one frozen config for MERMAIDE and for its learned baselines."""
+
+import dataclasses
+from typing import Literal, get_args
+
+from mermaide_jax import _checks
+
+MetaGradient = Literal["none", "first_order", "second_order", "dice"]
+Variation = Literal["none", "relabel", "endless"]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """Static side of training (Algorithm 1 of MERMAIDE)."""
+
+    updates: int = 800
+    """Outer updates, those that train the world model alone included."""
+    world_model_updates: int = 100
+    """First updates that train the world model alone, under random interventions; a principal
+    without a world model trains its policy in them."""
+    tasks_per_update: int = 15
+    """Agents in each update."""
+    episodes_per_task: int = 16
+    """Episodes played with each agent in each update, the same for every learned principal."""
+    meta_gradient: MetaGradient = "second_order"
+    """Gradient through the inner step (second_order), with the inner gradient as a constant
+    (first_order), with a DiCE inner objective (dice), or no meta-learning at all (none)."""
+    adaptation_episodes: int = 1
+    """Episodes K that each inner loop adapts on in training."""
+    inner_steps: int = 1
+    """SGD steps of the inner loop."""
+    inner_learning_rate: float = 7e-4
+    """Learning rate of the inner SGD (published: 7e-4)."""
+    adapt_world_model: bool = True
+    """Whether the inner loop moves the world model."""
+    adapt_policy: bool = True
+    """Whether the inner loop moves the policy."""
+    zero_shot_weight: float = 0.5
+    """Share of the outer objective that is earned before adaptation."""
+    outer_learning_rate: float = 1e-3
+    """Learning rate of the outer Adam (published: 1e-3)."""
+    final_learning_rate: float = 1.0
+    """Share of the outer learning rate that is left at the last update (linear decay)."""
+    max_gradient_norm: float = 1.0
+    """Each network's outer gradient is scaled down to this norm."""
+    entropy_start: float = 0.25
+    """Entropy bonus of the policy at its first update, for advantages of unit variance."""
+    entropy_end: float = 0.0
+    """Entropy bonus of the policy at its last update (linear in between)."""
+    variation: Variation = "relabel"
+    """What is redrawn of the training agents in each update: nothing (none), the names of their
+    arms (relabel), or their rewards and targets (endless)."""
+
+    def __post_init__(self) -> None:
+        _checks.check_at_least("updates", self.updates, 1)
+        _checks.check_in_range("world_model_updates", self.world_model_updates, 0, self.updates)
+        _checks.check_at_least("tasks_per_update", self.tasks_per_update, 1)
+        _checks.check_choice("meta_gradient", self.meta_gradient, get_args(MetaGradient))
+        _checks.check_at_least("adaptation_episodes", self.adaptation_episodes, 1)
+        _checks.check_at_least("inner_steps", self.inner_steps, 1)
+        _checks.check_non_negative("inner_learning_rate", self.inner_learning_rate)
+        _checks.check_in_range("zero_shot_weight", self.zero_shot_weight, 0.0, 1.0)
+        _checks.check_positive("outer_learning_rate", self.outer_learning_rate)
+        _checks.check_in_range("final_learning_rate", self.final_learning_rate, 0.0, 1.0)
+        _checks.check_positive("max_gradient_norm", self.max_gradient_norm)
+        _checks.check_non_negative("entropy_start", self.entropy_start)
+        _checks.check_non_negative("entropy_end", self.entropy_end)
+        _checks.check_choice("variation", self.variation, get_args(Variation))
+        least = 1 if self.meta_gradient == "none" else self.adaptation_episodes + 1
+        _checks.check_at_least("episodes_per_task", self.episodes_per_task, least)
+
+    @property
+    def is_meta(self) -> bool:
+        """Whether there is an inner loop in training."""
+        return self.meta_gradient != "none"
+
+    @property
+    def episodes_before(self) -> int:
+        """Episodes of each agent that are played before adaptation."""
+        if not self.is_meta:
+            return self.episodes_per_task
+        if self.zero_shot_weight == 0.0:
+            return self.adaptation_episodes
+        return max(self.adaptation_episodes, self.episodes_per_task // 2)
+
+    @property
+    def episodes_after(self) -> int:
+        """Episodes of each agent that are played after adaptation."""
+        return self.episodes_per_task - self.episodes_before

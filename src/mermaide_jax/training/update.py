@@ -1,0 +1,265 @@
+"""One outer update of one training stream, as a pure function."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+
+from mermaide_jax import meta
+from mermaide_jax.games import (
+    Game,
+    Task,
+    TaskTerms,
+    Trajectory,
+    redraw_rewards,
+    relabel_arms,
+    rollout,
+)
+from mermaide_jax.principals import LearnedPrincipal, Principal, random_rate
+from mermaide_jax.training.config import TrainingConfig
+from mermaide_jax.training.objective import (
+    Episodes,
+    LossInfo,
+    Weights,
+    advantages,
+    make_adapt,
+    outer_loss,
+    to_episodes,
+)
+
+Params = Any
+
+
+class TrainState(NamedTuple):
+    """All that training carries; keys are arguments, so this and a seed resume a run exactly.
+
+    Attributes:
+      update: int32 scalar, updates done.
+      params: params of the learned principal.
+      optimizer: state of the outer Adam.
+      failed_at: int32 scalar, the first update that gave NaN or infinity, or -1. From there on the
+        rest of the state is frozen as it was before.
+    """
+
+    update: chex.Array
+    params: Params
+    optimizer: Any
+    failed_at: chex.Array
+
+
+class Metrics(NamedTuple):
+    """Means over one update's episodes *before* adaptation (all float32 scalars).
+
+    Attributes:
+      score: per episode.
+      success_rate: share of steps in which the agent took the target.
+      interventions: per episode.
+      world_model_log_likelihood: nats per step.
+      entropy: of the policy, nats per step.
+      adapted_score: score per episode after adaptation (``score`` without meta-learning).
+    """
+
+    score: chex.Array
+    success_rate: chex.Array
+    interventions: chex.Array
+    world_model_log_likelihood: chex.Array
+    entropy: chex.Array
+    adapted_score: chex.Array
+
+
+class Update(NamedTuple):
+    """``init(key) -> TrainState`` and ``update(key, state, tasks) -> (TrainState, Metrics)``."""
+
+    init: Callable[[chex.PRNGKey], TrainState]
+    update: Callable[[chex.PRNGKey, TrainState, Task], tuple[TrainState, Metrics]]
+
+
+def collect(
+    key: chex.PRNGKey,
+    game: Game,
+    principal: Principal,
+    params: Params,
+    tasks: Task,
+    num_episodes: int,
+    *,
+    params_axis: int | None = None,
+) -> Trajectory:
+    """Plays ``M`` episodes with each of ``N`` agents.
+
+    Args:
+      key: typed key, consumed; agent ``i`` uses its ``i``-th split.
+      game: the game.
+      principal: who steers.
+      params: its params, shared, or with leading axis ``N`` if ``params_axis`` is 0.
+      tasks: ``N`` tasks.
+      num_episodes: ``M``.
+      params_axis: None or 0.
+
+    Returns:
+      Trajectory with leading axes ``[N, M, T]``.
+    """
+
+    def one_agent(key: chex.PRNGKey, params: Params, task: Task) -> Trajectory:
+        play = lambda k: rollout(k, game, principal, params, task)  # noqa: E731
+        return jax.vmap(play)(jax.random.split(key, num_episodes))
+
+    keys = jax.random.split(key, tasks.target.shape[0])
+    return jax.vmap(one_agent, in_axes=(0, params_axis, 0))(keys, params, tasks)
+
+
+def select_tasks(key: chex.PRNGKey, config: TrainingConfig, tasks: Task, terms: TaskTerms) -> Task:
+    """The agents of one update, drawn evenly from the training set and varied as configured.
+
+    Returns:
+      Task with leading axis ``[tasks_per_update]``.
+    """
+    key_order, key_vary = jax.random.split(key)
+    size = tasks.target.shape[0]
+    order = jax.random.permutation(key_order, size)
+    chosen = order[jnp.arange(config.tasks_per_update) % size]
+    tasks = jax.tree.map(lambda leaf: leaf[chosen], tasks)
+    if config.variation == "none":
+        return tasks
+    keys = jax.random.split(key_vary, config.tasks_per_update)
+    if config.variation == "relabel":
+        return jax.vmap(relabel_arms)(keys, tasks)
+    return jax.vmap(redraw_rewards, in_axes=(0, 0, None))(keys, tasks, terms)
+
+
+def make_optimizer(config: TrainingConfig) -> optax.GradientTransformation:
+    """Adam with a linearly decaying rate; each network's gradient is clipped by itself."""
+    rate = config.outer_learning_rate
+    schedule = optax.linear_schedule(rate, rate * config.final_learning_rate, config.updates)
+    chain = optax.chain(optax.clip_by_global_norm(config.max_gradient_norm), optax.adam(schedule))
+    networks = {"policy": chain, "world_model": chain}
+    return optax.partition(networks, lambda params: {name: name for name in params})
+
+
+def make_update(
+    config: TrainingConfig,
+    learned: LearnedPrincipal,
+    game: Game,
+    terms: TaskTerms,
+    *,
+    world_model_only: bool = False,
+) -> Update:
+    """Binds everything static into one outer update of one stream (Algorithm 1 of MERMAIDE).
+
+    1. Play episodes with each agent with the shared params ``theta``.
+    2. Adapt to each agent on its first ``K`` episodes: ``theta_i``.
+    3. Play fresh episodes with ``theta_i``.
+    4. One Adam step on ``w0 * loss before + (1 - w0) * loss after``, through the inner step.
+
+    Without meta-learning, 2 and 3 fall away and all episodes are played in 1.
+
+    Args:
+      config: static side of training.
+      learned: the principal.
+      game: the game.
+      terms: terms of the game, for redrawn rewards.
+      world_model_only: interventions are random (each episode with its own probability) and only
+        the world model learns.
+    """
+    optimizer = make_optimizer(config)
+    adapt = make_adapt(config, learned)
+    behaviour = random_rate(game.num_interventions) if world_model_only else learned.principal
+    policy_weight = 0.0 if world_model_only else 1.0
+
+    def init(key: chex.PRNGKey) -> TrainState:
+        params = learned.init_params(key)
+        return TrainState(jnp.int32(0), params, optimizer.init(params), jnp.int32(-1))
+
+    def objective(params: Params, weights: Weights, before, after):
+        loss_of = functools.partial(outer_loss, learned, weights)
+
+        def one_agent(before, after):
+            loss, info = loss_of(params, *before)
+            if not config.is_meta:
+                return loss, info
+            support = _support(config, before[0], axis=0)
+            loss_after, _ = meta.maml_loss(adapt, loss_of)(params, (support, policy_weight), after)
+            share = config.zero_shot_weight
+            return share * loss + (1.0 - share) * loss_after, info
+
+        loss, info = jax.vmap(one_agent)(before, after)
+        return jnp.mean(loss), jax.tree.map(jnp.mean, info)
+
+    def play_after(key: chex.PRNGKey, params: Params, before: Episodes, tasks: Task) -> Trajectory:
+        support = _support(config, before, axis=1)
+        adapted = jax.vmap(adapt, in_axes=(None, 0, None))(params, support, policy_weight)
+        return collect(key, game, behaviour, adapted, tasks, config.episodes_after, params_axis=0)
+
+    def update(key: chex.PRNGKey, state: TrainState, tasks: Task) -> tuple[TrainState, Metrics]:
+        key_tasks, key_before, key_after = jax.random.split(key, 3)
+        tasks = select_tasks(key_tasks, config, tasks, terms)
+        played = collect(key_before, game, behaviour, state.params, tasks, config.episodes_before)
+        before = to_episodes(played)
+        after, played_after = None, played
+        if config.is_meta:
+            played_after = play_after(key_after, state.params, before, tasks)
+            after = _with_advantages(to_episodes(played_after))
+        weights = Weights(policy_weight, entropy_bonus(config, learned, state.update))
+        (loss, info), grads = jax.value_and_grad(objective, has_aux=True)(
+            state.params, weights, _with_advantages(before), after
+        )
+        updates, optimizer_state = optimizer.update(grads, state.optimizer, state.params)
+        params = optax.apply_updates(state.params, updates)
+        metrics = _summarise(played, played_after, info)
+        return _advance(state, loss, params, optimizer_state), metrics
+
+    return Update(init, update)
+
+
+def entropy_bonus(
+    config: TrainingConfig, learned: LearnedPrincipal, update: chex.Array
+) -> chex.Array:
+    """Coefficient that falls linearly from the policy's first update to the last."""
+    first = config.world_model_updates if learned.config.world_model else 0
+    share = (update - first).astype(jnp.float32) / max(config.updates - first, 1)
+    return config.entropy_start + (config.entropy_end - config.entropy_start) * share
+
+
+def _support(config: TrainingConfig, episodes: Episodes, axis: int) -> Episodes:
+    """The first ``K`` episodes of each agent: what the inner loop adapts on."""
+    keep = functools.partial(
+        jax.lax.slice_in_dim, start_index=0, limit_index=config.adaptation_episodes, axis=axis
+    )
+    return jax.tree.map(keep, episodes)
+
+
+def _with_advantages(episodes: Episodes) -> tuple[Episodes, chex.Array]:
+    return episodes, advantages(episodes.reward)
+
+
+def _score(trajectory: Trajectory) -> chex.Array:
+    return jnp.mean(jnp.sum(trajectory.reward, axis=-1))
+
+
+def _summarise(before: Trajectory, after: Trajectory, info: LossInfo) -> Metrics:
+    paid = (before.intervention > 0).astype(jnp.float32)
+    return Metrics(
+        score=_score(before),
+        success_rate=jnp.mean(before.step.hit.astype(jnp.float32)),
+        interventions=jnp.mean(jnp.sum(paid, axis=-1)),
+        world_model_log_likelihood=info.log_likelihood,
+        entropy=info.entropy,
+        adapted_score=_score(after),
+    )
+
+
+def _advance(
+    state: TrainState, loss: chex.Array, params: Params, optimizer_state: Any
+) -> TrainState:
+    """The next state, or the present one, frozen, from the first update that is not finite."""
+    finite = jnp.isfinite(loss) & jnp.all(
+        jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(params)])
+    )
+    fine = finite & (state.failed_at < 0)
+    failed_at = jnp.where(~finite & (state.failed_at < 0), state.update, state.failed_at)
+    fresh = TrainState(state.update + 1, params, optimizer_state, failed_at)
+    kept = jax.tree.map(lambda new, old: jnp.where(fine, new, old), fresh, state)
+    return kept._replace(failed_at=failed_at)
