@@ -1,0 +1,1 @@
+"""Reporting: results files, summary tables and figures (needs the `experiments` extra)."""

@@ -1,0 +1,214 @@
+"""Figure: score of each principal with its interval, one panel per agent rule."""
+
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.transforms import blended_transform_factory
+
+from mermaide_jax.report._style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PALE,
+    PURPLE,
+    new_figure,
+    quiet_grid,
+    styled,
+)
+from mermaide_jax.report.names import (
+    LEARNED_PRINCIPALS,
+    RULE_LABELS,
+    SCRIPTED_PRINCIPALS,
+    in_order,
+    principal_label,
+    rule_label,
+)
+from mermaide_jax.report.summary import Record, checked_rows, frame_records, grouped, summarize
+
+_MARKERS = (("o", BLUE), ("D", ORANGE), ("s", GREEN), ("^", PURPLE))
+_COLUMNS = (("score", 1.10, ".1f"), ("success_rate", 1.24, ".0%"), ("interventions", 1.36, ".1f"))
+_WIDTH, _SPARE = 9.5, 1.05  # inches: of the figure; of each panel above and below its lines
+_HEADINGS = {"score": "score", "success_rate": "success", "interventions": "paid/ep."}
+SCORE_LABEL = "score per episode (target pulls - cost x interventions)"
+
+
+def score_figure(rows: Iterable[Mapping[str, Any]]) -> Figure:
+    """Score of each principal: interquartile mean and 95% interval, by K, per agent rule.
+
+    Success rate and interventions per episode stand beside each score. Scripted principals do not
+    adapt, so they have one grey mark; the prescient one is also drawn as a dashed reference line.
+    A score far below all others is marked by an arrow at the edge, so that it does not squeeze
+    the rest.
+
+    Args:
+      rows: as in `Results.rows`.
+
+    Returns:
+      The figure.
+
+    Raises:
+      ConfigError: if there is no row, or a row lacks a column.
+    """
+    records = checked_rows(rows)
+    lines = frame_records(summarize(records))
+    rules = in_order((row["agent_rule"] for row in records), RULE_LABELS)
+    parts = [[line for line in lines if line["agent_rule"] == rule] for rule in rules]
+    sizes = [len({line["principal"] for line in part}) for part in parts]
+    heights = [0.42 * size + _SPARE for size in sizes]
+    with styled():
+        figure = new_figure(_WIDTH, sum(heights) + 0.3, constrained=False)
+        top = figure.get_figheight()
+        for rule, part, size, height in zip(rules, parts, sizes, heights, strict=True):
+            box = (2.45 / _WIDTH, (top - 0.65 - 0.42 * size) / figure.get_figheight())
+            axes = figure.add_axes((*box, 5.0 / _WIDTH, 0.42 * size / figure.get_figheight()))
+            _panel(axes, part)
+            axes.set_title(_title([r for r in records if r["agent_rule"] == rule], rule), pad=24)
+            top -= height
+        figure.axes[-1].set_xlabel(SCORE_LABEL)
+    return figure
+
+
+def _title(rows: list[Record], rule: str) -> str:
+    """What was measured: family, horizon, agents, seeds."""
+    horizons = "/".join(str(horizon) for horizon in sorted({row["horizon"] for row in rows}))
+    agents = len(grouped(rows, ("split", "coefficient", "agent")))
+    learned = [row for row in rows if row["principal"] not in SCRIPTED_PRINCIPALS]
+    seeds = len({row["seed"] for row in learned or rows})
+    return (
+        f"{rule_label(rule)} agents, T = {horizons} steps: {agents} unseen test agents, "
+        f"{seeds} seed{'s' if seeds != 1 else ''}"
+    )
+
+
+def _panel(axes: Axes, lines: list[Record]) -> None:
+    """One agent rule: a line for each principal, marks for each K."""
+    names = in_order(line["principal"] for line in lines)
+    shots = sorted({line["k_shot"] for line in lines})
+    left = _left_edge([line["score"] for line in lines])
+    for position, name in enumerate(names):
+        scripted = name in SCRIPTED_PRINCIPALS
+        own = [line for line in lines if line["principal"] == name]
+        for line in own[:1] if scripted else own:
+            number = shots.index(line["k_shot"])
+            marker, color = ("o", GREY) if scripted else _MARKERS[number % len(_MARKERS)]
+            y = position + (0 if scripted else (number - (len(shots) - 1) / 2) * 0.8 / len(shots))
+            _mark(axes, line, y, marker, color, left)
+            _figures_beside(axes, line, y, color)
+    _dress(axes, names)
+    _reference(axes, lines, names)
+    _legend(axes, shots, any(name not in SCRIPTED_PRINCIPALS for name in names))
+    if left is not None:
+        axes.set_xlim(left=left)
+
+
+def _left_edge(scores: list[float]) -> float | None:
+    """Where to cut the axis if some score lies far below all others, else None."""
+    ordered = sorted(score for score in scores if np.isfinite(score))
+    for low, kept in itertools.pairwise(ordered[: len(ordered) // 2 + 1]):
+        reach = ordered[-1] - min(kept, 0.0)
+        if low < 0 and kept - low > 0.6 * reach:
+            return min(kept, 0.0) - 0.12 * reach
+    return None
+
+
+def _figures_beside(axes: Axes, line: Record, y: float, color: str) -> None:
+    """Score, success rate and interventions as numbers at the right edge."""
+    edge = blended_transform_factory(axes.transAxes, axes.transData)
+    for column, x, form in _COLUMNS:
+        text = f"{line[column]:{form}}" if np.isfinite(line[column]) else "-"
+        axes.text(x, y, text, color=color, fontsize=8.5, ha="right", va="center", transform=edge)
+
+
+def _mark(
+    axes: Axes, line: Mapping[str, Any], y: float, marker: str, color: str, left: float | None
+) -> None:
+    """A point with its interval, or an arrow at the edge if it lies outside."""
+    if left is not None and line["score"] < left:
+        edge = blended_transform_factory(axes.transAxes, axes.transData)
+        axes.plot([0.012], [y], marker="<", color=color, markersize=6, transform=edge)
+        text = f"{line['score']:.1f} (off the scale)"
+        axes.text(0.03, y, text, color=color, fontsize=8.5, va="center", transform=edge)
+        return
+    axes.plot([line["low"], line["high"]], [y, y], color=color, linewidth=2.4, alpha=0.75)
+    axes.plot(
+        line["score"],
+        y,
+        marker=marker,
+        color=color,
+        markersize=5.8 if marker == "o" else 5,
+        markeredgecolor="white",
+        markeredgewidth=0.5,
+    )
+
+
+def _dress(axes: Axes, names: list[str]) -> None:
+    """Labels of the principals, headings of the columns, a line between learned and scripted."""
+    labels = [principal_label(name).replace(" (", "\n(") for name in names]
+    axes.set_yticks(range(len(names)), labels)
+    for name, label in zip(names, axes.get_yticklabels(), strict=True):
+        label.set_color(GREY if name in SCRIPTED_PRINCIPALS else INK)
+        label.set_fontweight("bold" if name == LEARNED_PRINCIPALS[0] else "normal")
+    axes.set_ylim(len(names) - 0.45, -0.55)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    quiet_grid(axes)
+    axes.axvline(0, color=PALE, linewidth=1.2, zorder=0.4)
+    for column, x, _ in _COLUMNS:
+        text = _HEADINGS[column]
+        axes.text(x, 1.02, text, transform=axes.transAxes, ha="right", color=GREY, fontsize=8.5)
+    learned = sum(name not in SCRIPTED_PRINCIPALS for name in names)
+    if 0 < learned < len(names):
+        axes.axhline(learned - 0.5, color=GREY, linewidth=0.6, linestyle=(0, (1, 2)))
+
+
+def _reference(axes: Axes, lines: list[Record], names: list[str]) -> None:
+    """The dashed line of the prescient principal, named beside its mark."""
+    own = [line for line in lines if line["principal"] == "prescient"]
+    if not own:
+        return
+    score = own[0]["score"]
+    axes.axvline(score, color=GREY, linewidth=1, linestyle="--", zorder=0.5)
+    axes.annotate(
+        "upper reference",
+        (score, names.index("prescient")),
+        xytext=(-9, 0),
+        textcoords="offset points",
+        color=GREY,
+        fontsize=8.5,
+        ha="right",
+        va="center",
+    )
+
+
+def _legend(axes: Axes, shots: list[int], learned: bool) -> None:
+    """The marks of each K, named in their colour above the panel."""
+    x = 0.0
+    for number, shot in enumerate(shots if learned else []):
+        marker, color = _MARKERS[number % len(_MARKERS)]
+        axes.plot(
+            [x + 0.008],
+            [1.035],
+            marker,
+            color=color,
+            transform=axes.transAxes,
+            clip_on=False,
+            markersize=6,
+        )
+        axes.text(
+            x + 0.022,
+            1.02,
+            f"{shot}-shot",
+            transform=axes.transAxes,
+            color=color,
+            fontsize=9,
+            fontweight="bold",
+        )
+        x += 0.135
+    note = "point: interquartile mean, bar: 95% interval" if learned else ""
+    axes.text(x + 0.005, 1.02, note, transform=axes.transAxes, color=GREY, fontsize=8.5)

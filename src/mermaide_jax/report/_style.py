@@ -1,0 +1,88 @@
+"""The look of all figures: colours that colour-blind readers tell apart, quiet axes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+# Okabe and Ito's palette
+BLUE, ORANGE, GREEN, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"
+INK, GREY, PALE, WASH = "#222222", "#767676", "#C9C9C9", "#F2F2F2"
+
+STYLE: dict[str, Any] = {
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 9.5,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "font.family": "DejaVu Sans",
+    "font.size": 9.5,
+    "legend.frameon": False,
+    "text.color": INK,
+    "xtick.color": GREY,
+    "xtick.labelcolor": INK,
+    "xtick.labelsize": 9,
+    "ytick.color": GREY,
+    "ytick.labelcolor": INK,
+    "ytick.labelsize": 9.5,
+}
+DPI = 150
+
+
+def new_figure(width: float, height: float, constrained: bool = True) -> Figure:
+    """An empty figure of this size in inches, with a canvas of its own and no global state."""
+    layout = "constrained" if constrained else None
+    figure = Figure(figsize=(width, height), layout=layout, dpi=DPI)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def styled() -> Any:
+    """A context in which figures are made and written in our style."""
+    return matplotlib.rc_context(STYLE)  # pyright: ignore[reportArgumentType]
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Writes the figure as PNG; the date is left out, so equal figures are equal files."""
+    with styled():
+        figure.savefig(path, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
+
+
+def quiet_grid(axes: Axes, axis: str = "x") -> None:
+    """Pale lines behind the marks, along one axis."""
+    axes.grid(axis=axis, color=PALE, linewidth=0.6, alpha=0.7)  # pyright: ignore[reportArgumentType]
+    axes.set_axisbelow(True)
+
+
+def spread(positions: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Moves labels apart so that neighbours are at least `gap` from each other, order kept.
+
+    Args:
+      positions: where the labels would like to be.
+      gap: the least distance.
+      low: lower limit; labels are shifted up as a whole to keep it.
+      high: upper limit; labels are shifted down as a whole to keep it, if there is room.
+
+    Returns:
+      New positions, in the order given.
+    """
+    wanted = np.asarray(positions, dtype=float)
+    if wanted.size == 0:
+        return []
+    order = np.argsort(wanted, kind="stable")
+    steps = gap * np.arange(wanted.size)
+    placed = np.maximum.accumulate(wanted[order] - steps) + steps
+    placed -= placed.mean() - wanted.mean()
+    placed -= max(placed[-1] - high, 0.0)
+    placed += max(low - placed[0], 0.0)
+    result = np.empty_like(wanted)
+    result[order] = placed
+    return result.tolist()

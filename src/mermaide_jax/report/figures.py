@@ -1,0 +1,79 @@
+"""Figures of a study: scores, training curves, and one episode per agent rule."""
+
+import functools
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mermaide_jax.report._episode import episode_figure
+from mermaide_jax.report._files import write_atomically
+from mermaide_jax.report._score import score_figure
+from mermaide_jax.report._style import save_png
+from mermaide_jax.report._training import training_curves_figure
+from mermaide_jax.report.names import RULE_LABELS, in_order
+from mermaide_jax.report.results import Results
+
+__all__ = [
+    "episode_figure",
+    "representative_episodes",
+    "score_figure",
+    "training_curves_figure",
+    "write_figures",
+]
+
+
+def write_figures(directory: str | os.PathLike[str], results: Results) -> list[Path]:
+    """Draws all figures of a study and writes them as PNG at 150 dots per inch.
+
+    `score.png`; `training.png` if there are curves; `episode_<rule>.png` for each agent rule with
+    a recorded episode. Either all former figures are replaced or, if one fails, none; an episode
+    figure of a known rule that these results do not have is removed.
+
+    Args:
+      directory: an existing directory.
+      results: the study.
+
+    Returns:
+      The paths written.
+
+    Raises:
+      ConfigError: if the study has no rows, or a record lacks a column.
+      OSError: if the disk refuses.
+    """
+    figures = {"score.png": score_figure(results.rows)}
+    if results.curves:
+        figures["training.png"] = training_curves_figure(results.curves)
+    for rule, episode in representative_episodes(results.episodes).items():
+        figures[f"episode_{rule}.png"] = episode_figure(episode)
+    writers = {name: functools.partial(save_png, figure) for name, figure in figures.items()}
+    paths = write_atomically(Path(directory), writers)
+    for rule in RULE_LABELS:
+        if f"episode_{rule}.png" not in paths:
+            (Path(directory) / f"episode_{rule}.png").unlink(missing_ok=True)
+    return list(paths.values())
+
+
+def representative_episodes(episodes: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """For each agent rule, the episode to show: of median score, not the prettiest.
+
+    Args:
+      episodes: as in `Results.episodes`.
+
+    Returns:
+      Agent rule to the record nearest the median score among those of the first principal, in
+      canonical order, and its smallest K.
+    """
+    records = list(episodes)
+    chosen = {}
+    for rule in in_order((record["agent_rule"] for record in records), RULE_LABELS):
+        of_rule = [record for record in records if record["agent_rule"] == rule]
+        first = in_order(record["principal"] for record in of_rule)[0]
+        of_first = [record for record in of_rule if record["principal"] == first]
+        shot = min(record["k_shot"] for record in of_first)
+        shown = [record for record in of_first if record["k_shot"] == shot]
+        scores = np.array([record["score"] or 0.0 for record in shown])
+        chosen[rule] = shown[int(np.argmin(np.abs(scores - np.median(scores))))]
+    return chosen

@@ -1,0 +1,72 @@
+"""Where results come from: versions of what was installed, revision of the source."""
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+__all__ = ["collect_versions", "source_revision"]
+
+_DISTRIBUTIONS = (
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "chex",
+    "distrax",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "matplotlib",
+    "orbax-checkpoint",
+)
+_UNKNOWN = "unknown"
+
+
+def collect_versions() -> dict[str, str]:
+    """Versions of Python, this package and what it computes with.
+
+    Returns:
+      Distribution name to version; "unknown" for this package if it is run without being
+      installed. Other distributions that are absent are left out.
+    """
+    versions = {"python": platform.python_version(), "mermaide_jax": _UNKNOWN}
+    for key, name in (("mermaide_jax", "mermaide-jax"), *((n, n) for n in _DISTRIBUTIONS)):
+        try:
+            versions[key] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def source_revision() -> str:
+    """The git revision of this project's checkout, if it runs from one.
+
+    Looks around the imported package first, then around the working directory, and accepts only a
+    checkout of this project: a virtual environment may lie inside somebody else's repository.
+
+    Returns:
+      The output of `git describe`, ending in "-dirty" if files were changed; "unknown" if there is
+      no such checkout or no git. Never raises.
+    """
+    for start in (Path(__file__).parent, Path(".")):
+        root = _git(start, "rev-parse", "--show-toplevel")
+        if root and (Path(root) / "src" / "mermaide_jax").is_dir():
+            revision = _git(start, "describe", "--tags", "--always", "--dirty", "--abbrev=12")
+            return revision or _UNKNOWN
+    return _UNKNOWN
+
+
+def _git(directory: Path, *arguments: str) -> str:
+    """The output of one git command, or "" if it fails for whatever reason."""
+    try:
+        return subprocess.run(
+            ["git", "-C", str(directory), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""

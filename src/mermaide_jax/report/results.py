@@ -1,0 +1,215 @@
+"""The results of one study, on disk: `results.json`, `results.parquet` and `curves.parquet`.
+
+`results.json` is the whole record but for the training curves; `results.parquet` holds its rows
+once more as a tidy table, for other tools. Files are replaced atomically and checked when read.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mermaide_jax._checks import refuse
+from mermaide_jax.report._files import prepare_output, write_atomically
+from mermaide_jax.report.provenance import collect_versions, source_revision
+from mermaide_jax.report.schema import (
+    CURVE_COLUMNS,
+    EPISODE_KEYS,
+    FORMAT_VERSION,
+    ROW_COLUMNS,
+    check_records,
+    to_plain,
+)
+
+__all__ = [
+    "CURVE_COLUMNS",
+    "EPISODE_KEYS",
+    "FORMAT_VERSION",
+    "ROW_COLUMNS",
+    "Results",
+    "collect_versions",
+    "prepare_output",
+    "read_results",
+    "source_revision",
+    "write_results",
+]
+
+RESULTS_FILE = "results.json"
+ROWS_FILE = "results.parquet"
+CURVES_FILE = "curves.parquet"
+
+Record = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """Everything a study leaves behind; `write_results` and `read_results` are inverses.
+
+    Attributes:
+      config: the study's configuration, nested.
+      versions: distribution to version, from `collect_versions`.
+      device: what it ran on, in words.
+      wall_time_s: seconds from start to end.
+      revision: of the source, from `source_revision`.
+      rows: one record per principal, seed, agent and K; columns `ROW_COLUMNS`.
+      curves: one record per principal, family, seed and update; columns `CURVE_COLUMNS`.
+      episodes: recorded episodes, to draw; keys `EPISODE_KEYS`.
+      command: the command line that made them.
+    """
+
+    config: Record
+    versions: dict[str, str]
+    device: str
+    wall_time_s: float
+    revision: str
+    rows: list[Record]
+    curves: list[Record]
+    episodes: list[Record]
+    command: str
+
+
+_JSON_KEYS: dict[str, type | tuple[type, ...]] = {
+    "config": dict,
+    "versions": dict,
+    "device": str,
+    "wall_time_s": (int, float),
+    "revision": str,
+    "rows": list,
+    "episodes": list,
+    "command": str,
+}
+
+
+def write_results(directory: str | os.PathLike[str], results: Results) -> Path:
+    """Writes the three files; if anything fails, former files stay as they were.
+
+    NaN and infinity are written as null. Arrays and dataclasses are written as lists and objects.
+
+    Args:
+      directory: an existing directory, see `prepare_output`.
+      results: what to write.
+
+    Returns:
+      The path of `results.json`.
+
+    Raises:
+      ConfigError: if a record lacks a column or holds a value of another type.
+      OSError: if the disk refuses.
+    """
+    plain = to_plain(results)
+    curves = plain.pop("curves")
+    check_records("rows", plain["rows"], ROW_COLUMNS)
+    check_records("curves", curves, CURVE_COLUMNS)
+    check_records("episodes", plain["episodes"], EPISODE_KEYS)
+    text = json.dumps({"format_version": FORMAT_VERSION, **plain}, allow_nan=False, indent=1)
+    paths = write_atomically(
+        Path(directory),
+        {
+            CURVES_FILE: _table_writer(curves, CURVE_COLUMNS),
+            ROWS_FILE: _table_writer(plain["rows"], ROW_COLUMNS),
+            RESULTS_FILE: lambda path: _write_text(path, text + "\n"),
+        },
+    )
+    return paths[RESULTS_FILE]
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _table_writer(records: Sequence[Record], columns: Mapping[str, type]) -> Callable[[Path], None]:
+    """A function that writes the records as Parquet; columns beyond the known ones are kept."""
+    types = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+    extra = dict.fromkeys(name for record in records for name in record if name not in columns)
+    arrays = {
+        name: pa.array([record[name] for record in records], type=types[kind])
+        for name, kind in columns.items()
+    }
+    arrays |= {name: pa.array([record.get(name) for record in records]) for name in extra}
+    table = pa.table(arrays).replace_schema_metadata({"format_version": str(FORMAT_VERSION)})
+    return lambda path: pq.write_table(table, path)
+
+
+def read_results(directory: str | os.PathLike[str]) -> Results:
+    """Reads what `write_results` wrote, and refuses anything else.
+
+    Args:
+      directory: where `results.json` and `curves.parquet` lie.
+
+    Returns:
+      The results; what was NaN or infinite comes back as None.
+
+    Raises:
+      ConfigError: in one line naming the file, what was found and what is allowed, if a file is
+        missing, truncated, not what its name says, of another format version, or incomplete.
+    """
+    path = Path(directory) / RESULTS_FILE
+    content = _read_json(path)
+    version = content.pop("format_version", None)
+    if version != FORMAT_VERSION:
+        refuse(str(path), version, f"format_version {FORMAT_VERSION}")
+    for key, kind in _JSON_KEYS.items():
+        if key not in content:
+            refuse(str(path), sorted(content), f"key {key!r} among them")
+        if not isinstance(content[key], kind) or isinstance(content[key], bool):
+            refuse(f"{path} {key}", content[key], f"{_name(kind)}")
+    check_records(f"{path} rows", content["rows"], ROW_COLUMNS)
+    check_records(f"{path} episodes", content["episodes"], EPISODE_KEYS)
+    curves = _read_table(Path(directory) / CURVES_FILE, CURVE_COLUMNS)
+    return Results(**{key: content[key] for key in _JSON_KEYS}, curves=curves)
+
+
+def _name(kind: type | tuple[type, ...]) -> str:
+    """The type as JSON calls it."""
+    names = {dict: "an object", list: "a list", str: "text"}
+    return "a number" if isinstance(kind, tuple) else names[kind]
+
+
+def _read_bytes(path: Path) -> bytes:
+    """The content of a file of these results."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        refuse(str(path), "no such file", f"a directory with {RESULTS_FILE} and {CURVES_FILE}")
+    except OSError as error:
+        refuse(str(path), error.strerror, "a file that can be read")
+
+
+def _read_json(path: Path) -> Record:
+    """The JSON object in a file."""
+    data = _read_bytes(path)
+    try:
+        content = json.loads(data, parse_constant=_no_constant)
+    except ValueError as error:
+        refuse(str(path), f"{len(data)} bytes; {error}", "complete JSON, not a truncated file")
+    if not isinstance(content, dict):
+        refuse(str(path), content, "a JSON object")
+    return content
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"the constant {name}")
+
+
+def _read_table(path: Path, columns: Mapping[str, type]) -> list[Record]:
+    """The records in a Parquet file, checked against the columns."""
+    data = _read_bytes(path)
+    try:
+        table = pq.read_table(pa.BufferReader(data))
+    except (OSError, pa.ArrowException) as error:
+        found = f"{len(data)} bytes; {error}"
+        refuse(str(path), found, "complete Parquet, not a truncated file")
+    missing = [name for name in columns if name not in table.column_names]
+    if missing:
+        refuse(str(path), table.column_names, f"column {missing[0]!r} among them")
+    version = (table.schema.metadata or {}).get(b"format_version", b"none").decode()
+    if version != str(FORMAT_VERSION):
+        refuse(str(path), version, f"format_version {FORMAT_VERSION}")
+    records = table.to_pylist()
+    check_records(str(path), records, columns)
+    return records

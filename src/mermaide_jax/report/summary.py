@@ -1,0 +1,315 @@
+"""Tables: what each principal earned, with intervals, and which training runs collapsed."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mermaide_jax._checks import check_choice, refuse
+from mermaide_jax.evaluation.statistics import interquartile_mean, stratified_bootstrap_interval
+from mermaide_jax.report.names import (
+    RULE_LABELS,
+    SCRIPTED_PRINCIPALS,
+    coefficient_label,
+    in_order,
+    principal_label,
+    rule_label,
+)
+from mermaide_jax.report.schema import ROW_COLUMNS, check_records, to_plain
+
+__all__ = [
+    "checked_rows",
+    "collapsed_seeds",
+    "format_collapsed",
+    "format_table",
+    "frame_records",
+    "grouped",
+    "markdown_table",
+    "summarize",
+]
+
+Record = dict[str, Any]
+
+_MEANS = (
+    "success_rate",
+    "interventions",
+    "world_model_log_likelihood",
+    "world_model_accuracy",
+)
+_METRICS = ("runs", "score", "low", "high", *_MEANS)
+_STRATUM = ("agent_rule", "split", "coefficient", "agent")
+
+
+def checked_rows(rows: Iterable[Mapping[str, Any]]) -> list[Record]:
+    """The rows as plain records, checked; what was not measured is None.
+
+    Args:
+      rows: as in `Results.rows`; NumPy values and NaN are accepted.
+
+    Returns:
+      The records.
+
+    Raises:
+      ConfigError: if there is no row, or a row lacks a column.
+    """
+    records = to_plain(list(rows))
+    if not records:
+        refuse("rows", [], "at least one row")
+    check_records("rows", records, ROW_COLUMNS)
+    return records
+
+
+def summarize(
+    rows: Iterable[Mapping[str, Any]],
+    by: Sequence[str] = ("agent_rule", "k_shot"),
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Aggregates runs (seeds x agents) per group and principal.
+
+    The score is the interquartile mean with a stratified bootstrap interval: seeds are resampled
+    within each agent. The other measures are plain means over the runs that have them.
+
+    Args:
+      rows: as in `Results.rows`.
+      by: columns that make a group; add "coefficient" to see each coefficient alone.
+      confidence: coverage of the interval.
+      resamples: bootstrap resamples.
+      seed: of the bootstrap.
+
+    Returns:
+      One line per group and principal, both in canonical order, with the columns `by`, principal,
+      runs, score, low, high, success_rate, interventions, world_model_log_likelihood and
+      world_model_accuracy; NaN where nothing was measured.
+
+    Raises:
+      ConfigError: if a row lacks a column or `by` names none.
+    """
+    records = checked_rows(rows)
+    keys = [check_choice("by", name, [c for c in ROW_COLUMNS if c != "principal"]) for name in by]
+    lines = []
+    for group, part in grouped(records, [*keys, "principal"]).items():
+        scored = [row for row in part if row["score"] is not None]
+        line = dict(zip([*keys, "principal"], group, strict=True))
+        line |= _score(scored, confidence, resamples, seed)
+        lines.append(line | {name: _mean(part, name) for name in _MEANS})
+    columns = [*keys, "principal", *_METRICS]
+    return pd.DataFrame(_sorted(lines, keys), columns=columns)
+
+
+def grouped(records: Iterable[Record], keys: Sequence[str]) -> dict[tuple[Any, ...], list[Record]]:
+    """The records by their values of `keys`, groups in order of first appearance."""
+    groups: dict[tuple[Any, ...], list[Record]] = {}
+    for record in records:
+        groups.setdefault(tuple(record[key] for key in keys), []).append(record)
+    return groups
+
+
+def _score(rows: list[Record], confidence: float, resamples: int, seed: int) -> Record:
+    """Interquartile mean of the score with its interval; NaN if there is no run."""
+    if not rows:
+        return {"runs": 0, "score": np.nan, "low": np.nan, "high": np.nan}
+    scores = [row["score"] for row in rows]
+    agents = {agent: number for number, agent in enumerate(grouped(rows, _STRATUM))}
+    strata = [agents[tuple(row[key] for key in _STRATUM)] for row in rows]
+    low, high = stratified_bootstrap_interval(
+        scores, strata, confidence=confidence, resamples=resamples, seed=seed
+    )
+    return {"runs": len(rows), "score": float(interquartile_mean(scores)), "low": low, "high": high}
+
+
+def _mean(rows: list[Record], name: str) -> float:
+    """Mean over the rows that have this measure, NaN if none has."""
+    values = [row[name] for row in rows if row[name] is not None]
+    return float(np.mean(values)) if values else float("nan")
+
+
+def _sorted(lines: list[Record], keys: Sequence[str]) -> list[Record]:
+    """Groups in the order of `keys`, families and principals in canonical order."""
+    orders = {"principal": in_order(line["principal"] for line in lines)}
+    if "agent_rule" in keys:
+        orders["agent_rule"] = in_order((line["agent_rule"] for line in lines), RULE_LABELS)
+
+    def rank(key: str, value: Any) -> tuple[bool, Any]:
+        value = orders[key].index(value) if key in orders else value
+        return value is not None, 0 if value is None else value
+
+    return sorted(lines, key=lambda line: [rank(key, line[key]) for key in [*keys, "principal"]])
+
+
+def collapsed_seeds(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Counts the training runs whose principal always, or never, intervenes.
+
+    A learned run is collapsed when the mean share of steps with an intervention, over its test
+    rows of the smallest K (0-shot), is below 1% or above 99%.
+
+    Args:
+      rows: as in `Results.rows`.
+
+    Returns:
+      One line per principal that learns and agent rule: principal, agent_rule, collapsed (runs)
+      and seeds (runs in all); empty if no principal learns.
+
+    Raises:
+      ConfigError: if a row lacks a column.
+    """
+    records = [r for r in checked_rows(rows) if r["principal"] not in SCRIPTED_PRINCIPALS]
+    shot = min((row["k_shot"] for row in records), default=0)
+    records = [row for row in records if row["k_shot"] == shot]
+    counts: dict[tuple[str, str], Record] = {}
+    for (name, rule, _), part in grouped(records, ["principal", "agent_rule", "seed"]).items():
+        rates = [r["interventions"] / r["horizon"] for r in part if r["interventions"] is not None]
+        collapsed = bool(rates) and not 0.01 <= np.mean(rates) <= 0.99
+        line = counts.setdefault(
+            (name, rule), {"principal": name, "agent_rule": rule, "collapsed": 0, "seeds": 0}
+        )
+        line["collapsed"] += collapsed
+        line["seeds"] += 1
+    columns = ["principal", "agent_rule", "collapsed", "seeds"]
+    return pd.DataFrame(_sorted(list(counts.values()), ["agent_rule"]), columns=columns)
+
+
+def format_collapsed(counts: pd.DataFrame) -> str:
+    """The table of `collapsed_seeds` as plain text, one line per principal.
+
+    Args:
+      counts: from `collapsed_seeds`.
+
+    Returns:
+      Lines to print under a table; empty if no principal learns.
+    """
+    if counts.empty:
+        return ""
+    lines = ["Collapsed training runs (0-shot: intervenes in under 1% or over 99% of the steps):"]
+    for (name,), part in grouped(frame_records(counts), ["principal"]).items():
+        entries = [
+            f"{rule_label(line['agent_rule'])} {line['collapsed']} of {line['seeds']}"
+            for line in part
+        ]
+        lines.append(f"  {principal_label(name)}: {', '.join(entries)}")
+    return "\n".join(lines)
+
+
+_HEADINGS = {
+    "runs": "Runs",
+    "score": "Score [95% interval]",
+    "success_rate": "Success",
+    "interventions": "Paid",
+    "world_model_log_likelihood": "WM nats",
+    "world_model_accuracy": "WM acc.",
+}
+_NAME_WIDTH = 32
+_MISSING = "-"
+_NOTES = (
+    "Score: interquartile mean over runs (seeds x agents) and its bootstrap interval.  "
+    "Success: share of\nsteps on the target.  Paid: interventions per episode.  WM: world model's "
+    "log-likelihood of the\nagent's next action per step, and accuracy."
+)
+
+
+def format_table(frame: pd.DataFrame) -> str:
+    """A plain-text table, one block per group, at most 100 columns wide.
+
+    Args:
+      frame: from `summarize`.
+
+    Returns:
+      The text, with a legend under it.
+    """
+    blocks = []
+    for title, part in _groups(frame):
+        lines = [[_short(line["principal"]), *_cells(line)] for line in part]
+        blocks.append(f"{title}\n{_aligned([['Principal', *_HEADINGS.values()], *lines])}")
+    reads = "\nPrescient reads the agent's own state: an upper reference, not a contender."
+    notes = _NOTES + (reads if "prescient" in set(frame["principal"]) else "")
+    return "\n\n".join([*blocks, notes])
+
+
+def markdown_table(frame: pd.DataFrame) -> str:
+    """The same as one Markdown table, with a column per group key.
+
+    Args:
+      frame: from `summarize`.
+
+    Returns:
+      The Markdown text.
+    """
+    keys = _keys(frame)
+    names = {"agent_rule": "Agents", "k_shot": "K", "coefficient": "Coefficient"}
+    header = [*(names.get(key, key) for key in keys), "Principal", *_HEADINGS.values()]
+    lines = [header, ["---"] * len(keys) + ["---"] + ["---:"] * len(_HEADINGS)]
+    for line in frame_records(frame):
+        group = [
+            rule_label(line[key]) if key == "agent_rule" else _number(line[key]) for key in keys
+        ]
+        lines.append([*group, principal_label(line["principal"]), *_cells(line)])
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _keys(frame: pd.DataFrame) -> list[str]:
+    """The columns that make the groups of a summary."""
+    return [name for name in frame.columns if name not in ("principal", *_METRICS)]
+
+
+def frame_records(frame: pd.DataFrame) -> list[Record]:
+    """The lines of a table as dictionaries."""
+    return [{str(key): value for key, value in line.items()} for line in frame.to_dict("records")]
+
+
+def _groups(frame: pd.DataFrame) -> list[tuple[str, list[Record]]]:
+    """Each group of a summary, with its title."""
+    keys = _keys(frame)
+    groups = grouped(frame_records(frame), keys)
+    return [(_title(dict(zip(keys, group, strict=True))), part) for group, part in groups.items()]
+
+
+def _title(group: Mapping[str, Any]) -> str:
+    """Such as "UCB agents, beta = 0.27, 0-shot"."""
+    parts = [f"{rule_label(group['agent_rule'])} agents" if "agent_rule" in group else "All agents"]
+    for key, value in group.items():
+        if key == "k_shot":
+            parts.append(f"{value}-shot")
+        elif key == "coefficient":
+            parts.append(coefficient_label(str(group.get("agent_rule", "")), value))
+        elif key != "agent_rule":
+            parts.append(f"{key} {_number(value)}")
+    return ", ".join(part for part in parts if part)
+
+
+def _cells(line: Mapping[str, Any]) -> list[str]:
+    """The measures of one line, as text."""
+    interval = ""
+    if pd.notna(line["low"]):
+        interval = f" [{line['low']:.2f}, {line['high']:.2f}]"
+    return [
+        str(line["runs"]),
+        _number(line["score"], ".2f") + interval,
+        _number(line["success_rate"], ".1%"),
+        _number(line["interventions"], ".1f"),
+        _number(line["world_model_log_likelihood"], ".2f"),
+        _number(line["world_model_accuracy"], ".1%"),
+    ]
+
+
+def _number(value: Any, form: str = "") -> str:
+    return _MISSING if pd.isna(value) else f"{value:{form}}"
+
+
+def _short(principal: str) -> str:
+    """The label without its explanation, cut to the width of the column."""
+    label = principal_label(principal)
+    if principal == "prescient":
+        label = label.partition(" (")[0] + " (upper reference)"
+    return label if len(label) <= _NAME_WIDTH else label[: _NAME_WIDTH - 1] + "…"
+
+
+def _aligned(lines: list[list[str]]) -> str:
+    """Columns of equal width: the first to the left, the others to the right, a rule below."""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    text = [
+        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
+        for line in lines
+    ]
+    return "\n".join([text[0], "-" * len(text[0]), *text[1:]])
