@@ -52,8 +52,9 @@ def init_sample_means(num_arms: int, initial_value: chex.Numeric = 0.0) -> Sampl
 def update_sample_means(state: SampleMeans, action: chex.Array, reward: chex.Array) -> SampleMeans:
     """Incremental mean of the pulled arm: ``Q[a] <- Q[a] + (r - Q[a]) / n[a]``."""
     pulled = jnp.arange(state.counts.shape[0]) == action
-    counts = state.counts + pulled
-    step = jnp.where(pulled, (reward - state.means) / jnp.maximum(counts, 1.0), 0.0)
+    counts = state.counts + pulled.astype(jnp.float32)
+    error = jnp.asarray(reward, jnp.float32) - state.means
+    step = jnp.where(pulled, error / jnp.maximum(counts, 1.0), 0.0)
     return SampleMeans(counts=counts, means=state.means + step)
 
 

@@ -50,7 +50,7 @@ def epsilon_greedy(num_arms: int, initial_pull: bool = True) -> base.Agent:
         values = base.untried_first(state, state.means) if initial_pull else state.means
         greedy = base.random_argmax(key_tie, values)
         uniform = jax.random.randint(key_arm, (), 0, num_arms, jnp.int32)
-        explore = jax.random.uniform(key_explore) < params.epsilon
+        explore = jax.random.uniform(key_explore, dtype=jnp.float32) < params.epsilon
         if initial_pull:
             explore &= jnp.all(state.counts > 0)
         return jnp.where(explore, uniform, greedy)

@@ -124,11 +124,12 @@ def encode_observation(
     Returns:
       ``[O]`` float32.
     """
-    parts = [jax.nn.one_hot(action, config.num_arms)]
+    one_hot = functools.partial(jax.nn.one_hot, dtype=jnp.float32)
+    parts = [one_hot(action, config.num_arms)]
     if config.observe_intervention:
-        parts.append(jax.nn.one_hot(intervention - 1, num_interventions(config) - 1))
+        parts.append(one_hot(intervention - 1, num_interventions(config) - 1))
     if config.observe_target:
-        parts.append(jax.nn.one_hot(target, config.num_arms))
+        parts.append(one_hot(target, config.num_arms))
     if config.observe_time:
         parts.append(time.astype(jnp.float32)[None] / config.horizon)
     return jnp.concatenate(parts)
@@ -159,7 +160,7 @@ def make_intervention_game(agent: Agent, config: GameConfig) -> Game:
         offer = decode_intervention(config, intervention, task.target)
         bonus = task.bonus * offer.bonus
         action = agent.act(key_agent, task.agent, state.agent, bonus)
-        noise = task.noise * jax.random.normal(key_noise)
+        noise = task.noise * jax.random.normal(key_noise, dtype=jnp.float32)
         agent_reward = task.mean_rewards[action] + noise + bonus[action]
         hit = action == task.target
         charged = offer.size

@@ -101,7 +101,8 @@ def _draw_rewards(
     """``mu ~ U[low, high]^A`` and ``a*`` uniform among the arms that are not the best."""
     key_rewards, key_target = jax.random.split(key)
     span = jnp.asarray(terms.reward_high, jnp.float32) - jnp.asarray(terms.reward_low, jnp.float32)
-    mean_rewards = terms.reward_low + span * jax.random.uniform(key_rewards, (num_arms,))
+    uniform = jax.random.uniform(key_rewards, (num_arms,), jnp.float32)
+    mean_rewards = jnp.asarray(terms.reward_low, jnp.float32) + span * uniform
     # The best arm is skipped by shifting the indices from it upwards by one.
     target = jax.random.randint(key_target, (), 0, num_arms - 1, jnp.int32)
     best = jnp.argmax(mean_rewards).astype(jnp.int32)

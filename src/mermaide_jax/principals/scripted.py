@@ -39,7 +39,9 @@ def random(pay_target: PayTarget) -> Principal:
     Args:
       pay_target: `games.Game.pay_target`.
     """
-    return _scripted(lambda key, p, time: jax.random.uniform(key) < p, pay_target)
+    return _scripted(
+        lambda key, p, time: jax.random.uniform(key, dtype=jnp.float32) < p, pay_target
+    )
 
 
 @functools.cache
@@ -70,9 +72,9 @@ def random_rate(num_interventions: int) -> Principal:
     def act(key, params, rate, observation):
         del params, observation
         key_rate, key_pay, key_which = jax.random.split(key, 3)
-        rate = jnp.where(rate < 0, jax.random.uniform(key_rate), rate)
+        rate = jnp.where(rate < 0, jax.random.uniform(key_rate, dtype=jnp.float32), rate)
         which = jax.random.randint(key_which, (), 1, num_interventions, jnp.int32)
-        pay = jax.random.uniform(key_pay) < rate
+        pay = jax.random.uniform(key_pay, dtype=jnp.float32) < rate
         return jnp.where(pay, which, jnp.int32(0)), rate, ()
 
     return Principal(init, act)
