@@ -47,12 +47,11 @@ def population(agents: tuple[base.Agent, ...]) -> base.Agent:
         return per_rule[0] if len(agents) == 1 else jnp.stack(per_rule)[params.rule]
 
     def act(key, params: PopulationParams, state, offer):
-        branches = [
-            functools.partial(_act_member, agent, index) for index, agent in enumerate(agents)
-        ]
-        if len(branches) == 1:
-            return branches[0](key, params.members, state, offer)
-        return jax.lax.switch(params.rule, branches, key, params.members, state, offer)
+        # Every rule acts, on the draws it would have alone: under `vmap` a `lax.switch` does the
+        # same, and the key-reuse check of JAX mistakes that for a reuse.
+        keys = [key] + [jax.random.clone(key) for _ in agents[1:]]
+        members = zip(agents, keys, params.members, state, strict=True)
+        return select(params, [a.act(k, p, s, offer) for a, k, p, s in members])
 
     def update(params: PopulationParams, state, action, reward):
         members = zip(agents, params.members, state, strict=True)
@@ -63,10 +62,6 @@ def population(agents: tuple[base.Agent, ...]) -> base.Agent:
         return select(params, [a.estimates(p, s) for a, p, s in members])
 
     return base.Agent(init, act, update, estimates)
-
-
-def _act_member(agent: base.Agent, index: int, key, members, state, offer) -> chex.Array:
-    return agent.act(key, members[index], state[index], offer)
 
 
 @functools.cache

@@ -33,7 +33,7 @@ def rollout(
     """Plays one episode of ``game.horizon`` steps.
 
     Args:
-      key: typed key, consumed. Step ``t`` depends on the ``t``-th of its splits alone.
+      key: typed key, consumed. A longer episode under the same key begins with the shorter one.
       game: the game; static under ``jit``.
       principal: who steers; static under ``jit``.
       principal_params: its params.
@@ -42,22 +42,24 @@ def rollout(
     Returns:
       Trajectory with leading axis ``T``. For ``B`` episodes: ``vmap`` over keys and tasks.
     """
-    key_reset, key_steps = jax.random.split(key)
+    key_reset, key = jax.random.split(key)
     observation, state = game.reset(key_reset, task)
 
-    def step(carry, step_key):
-        observation, state, memory = carry
-        key_principal, key_game = jax.random.split(step_key)
+    # The key is carried, not split beforehand: batching a scan over keys transposes them, which the
+    # key-reuse check of JAX mistakes for a use.
+    def step(carry, _):
+        key, observation, state, memory = carry
+        key, key_principal, key_game = jax.random.split(key, 3)
         seen = observation
         if principal.privileged:
             # The preview must use the very draws of the step, hence the clone.
             seen = Privileged(observation, game.preview(jax.random.clone(key_game), state, task))
         intervention, memory, extra = principal.act(key_principal, principal_params, memory, seen)
         following, state, reward, _, _, info = game.step(key_game, state, intervention, task)
-        return (following, state, memory), Trajectory(
+        return (key, following, state, memory), Trajectory(
             observation, intervention, reward, info, extra
         )
 
-    carry = (observation, state, principal.init(principal_params))
-    _, trajectory = jax.lax.scan(step, carry, jax.random.split(key_steps, game.horizon))
+    carry = (key, observation, state, principal.init(principal_params))
+    _, trajectory = jax.lax.scan(step, carry, length=game.horizon)
     return trajectory
