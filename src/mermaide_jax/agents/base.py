@@ -1,4 +1,4 @@
-"""What an agent is: a triple of pure functions, and the pieces that several learning rules share."""
+"""What an agent is: pure functions of one agent, and the pieces that several rules share."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

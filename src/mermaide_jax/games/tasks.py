@@ -99,6 +99,7 @@ def _draw_rewards(
     key: chex.PRNGKey, num_arms: int, terms: TaskTerms
 ) -> tuple[chex.Array, chex.Array]:
     """``mu ~ U[low, high]^A`` and ``a*`` uniform among the arms that are not the best."""
+    _checks.check_at_least("num_arms", num_arms, 2)
     key_rewards, key_target = jax.random.split(key)
     span = jnp.asarray(terms.reward_high, jnp.float32) - jnp.asarray(terms.reward_low, jnp.float32)
     uniform = jax.random.uniform(key_rewards, (num_arms,), jnp.float32)
@@ -142,16 +143,23 @@ def finite_tasks(
 ) -> Task:
     """A finite set of agents, as many of each coefficient, fixed by ``key``.
 
-    Agent ``i`` has the coefficient ``coefficients[i % C]`` and rewards drawn from the ``i``-th split
-    of ``key``: a larger set begins with the smaller one.
+    Agent ``i`` has the coefficient ``coefficients[i % C]`` and rewards drawn from the ``i``-th
+    split of ``key``: a larger set begins with the smaller one.
 
     Returns:
       Task with leading axis ``[num_agents]``.
 
     Raises:
-      ConfigError: ``num_agents`` is not a positive multiple of the number of coefficients.
+      ConfigError: unknown rule; no coefficients, or one that its rule cannot have; ``num_agents``
+        is not a positive multiple of the number of coefficients; fewer than 2 arms.
     """
     _checks.check_choice("rule", rule, RULES)
+    _checks.check_at_least("number of coefficients", len(coefficients), 1)
+    for coefficient in coefficients:
+        if rule == "epsilon_greedy":
+            _checks.check_in_range("epsilon", coefficient, 0.0, 1.0)
+        else:
+            _checks.check_non_negative("coefficient", coefficient)
     _checks.check_at_least("num_agents", num_agents, 1)
     if num_agents % len(coefficients):
         raise _checks.ConfigError(
