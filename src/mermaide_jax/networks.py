@@ -31,7 +31,7 @@ class GRULayer(nn.Module):
         self.input = nn.Dense(3 * self.features)
         self.recurrent_kernel = self.param("recurrent_kernel", _orthogonal_gates, self.features)
         self.candidate_bias = self.param(
-            "candidate_bias", nn.initializers.zeros_init(), (self.features,)
+            "candidate_bias", nn.initializers.zeros_init(), (self.features,), jnp.float32
         )
 
     def _step(self, hidden: chex.Array, projected: chex.Array) -> chex.Array:
@@ -55,7 +55,10 @@ class GRULayer(nn.Module):
             hidden = self._step(hidden, projected)
             return hidden, hidden
 
-        return jax.lax.scan(step, hidden, self.input(inputs))[1]
+        projected = self.input(inputs)
+        # A scan does not promote its carry: params in double precision need a carry like theirs.
+        hidden = hidden.astype(jnp.promote_types(hidden.dtype, projected.dtype))
+        return jax.lax.scan(step, hidden, projected)[1]
 
 
 def _orthogonal_gates(key: chex.PRNGKey, features: int) -> chex.Array:
