@@ -7,6 +7,7 @@ chooses the intervention. Its baselines are the same code with parts switched of
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -102,7 +103,8 @@ def learned_principal(
     """
     policy = _head(config, num_interventions)
     world_model = _head(config, num_arms)
-    uniform = -jnp.log(jnp.float32(num_arms))
+    # A number, not an array: this function is cached, and may first be called under a `jit`.
+    uniform = -math.log(num_arms)
 
     def policy_inputs(observations: chex.Array, prediction: chex.Array) -> chex.Array:
         if not config.world_model:
@@ -130,7 +132,7 @@ def learned_principal(
 
     def act(key: chex.PRNGKey, params: Params, carry, observation: chex.Array):
         policy_carry, model_carry = carry
-        prediction = jnp.full((num_arms,), uniform)
+        prediction = jnp.full((num_arms,), uniform, jnp.float32)
         if config.world_model:
             variables = {"params": params["world_model"]}
             model_carry, logits = world_model.apply(variables, model_carry, observation)
@@ -142,7 +144,7 @@ def learned_principal(
         return intervention, (policy_carry, model_carry), decision
 
     def replay(params: Params, observations: chex.Array, interventions: chex.Array) -> Decision:
-        prediction = jnp.full((observations.shape[0], num_arms), uniform)
+        prediction = jnp.full((observations.shape[0], num_arms), uniform, jnp.float32)
         if config.world_model:
             variables = {"params": params["world_model"]}
             logits = world_model.apply(variables, observations, method="unroll")
