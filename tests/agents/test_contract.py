@@ -1,0 +1,138 @@
+"""What every learning rule must satisfy, run for each of them."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from streams import assert_same, keys, play, quick_jit
+
+from mermaide_jax import agents
+from mermaide_jax._checks import ConfigError
+
+ARMS, STEPS = 4, 6
+PAIR = (agents.epsilon_greedy(ARMS, False), agents.ucb(ARMS))
+
+
+def _population_params(coefficient, mu):
+    rule = (coefficient * 100).astype(jnp.int32) % len(agents.RULES)
+    return agents.standard_params(rule, coefficient, mu)
+
+
+def _pair_params(coefficient, mu):
+    members = (agents.EpsilonGreedyParams(coefficient, mu[0]), agents.UCBParams(coefficient))
+    return agents.PopulationParams(rule=jnp.int32(1), members=members)
+
+
+def _alone_params(coefficient, mu):
+    return agents.PopulationParams(rule=jnp.int32(0), members=(agents.UCBParams(coefficient),))
+
+
+FAMILIES = {
+    "ucb": (agents.ucb(ARMS), lambda c, mu: agents.UCBParams(c)),
+    "epsilon_greedy": (
+        agents.epsilon_greedy(ARMS),
+        lambda c, mu: agents.EpsilonGreedyParams(c, jnp.float32(0)),
+    ),
+    "epsilon_greedy without pull": (
+        agents.epsilon_greedy(ARMS, initial_pull=False),
+        lambda c, mu: agents.EpsilonGreedyParams(c, mu[0]),
+    ),
+    "best_response": (agents.best_response(ARMS), lambda c, mu: agents.BestResponseParams(mu)),
+    "standard population": (agents.standard_population(ARMS), _population_params),
+    "population of two": (agents.population(PAIR), _pair_params),
+    "population of one": (agents.population((agents.ucb(ARMS),)), _alone_params),
+}
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request):
+    return FAMILIES[request.param]
+
+
+def inputs(make_params, number):
+    rng = np.random.default_rng(0)
+    coefficient = rng.uniform(0.05, 0.95, 8).astype(np.float32)[:number]
+    mu = rng.uniform(size=(8, ARMS)).astype(np.float32)[:number]
+    rewards = rng.normal(size=(8, STEPS, ARMS)).astype(np.float32)[:number]
+    offer = rng.uniform(size=(8, ARMS)).astype(np.float32)[:number]
+    return jax.vmap(make_params)(jnp.asarray(coefficient), jnp.asarray(mu)), rewards, offer
+
+
+def eagerly(agent, key, params, rewards, offer):
+    """What `play` does, one call after the other."""
+    state, actions, gained = agent.init(params), [], []
+    for row in rewards:
+        key, key_act = jax.random.split(key)
+        actions.append(int(agent.act(key_act, params, state, offer)))
+        gained.append(row[actions[-1]])
+        state = agent.update(params, state, jnp.int32(actions[-1]), gained[-1])
+    return actions, gained
+
+
+@functools.cache
+def batched(agent):
+    return quick_jit(jax.vmap(functools.partial(play, agent)))
+
+
+def test_jit_equals_eager_and_batch_equals_loop_and_grows(family):
+    agent, make_params = family
+    params, rewards, offer = inputs(make_params, 8)
+    eight = batched(agent)(keys(0, 8), params, rewards, offer)
+    take = lambda tree, i: jax.tree.map(lambda leaf: leaf[i], tree)  # noqa: E731
+    single = quick_jit(functools.partial(play, agent))
+    for i in range(8):
+        alone = single(keys(0, 8)[i], take(params, i), rewards[i], offer[i])
+        assert_same(take(eight, i), alone)
+    actions, gained = eagerly(agent, keys(0, 8)[3], take(params, 3), rewards[3], offer[3])
+    np.testing.assert_array_equal(eight[0][3], actions)
+    np.testing.assert_array_equal(eight[1][3], gained)
+    five = batched(agent)(keys(0, 5), *inputs(make_params, 5))
+    assert_same(take(eight, slice(5)), five)
+
+
+def test_dtypes_and_state_are_stable_under_strict_promotion(family, strict_dtypes):
+    agent, make_params = family
+    params = make_params(jnp.float32(0.3), jnp.linspace(0, 1, ARMS, dtype=jnp.float32))
+
+    def act_and_update(key, state, offer, reward):
+        action = agent.act(key, params, state, offer)
+        following = agent.update(params, state, action, reward)
+        return action, agent.estimates(params, state), following
+
+    state = jax.eval_shape(agent.init, params)
+    offer, reward = jnp.zeros(ARMS, jnp.float32), jnp.float32(1)
+    out = jax.eval_shape(act_and_update, jax.random.key(0), state, offer, reward)
+    action, estimates, following = out
+    assert (action.shape, action.dtype) == ((), jnp.int32)
+    assert (estimates.shape, estimates.dtype) == ((ARMS,), jnp.float32)
+    assert jax.tree.structure(following) == jax.tree.structure(state)
+    # `weak_type` too: a carry that hardens is traced twice by `scan`.
+    describe = lambda leaf: (leaf.shape, leaf.dtype, leaf.weak_type)  # noqa: E731
+    assert jax.tree.map(describe, following) == jax.tree.map(describe, state)
+
+
+def test_actions_are_arms_and_keys_are_consumed(family):
+    agent, make_params = family
+    params, rewards, offer = inputs(make_params, 8)
+    actions, _ = batched(agent)(keys(1, 8), params, rewards, offer)
+    assert ((actions >= 0) & (actions < ARMS)).all()
+    params = make_params(jnp.float32(0.3), jnp.linspace(0, 1, ARMS))
+    key = jax.random.key(0)
+    agent.act(key, params, agent.init(params), jnp.zeros(ARMS))
+    with pytest.raises(jax.errors.KeyReuseError):
+        jax.random.uniform(key)
+
+
+@pytest.mark.parametrize("make", [agents.ucb, agents.epsilon_greedy, agents.best_response])
+@pytest.mark.parametrize("num_arms", [1, 0, -3, 2.5])
+def test_too_few_arms_are_refused(make, num_arms):
+    with pytest.raises(ConfigError) as refusal:
+        make(num_arms)
+    assert str(refusal.value) == f"num_arms: got {num_arms!r}, expected an integer >= 2"
+
+
+def test_an_empty_population_is_refused():
+    with pytest.raises(ConfigError, match=r"number of rules: got 0, expected an integer >= 1"):
+        agents.population(())
