@@ -1,0 +1,287 @@
+"""Inner and outer loss against numpy; the meta-gradient of the real objective against differences.
+
+What the networks say to a history is tested elsewhere; here it is the input of the oracles.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+from streams import assert_same
+
+from mermaide_jax import meta
+from mermaide_jax.games import StepInfo, Trajectory
+from mermaide_jax.principals import NetworkConfig, learned_principal
+from mermaide_jax.training.config import TrainingConfig
+from mermaide_jax.training.objective import (
+    Episodes,
+    Weights,
+    advantages,
+    inner_loss,
+    make_adapt,
+    outer_loss,
+    to_episodes,
+)
+
+NUMBER, STEPS, SIZE, ARMS, CHOICES = 3, 4, 5, 3, 2
+CONFIG = TrainingConfig(inner_learning_rate=0.05)
+GRU = NetworkConfig("gru", 3, 1)
+MLP = NetworkConfig("mlp", 3)
+ALONE = dataclasses.replace(MLP, world_model=False)
+COUPLED, COUPLED_MLP = (
+    dataclasses.replace(c, policy_gradient_to_world_model=True) for c in (GRU, MLP)
+)
+
+
+def bind(config=MLP):
+    return learned_principal(config, SIZE, ARMS, CHOICES)
+
+
+def random_params(config=MLP, dtype=np.float32):
+    """Not as initialised: the read-outs start at zero and would hide every difference."""
+    rng = np.random.default_rng(0)
+    shapes = jax.eval_shape(bind(config).init_params, jax.random.key(0))
+    return jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape), dtype), shapes)
+
+
+def random_episodes(seed=1, number=NUMBER, dtype=np.float32):
+    rng = np.random.default_rng(seed)
+    return Episodes(
+        observation=rng.normal(size=(number, STEPS, SIZE)).astype(dtype),
+        intervention=rng.integers(0, CHOICES, (number, STEPS)).astype(np.int32),
+        action=rng.integers(0, ARMS, (number, STEPS)).astype(np.int32),
+        reward=rng.normal(size=(number, STEPS)).astype(dtype),
+    )
+
+
+def returns_of(rewards):
+    """Rewards to go, one after the other."""
+    out = np.array(rewards, np.float64)
+    for t in range(out.shape[-1] - 2, -1, -1):
+        out[..., t] += out[..., t + 1]
+    return out
+
+
+@functools.cache
+def said(config=MLP):
+    """What the networks say to the episodes, and the log-likelihoods picked by hand."""
+    episodes = random_episodes()
+    replay = jax.jit(jax.vmap(functools.partial(bind(config).replay, random_params(config))))
+    decision = replay(episodes.observation, episodes.intervention)
+    decision = jax.tree.map(lambda x: np.asarray(x, np.float64), decision)
+    picked = [
+        [decision.prediction[m, t, a] for t, a in enumerate(row)]
+        for m, row in enumerate(episodes.action)
+    ]
+    return decision, np.array(picked)
+
+
+def flat(tree):
+    return np.asarray(ravel_pytree(tree)[0])
+
+
+@pytest.mark.parametrize("num_episodes", [1, 2, 4])
+def test_advantages_are_returns_less_those_of_the_others_at_unit_scale(num_episodes):
+    rewards = np.random.default_rng(0).normal(3.0, 5.0, (2, num_episodes, STEPS))
+    returns = returns_of(rewards)
+    centred = returns.copy()
+    if num_episodes > 1:
+        for n in range(2):
+            for m in range(num_episodes):
+                centred[n, m] -= np.delete(returns[n], m, 0).mean(0)
+    out = np.asarray(advantages(rewards.astype(np.float32)))
+    np.testing.assert_allclose(out, centred / np.sqrt(np.mean(centred**2)), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(np.sqrt(np.mean(out**2)), 1.0, rtol=1e-5)
+    if num_episodes == 1:
+        assert out.mean() > 0.5  # a scale only: nothing was subtracted
+
+
+def test_advantages_do_not_depend_on_the_unit_of_reward_nor_on_other_agents_baselines():
+    rewards = np.random.default_rng(0).normal(size=(2, 3, STEPS)).astype(np.float32)
+    out = advantages(rewards)
+    np.testing.assert_allclose(advantages(7 * rewards), out, rtol=1e-4, atol=1e-5)
+    shifted = rewards + np.array([5.0, -1.0], np.float32)[:, None, None]
+    np.testing.assert_allclose(advantages(shifted), out, rtol=1e-3, atol=1e-5)
+    assert not np.asarray(advantages(np.zeros((2, 3, STEPS), np.float32))).any()
+
+
+@pytest.mark.parametrize(("meta_gradient", "policy_weight"), [("second_order", 0.3), ("dice", 1.0)])
+def test_inner_loss_equals_numpy(meta_gradient, policy_weight):
+    config, episodes = dataclasses.replace(CONFIG, meta_gradient=meta_gradient), random_episodes()
+    decision, likelihood = said()
+    score = decision.log_prob * returns_of(episodes.reward)
+    of_policy = -(episodes.reward if meta_gradient == "dice" else score).sum(1)
+    expected = np.mean(policy_weight * of_policy - likelihood.sum(1))
+    loss = jax.jit(functools.partial(inner_loss, config, bind()))
+    out = loss(random_params(), episodes, policy_weight)
+    np.testing.assert_allclose(out, expected, rtol=1e-5)
+
+
+@functools.cache
+def compiled_inner_gradient(network, meta_gradient):
+    config = dataclasses.replace(CONFIG, meta_gradient=meta_gradient)
+    return jax.jit(jax.grad(functools.partial(inner_loss, config, bind(network))))
+
+
+def inner_gradient(network, meta_gradient, params, episodes, policy_weight=1.0):
+    return compiled_inner_gradient(network, meta_gradient)(params, episodes, policy_weight)
+
+
+def test_inner_gradients_agree_whatever_the_meta_gradient():
+    """They differ in their own derivatives only, so that all take the same inner step."""
+    gradients = [
+        flat(inner_gradient(MLP, name, random_params(), random_episodes()))
+        for name in ("second_order", "first_order", "dice")
+    ]
+    np.testing.assert_array_equal(gradients[0], gradients[1])
+    np.testing.assert_allclose(gradients[0], gradients[2], rtol=1e-4, atol=1e-5)
+    assert np.abs(gradients[0]).max() > 0.1
+
+
+def test_outer_loss_equals_numpy():
+    weights, episodes = Weights(policy=0.7, entropy=0.25), random_episodes()
+    advantage = np.random.default_rng(2).normal(size=(NUMBER, STEPS)).astype(np.float32)
+    decision, likelihood = said()
+    per_step = -decision.log_prob * advantage - 0.25 * decision.entropy
+    outer = jax.jit(functools.partial(outer_loss, bind()))
+    loss, info = outer(weights, random_params(), episodes, advantage)
+    np.testing.assert_allclose(loss, np.mean(0.7 * per_step - likelihood), rtol=1e-5)
+    np.testing.assert_allclose(info.log_likelihood, likelihood.mean(), rtol=1e-5)
+    np.testing.assert_allclose(info.entropy, decision.entropy.mean(), rtol=1e-5)
+
+
+def test_outer_loss_trains_the_world_model_alone_at_policy_weight_zero():
+    loss = lambda params, *x: outer_loss(bind(), Weights(0.0, 0.25), params, *x)[0]  # noqa: E731
+    episodes = random_episodes()
+    gradient = jax.jit(jax.grad(loss))(random_params(), episodes, episodes.reward)
+    assert not flat(gradient["policy"]).any()
+    assert np.abs(flat(gradient["world_model"])).max() > 0.01
+
+
+def test_episodes_are_cut_from_trajectories_without_gradient():
+    fields = {name: jnp.full((2,), i + 1.0) for i, name in enumerate("oiraghe")}
+    f = fields
+    trajectory = Trajectory(f["o"], f["i"], f["r"], StepInfo(f["a"], f["g"], f["h"], f["e"]), None)
+    assert_same(to_episodes(trajectory), Episodes(f["o"], f["i"], f["a"], f["r"]))
+    gradient = jax.grad(lambda t: sum(x.sum() for x in to_episodes(t)))(trajectory)
+    assert not flat(gradient).any()
+
+
+@pytest.mark.parametrize(
+    ("network", "moving"),
+    [
+        (MLP, {"policy", "world_model"}),
+        (MLP, {"policy"}),
+        (MLP, {"world_model"}),
+        (MLP, set()),
+        (ALONE, {"policy"}),
+        (ALONE, set()),
+    ],
+)
+def test_one_step_is_sgd_on_what_adapts(network, moving):
+    config = dataclasses.replace(
+        CONFIG, adapt_policy="policy" in moving, adapt_world_model="world_model" in moving
+    )
+    learned, params, episodes = bind(network), random_params(network), random_episodes()
+    adapted = jax.jit(make_adapt(config, learned))(params, episodes, 0.5)
+    gradient = inner_gradient(network, "second_order", params, episodes, 0.5)
+    for part in params:
+        before, after = flat(params[part]), flat(adapted[part])
+        if part in moving:
+            np.testing.assert_allclose(after, before - 0.05 * flat(gradient[part]), atol=1e-5)
+            assert np.abs(after - before).max() > 1e-3
+        else:
+            np.testing.assert_array_equal(after, before)
+
+
+def test_number_of_steps_is_that_of_the_config_unless_given():
+    episodes, params = random_episodes(), random_params(ALONE)
+    once = jax.jit(make_adapt(CONFIG, bind(ALONE)))
+    twice = once(once(params, episodes), episodes)
+    configured = make_adapt(dataclasses.replace(CONFIG, inner_steps=2), bind(ALONE))
+    for adapt in (configured, make_adapt(CONFIG, bind(ALONE), num_steps=2)):
+        np.testing.assert_allclose(flat(jax.jit(adapt)(params, episodes)), flat(twice), atol=1e-5)
+    assert_same(make_adapt(CONFIG, bind(ALONE), num_steps=0)(params, episodes), params)
+
+
+def test_jit_equals_eager_and_vmap_equals_loop():
+    """Over agents, as in training."""
+    batch = [random_episodes(seed) for seed in (1, 2)]
+    stacked = jax.tree.map(lambda *x: np.stack(x), *batch)
+    params, adapt = random_params(ALONE), make_adapt(CONFIG, bind(ALONE))
+    adapted = jax.jit(jax.vmap(adapt, (None, 0)))(params, stacked)
+    for i, episodes in enumerate(batch):
+        mine = jax.tree.map(lambda x, i=i: x[i], adapted)
+        assert_same(adapt(params, episodes), mine, 1e-5)
+
+
+def meta_loss(network, meta_gradient, inner_steps=1):
+    """The whole chain of one agent: inner loss, SGD, outer loss with its entropy bonus."""
+    config = dataclasses.replace(CONFIG, meta_gradient=meta_gradient, inner_steps=inner_steps)
+    learned = bind(network)
+
+    def outer(params, episodes, advantage):
+        return outer_loss(learned, Weights(1.0, 0.1), params, episodes, advantage)[0]
+
+    loss = meta.maml_loss(make_adapt(config, learned), outer)
+    before = random_episodes(3, 1, np.float64)
+    after = random_episodes(4, 2, np.float64)
+    advantage = advantages(after.reward[None])[0]
+    return lambda params: loss(params, (before,), (after, advantage))
+
+
+def differences(loss, vector, directions, step=1e-5):
+    """Central differences along each direction, all in one batch."""
+    shifted = vector + step * np.concatenate([directions, -directions])
+    values = np.asarray(jax.jit(jax.vmap(loss))(shifted)).reshape(2, -1)
+    return (values[0] - values[1]) / (2 * step)
+
+
+@pytest.mark.parametrize(
+    ("network", "inner_steps", "part"),
+    [(COUPLED, 1, None), (COUPLED_MLP, 2, None), (MLP, 1, "policy"), (ALONE, 1, None)],
+    ids=["coupled", "two steps", "belief held", "no world model"],
+)
+def test_meta_gradient_equals_finite_differences(network, inner_steps, part, x64):
+    """Every param of tiny networks; with the belief held, those of the policy.
+
+    A stopped gradient is no derivative, so differences see what it hides: from the world model
+    through the belief to the policy.
+    """
+    loss = meta_loss(network, "second_order", inner_steps)
+    params = random_params(network, np.float64)
+    vector, unravel = ravel_pytree(params if part is None else params[part])
+    whole = (lambda x: x) if part is None else (lambda x: params | {part: x})
+    of_vector = lambda x: loss(whole(unravel(x)))  # noqa: E731
+    gradient = np.asarray(jax.jit(jax.grad(of_vector))(vector))
+    numeric = differences(of_vector, np.asarray(vector), np.eye(vector.size))
+    assert np.linalg.norm(gradient) > 0.01
+    assert np.linalg.norm(gradient - numeric) < 1e-6 * np.linalg.norm(gradient)
+
+
+def test_meta_gradients_differ_by_what_they_keep(x64):
+    """All have the same value. First order is the plain gradient at the adapted params."""
+    params = random_params(ALONE, np.float64)
+    values, gradients = {}, {}
+    for name in ("first_order", "second_order", "dice"):
+        value, gradient = jax.jit(jax.value_and_grad(meta_loss(ALONE, name)))(params)
+        values[name], gradients[name] = float(value), flat(gradient)
+    assert np.ptp(list(values.values())) < 1e-12
+    adapt = jax.jit(make_adapt(CONFIG, bind(ALONE)))
+    adapted = adapt(params, random_episodes(3, 1, np.float64))
+    held = meta_loss_without_inner_loop(adapted)
+    np.testing.assert_allclose(gradients["first_order"], held, rtol=1e-10, atol=1e-12)
+    scale = np.linalg.norm(gradients["second_order"])
+    for one, other in (("first_order", "second_order"), ("second_order", "dice")):
+        assert np.linalg.norm(gradients[one] - gradients[other]) > 0.01 * scale
+
+
+def meta_loss_without_inner_loop(params):
+    after = random_episodes(4, 2, np.float64)
+    advantage = advantages(after.reward[None])[0]
+    loss = lambda p: outer_loss(bind(ALONE), Weights(1.0, 0.1), p, after, advantage)[0]  # noqa: E731
+    return flat(jax.jit(jax.grad(loss))(params))
