@@ -9,7 +9,7 @@ from mermaide_jax.games.intervention import (
     make_intervention_game,
     num_interventions,
 )
-from mermaide_jax.games.rollout import Trajectory, rollout
+from mermaide_jax.games.rollout import Trajectory, collect, rollout
 from mermaide_jax.games.tasks import (
     COEFFICIENTS,
     SPLITS,
@@ -20,6 +20,7 @@ from mermaide_jax.games.tasks import (
     redraw_rewards,
     relabel_arms,
     split_coefficients,
+    target_first,
 )
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Task",
     "TaskTerms",
     "Trajectory",
+    "collect",
     "decode_intervention",
     "draw_task",
     "encode_observation",
@@ -43,4 +45,5 @@ __all__ = [
     "relabel_arms",
     "rollout",
     "split_coefficients",
+    "target_first",
 ]

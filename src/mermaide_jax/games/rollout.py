@@ -63,3 +63,36 @@ def rollout(
     carry = (key, observation, state, principal.init(principal_params))
     _, trajectory = jax.lax.scan(step, carry, length=game.horizon)
     return trajectory
+
+
+def collect(
+    key: chex.PRNGKey,
+    game: Game,
+    principal: Principal,
+    params: Any,
+    tasks: Task,
+    num_episodes: int,
+    *,
+    params_axis: int | None = None,
+) -> Trajectory:
+    """Plays ``M`` episodes with each of ``N`` agents.
+
+    Args:
+      key: typed key, consumed; agent ``i`` uses its ``i``-th split.
+      game: the game.
+      principal: who steers.
+      params: its params, shared, or with leading axis ``N`` if ``params_axis`` is 0.
+      tasks: ``N`` tasks.
+      num_episodes: ``M``.
+      params_axis: None or 0.
+
+    Returns:
+      Trajectory with leading axes ``[N, M, T]``.
+    """
+
+    def one_agent(key: chex.PRNGKey, params: Any, task: Task) -> Trajectory:
+        play = lambda k: rollout(k, game, principal, params, task)  # noqa: E731
+        return jax.vmap(play)(jax.random.split(key, num_episodes))
+
+    keys = jax.random.split(key, tasks.target.shape[0])
+    return jax.vmap(one_agent, in_axes=(0, params_axis, 0))(keys, params, tasks)

@@ -200,7 +200,21 @@ def relabel_arms(key: chex.PRNGKey, task: Task) -> Task:
     Arms are exchangeable, so the game is the same; a network that meets the same few agents under
     ever new names cannot learn them by heart.
     """
-    permutation = jax.random.permutation(key, task.mean_rewards.shape[0])
+    return _rename(jax.random.permutation(key, task.mean_rewards.shape[0]), task)
+
+
+def target_first(task: Task) -> Task:
+    """The same agent with its arms counted from the target, which becomes arm 0.
+
+    The principal knows the target and arms are exchangeable, so nothing is lost or told; but "it
+    took the target" and "it is about to take the target" become the same input in every task.
+    """
+    num_arms = task.mean_rewards.shape[0]
+    return _rename((jnp.arange(num_arms) + task.target) % num_arms, task)
+
+
+def _rename(permutation: chex.Array, task: Task) -> Task:
+    """Arm ``j`` of the result is arm ``permutation[j]`` of ``task``."""
     agent = _map_best_response(lambda rewards: rewards[permutation], task.agent)
     return task._replace(
         agent=agent,

@@ -39,8 +39,10 @@ class TrainingConfig:
     """Share of the outer objective that is earned before adaptation."""
     outer_learning_rate: float = 1e-3
     """Learning rate of the outer Adam (published: 1e-3)."""
+    world_model_learning_rate: float | None = None
+    """Learning rate of the outer Adam for the world model; None: the same."""
     final_learning_rate: float = 1.0
-    """Share of the outer learning rate that is left at the last update (linear decay)."""
+    """Share of the outer learning rates that is left at the last update (linear decay)."""
     max_gradient_norm: float = 1.0
     """Each network's outer gradient is scaled down to this norm."""
     entropy_start: float = 0.25
@@ -50,6 +52,10 @@ class TrainingConfig:
     variation: Variation = "relabel"
     """What is redrawn of the training agents in each update: nothing (none), the names of their
     arms (relabel), or their rewards and targets (endless)."""
+
+    target_first: bool = True
+    """Whether the principal counts arms from the target (in training and in the test), so that the
+    target is arm 0 in every task."""
 
     def __post_init__(self) -> None:
         _checks.check_at_least("updates", self.updates, 1)
@@ -61,6 +67,8 @@ class TrainingConfig:
         _checks.check_non_negative("inner_learning_rate", self.inner_learning_rate)
         _checks.check_in_range("zero_shot_weight", self.zero_shot_weight, 0.0, 1.0)
         _checks.check_positive("outer_learning_rate", self.outer_learning_rate)
+        if self.world_model_learning_rate is not None:
+            _checks.check_positive("world_model_learning_rate", self.world_model_learning_rate)
         _checks.check_in_range("final_learning_rate", self.final_learning_rate, 0.0, 1.0)
         _checks.check_positive("max_gradient_norm", self.max_gradient_norm)
         _checks.check_non_negative("entropy_start", self.entropy_start)

@@ -15,11 +15,12 @@ from mermaide_jax.games import (
     Task,
     TaskTerms,
     Trajectory,
+    collect,
     redraw_rewards,
     relabel_arms,
-    rollout,
+    target_first,
 )
-from mermaide_jax.principals import LearnedPrincipal, Principal, random_rate
+from mermaide_jax.principals import LearnedPrincipal, random_rate
 from mermaide_jax.training.config import TrainingConfig
 from mermaide_jax.training.objective import (
     Episodes,
@@ -78,39 +79,6 @@ class Update(NamedTuple):
     update: Callable[[chex.PRNGKey, TrainState, Task], tuple[TrainState, Metrics]]
 
 
-def collect(
-    key: chex.PRNGKey,
-    game: Game,
-    principal: Principal,
-    params: Params,
-    tasks: Task,
-    num_episodes: int,
-    *,
-    params_axis: int | None = None,
-) -> Trajectory:
-    """Plays ``M`` episodes with each of ``N`` agents.
-
-    Args:
-      key: typed key, consumed; agent ``i`` uses its ``i``-th split.
-      game: the game.
-      principal: who steers.
-      params: its params, shared, or with leading axis ``N`` if ``params_axis`` is 0.
-      tasks: ``N`` tasks.
-      num_episodes: ``M``.
-      params_axis: None or 0.
-
-    Returns:
-      Trajectory with leading axes ``[N, M, T]``.
-    """
-
-    def one_agent(key: chex.PRNGKey, params: Params, task: Task) -> Trajectory:
-        play = lambda k: rollout(k, game, principal, params, task)  # noqa: E731
-        return jax.vmap(play)(jax.random.split(key, num_episodes))
-
-    keys = jax.random.split(key, tasks.target.shape[0])
-    return jax.vmap(one_agent, in_axes=(0, params_axis, 0))(keys, params, tasks)
-
-
 def select_tasks(key: chex.PRNGKey, config: TrainingConfig, tasks: Task, terms: TaskTerms) -> Task:
     """The agents of one update, drawn evenly from the training set and varied as configured.
 
@@ -122,20 +90,28 @@ def select_tasks(key: chex.PRNGKey, config: TrainingConfig, tasks: Task, terms: 
     order = jax.random.permutation(key_order, size)
     chosen = order[jnp.arange(config.tasks_per_update) % size]
     tasks = jax.tree.map(lambda leaf: leaf[chosen], tasks)
-    if config.variation == "none":
-        return tasks
     keys = jax.random.split(key_vary, config.tasks_per_update)
     if config.variation == "relabel":
-        return jax.vmap(relabel_arms)(keys, tasks)
-    return jax.vmap(redraw_rewards, in_axes=(0, 0, None))(keys, tasks, terms)
+        tasks = jax.vmap(relabel_arms)(keys, tasks)
+    if config.variation == "endless":
+        tasks = jax.vmap(redraw_rewards, in_axes=(0, 0, None))(keys, tasks, terms)
+    return jax.vmap(target_first)(tasks) if config.target_first else tasks
 
 
 def make_optimizer(config: TrainingConfig) -> optax.GradientTransformation:
     """Adam with a linearly decaying rate; each network's gradient is clipped by itself."""
+
+    def adam(rate: float) -> optax.GradientTransformation:
+        final = rate * config.final_learning_rate
+        schedule = optax.linear_schedule(rate, final, config.updates)
+        clip = optax.clip_by_global_norm(config.max_gradient_norm)
+        return optax.chain(clip, optax.adam(schedule))
+
     rate = config.outer_learning_rate
-    schedule = optax.linear_schedule(rate, rate * config.final_learning_rate, config.updates)
-    chain = optax.chain(optax.clip_by_global_norm(config.max_gradient_norm), optax.adam(schedule))
-    networks = {"policy": chain, "world_model": chain}
+    networks = {
+        "policy": adam(rate),
+        "world_model": adam(config.world_model_learning_rate or rate),
+    }
     return optax.partition(networks, lambda params: {name: name for name in params})
 
 

@@ -1,0 +1,132 @@
+"""K-shot evaluation: adapt to each agent on K episodes, then play many fresh ones (Algorithm 2)."""
+
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from mermaide_jax import losses, meta
+from mermaide_jax.games import Game, Task, Trajectory, collect
+from mermaide_jax.principals import Decision, LearnedPrincipal, Principal
+from mermaide_jax.training.objective import to_episodes
+
+
+class Scores(NamedTuple):
+    """Means over the episodes with one agent; float32 scalars, ``[N]`` for ``N`` agents.
+
+    Attributes:
+      score: sum of the principal's rewards per episode.
+      success_rate: share of steps in which the agent took the target.
+      interventions: number of interventions per episode.
+      world_model_log_likelihood: nats per step; NaN if nothing is predicted.
+      world_model_accuracy: share of steps whose most likely action was taken; NaN likewise.
+    """
+
+    score: chex.Array
+    success_rate: chex.Array
+    interventions: chex.Array
+    world_model_log_likelihood: chex.Array
+    world_model_accuracy: chex.Array
+
+
+def summarise(trajectory: Trajectory) -> Scores:
+    """`Scores` of a batch of episodes with each of ``N`` agents.
+
+    Args:
+      trajectory: leading axes ``[N, E, T]``.
+
+    Returns:
+      Scores with leading axis ``[N]``.
+    """
+    log_likelihood = accuracy = jnp.full(trajectory.reward.shape, jnp.nan)
+    if isinstance(trajectory.principal, Decision):
+        prediction, action = trajectory.principal.prediction, trajectory.step.action
+        log_likelihood = losses.log_likelihoods(prediction, action)
+        accuracy = (jnp.argmax(prediction, axis=-1) == action).astype(jnp.float32)
+    paid = (trajectory.intervention > 0).astype(jnp.float32)
+    return Scores(
+        score=jnp.mean(jnp.sum(trajectory.reward, axis=-1), axis=-1),
+        success_rate=jnp.mean(trajectory.step.hit.astype(jnp.float32), axis=(-2, -1)),
+        interventions=jnp.mean(jnp.sum(paid, axis=-1), axis=-1),
+        world_model_log_likelihood=jnp.mean(log_likelihood, axis=(-2, -1)),
+        world_model_accuracy=jnp.mean(accuracy, axis=(-2, -1)),
+    )
+
+
+def evaluate(
+    key: chex.PRNGKey,
+    game: Game,
+    principal: Principal,
+    params: Any,
+    tasks: Task,
+    num_episodes: int,
+) -> Scores:
+    """Plays ``num_episodes`` with each agent, without adaptation.
+
+    Args:
+      key: typed key, consumed.
+      game: the game.
+      principal: who steers.
+      params: its params.
+      tasks: ``N`` agents.
+      num_episodes: episodes with each.
+
+    Returns:
+      Scores ``[N]``.
+    """
+    return summarise(collect(key, game, principal, params, tasks, num_episodes))
+
+
+def adapt_to_tasks(
+    key: chex.PRNGKey,
+    game: Game,
+    learned: LearnedPrincipal,
+    adapt: meta.Adapt,
+    params: Any,
+    tasks: Task,
+    num_shots: int,
+) -> Any:
+    """Params adapted to each of ``N`` agents on ``K`` episodes played with the shared ones.
+
+    Returns:
+      params with leading axis ``[N]``; plain copies if ``K = 0``.
+    """
+    if num_shots == 0:
+        num_tasks = tasks.target.shape[0]
+        return jax.tree.map(lambda p: jnp.broadcast_to(p, (num_tasks, *p.shape)), params)
+    episodes = to_episodes(collect(key, game, learned.principal, params, tasks, num_shots))
+    return jax.vmap(adapt, in_axes=(None, 0))(params, episodes)
+
+
+def k_shot(
+    key: chex.PRNGKey,
+    game: Game,
+    learned: LearnedPrincipal,
+    adapt: meta.Adapt,
+    params: Any,
+    tasks: Task,
+    num_shots: int,
+    num_episodes: int,
+) -> Scores:
+    """Algorithm 2: adapt to each agent on ``K`` episodes, then play ``num_episodes`` fresh ones.
+
+    Args:
+      key: typed key, consumed.
+      game: the game.
+      learned: the principal.
+      adapt: ``adapt(params, episodes) -> params``, see `training.make_adapt`.
+      params: its params as trained.
+      tasks: ``N`` agents it has never met.
+      num_shots: ``K``; 0 does not adapt.
+      num_episodes: fresh episodes with each agent.
+
+    Returns:
+      Scores ``[N]`` of the fresh episodes alone.
+    """
+    key_adapt, key_play = jax.random.split(key)
+    if num_shots == 0:
+        return evaluate(key_play, game, learned.principal, params, tasks, num_episodes)
+    adapted = adapt_to_tasks(key_adapt, game, learned, adapt, params, tasks, num_shots)
+    played = collect(key_play, game, learned.principal, adapted, tasks, num_episodes, params_axis=0)
+    return summarise(played)

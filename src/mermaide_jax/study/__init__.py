@@ -1,0 +1,24 @@
+"""The main job: train principals, adapt them to agents they never met, and compare them."""
+
+from mermaide_jax.study.config import (
+    LEARNED,
+    SCRIPTED,
+    AgentOptions,
+    EvaluationOptions,
+    GameOptions,
+    StudyConfig,
+    principal_configs,
+)
+from mermaide_jax.study.presets import DESCRIPTIONS, PRESETS
+
+__all__ = [
+    "DESCRIPTIONS",
+    "LEARNED",
+    "PRESETS",
+    "SCRIPTED",
+    "AgentOptions",
+    "EvaluationOptions",
+    "GameOptions",
+    "StudyConfig",
+    "principal_configs",
+]

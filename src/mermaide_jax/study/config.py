@@ -1,0 +1,159 @@
+"""What a study is: one frozen, nested config that the command line fills in."""
+
+import dataclasses
+
+from mermaide_jax import _checks
+from mermaide_jax.agents import RULES
+from mermaide_jax.games import SPLITS, GameConfig, TaskTerms, split_coefficients
+from mermaide_jax.principals import NetworkConfig
+from mermaide_jax.training.config import TrainingConfig
+
+LEARNED: tuple[str, ...] = (
+    "mermaide",
+    "maml_without_world_model",
+    "world_model_without_meta",
+    "reinforce",
+)
+"""Learned principals: the same code with parts switched off."""
+
+SCRIPTED: tuple[str, ...] = ("never", "always", "random", "first_k", "prescient")
+"""Principals that follow a rule; prescient is an upper reference that reads the agent's state."""
+
+
+@dataclasses.dataclass(frozen=True)
+class GameOptions(GameConfig):
+    """The game: its static side, and the terms that all agents share."""
+
+    cost: float = 0.75
+    """Cost c of one full intervention (published: 0.75)."""
+    bonus: float = 1.0
+    """What one full intervention adds to the agent's reward, delta."""
+    noise: float = 0.1
+    """Standard deviation sigma of the reward noise."""
+    reward_low: float = 0.0
+    """Least base mean reward."""
+    reward_high: float = 1.0
+    """Greatest base mean reward."""
+    initial_pull: bool = True
+    """Whether epsilon-greedy agents pull every arm once before anything else."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _checks.check_non_negative("cost", self.cost)
+        _checks.check_non_negative("bonus", self.bonus)
+        _checks.check_non_negative("noise", self.noise)
+        _checks.check_in_range("reward_low", self.reward_low, -1e6, 1e6)
+        _checks.check_in_range("reward_high", self.reward_high, self.reward_low, 1e6)
+
+    @property
+    def rules(self) -> GameConfig:
+        """The static side alone."""
+        names = [field.name for field in dataclasses.fields(GameConfig)]
+        return GameConfig(**{name: getattr(self, name) for name in names})
+
+    @property
+    def terms(self) -> TaskTerms:
+        """The terms that all agents share."""
+        return TaskTerms(self.cost, self.bonus, self.noise, self.reward_low, self.reward_high)
+
+
+@dataclasses.dataclass(frozen=True)
+class AgentOptions:
+    """The agents: who is trained on and who is tested on."""
+
+    families: tuple[str, ...] = ("ucb", "epsilon_greedy")
+    """Learning rules: ucb, epsilon_greedy, best_response."""
+    mixed: bool = False
+    """Train one principal on all families together, in place of one for each family."""
+    split: str = "interpolation"
+    """Coefficients met in training and in the test: interpolation (published coefficients 1, 3, 5
+    in training, 2 and 4 in the test), same, or extrapolation (2, 3, 4 in training, 1 and 5 in the
+    test)."""
+    train: int = 15
+    """Training agents of each family (published: 15)."""
+    test: int = 10
+    """Test agents of each family (published: 10)."""
+    seed: int = 0
+    """Seed that fixes both sets of agents."""
+
+    def __post_init__(self) -> None:
+        _checks.check_at_least("number of families", len(self.families), 1)
+        for family in self.families:
+            _checks.check_choice("families", family, RULES)
+            for role in ("train", "test"):
+                number = len(split_coefficients(family, self.split, role))
+                agents = _checks.check_at_least(role, getattr(self, role), 1)
+                if agents % number:
+                    _checks.refuse(role, agents, f"a multiple of {number}, the coefficients used")
+        _checks.check_choice("split", self.split, SPLITS)
+        _checks.check_at_least("seed", self.seed, 0)
+
+    @property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """What one principal is trained on: group name to families."""
+        if self.mixed and len(self.families) > 1:
+            return {"mixed": self.families}
+        return {family: (family,) for family in self.families}
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationOptions:
+    """The test (Algorithm 2)."""
+
+    shots: tuple[int, ...] = (0, 1)
+    """Numbers K of episodes to adapt on before the test (published: 0 and 1)."""
+    episodes: int = 64
+    """Fresh episodes with each agent after adaptation."""
+    random_rate: float = 0.5
+    """Probability with which the random principal pays."""
+
+    def __post_init__(self) -> None:
+        _checks.check_at_least("number of shots", len(self.shots), 1)
+        for shot in self.shots:
+            _checks.check_at_least("shots", shot, 0)
+        _checks.check_at_least("episodes", self.episodes, 1)
+        _checks.check_in_range("random_rate", self.random_rate, 0.0, 1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyConfig:
+    """One study: train, adapt and compare principals on agents they have never met."""
+
+    game: GameOptions = GameOptions()
+    """The game."""
+    agents: AgentOptions = AgentOptions()
+    """Who is steered."""
+    network: NetworkConfig = NetworkConfig()
+    """Networks of the learned principals."""
+    training: TrainingConfig = TrainingConfig()
+    """Training of the learned principals."""
+    evaluation: EvaluationOptions = EvaluationOptions()
+    """The test."""
+    principals: tuple[str, ...] = LEARNED + SCRIPTED
+    """Principals to compare; see `mermaide list`."""
+    seeds: int = 2
+    """Independent training runs of each learned principal."""
+    seed: int = 0
+    """Seed of the first run; the others follow from it."""
+
+    def __post_init__(self) -> None:
+        _checks.check_at_least("number of principals", len(self.principals), 1)
+        for name in self.principals:
+            _checks.check_choice("principals", name, LEARNED + SCRIPTED)
+        _checks.check_at_least("seeds", self.seeds, 1)
+        _checks.check_at_least("seed", self.seed, 0)
+
+
+def principal_configs(name: str, config: StudyConfig) -> tuple[NetworkConfig, TrainingConfig]:
+    """The parts that learned principal ``name`` uses, of the same code and episode budget.
+
+    Raises:
+      ConfigError: ``name`` is not a learned principal.
+    """
+    _checks.check_choice("principal", name, LEARNED)
+    network, training = config.network, config.training
+    if name in ("maml_without_world_model", "reinforce"):
+        network = dataclasses.replace(network, world_model=False)
+    if name in ("world_model_without_meta", "reinforce"):
+        training = dataclasses.replace(training, meta_gradient="none")
+    return network, training

@@ -1,0 +1,159 @@
+"""Training and testing one learned principal on all streams of a study."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from mermaide_jax.evaluation.protocol import Scores, adapt_to_tasks, k_shot
+from mermaide_jax.games import Trajectory, collect
+from mermaide_jax.principals import LearnedPrincipal, learned_principal
+from mermaide_jax.study.config import StudyConfig, principal_configs
+from mermaide_jax.study.setting import Setting
+from mermaide_jax.training import (
+    Metrics,
+    Progress,
+    TrainingConfig,
+    TrainingDiverged,
+    TrainState,
+    make_adapt,
+    make_update,
+    over_streams,
+    train,
+)
+from mermaide_jax.training.checkpoint import (
+    clear_checkpoints,
+    has_checkpoint,
+    restore_checkpoint,
+    save_checkpoint,
+)
+
+SAVE_EVERY = 250
+"""Updates between two checkpoints."""
+
+
+class Trained(NamedTuple):
+    """A principal after training: its state ``[S]`` and metrics ``[S, updates]``."""
+
+    state: TrainState
+    history: Metrics
+
+
+def build(
+    name: str, config: StudyConfig, setting: Setting
+) -> tuple[LearnedPrincipal, TrainingConfig]:
+    """The networks of principal ``name`` and how it is trained."""
+    network, training = principal_configs(name, config)
+    game = setting.game
+    learned = learned_principal(
+        network, game.observation_size, game.num_arms, game.num_interventions
+    )
+    return learned, training
+
+
+def train_principal(
+    name: str,
+    config: StudyConfig,
+    setting: Setting,
+    directory: Path | None,
+    *,
+    resume: bool = False,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> Trained:
+    """Trains principal ``name`` on every stream, saving checkpoints on the way.
+
+    Args:
+      name: a learned principal.
+      config: the study.
+      setting: its game and agents.
+      directory: where its checkpoints go, or None for none.
+      resume: go on from the newest checkpoint, if there is one; else former ones are removed.
+      on_progress: called after every chunk of updates.
+
+    Raises:
+      TrainingDiverged: NaN or infinity; the last good state was saved.
+    """
+    learned, training = build(name, config, setting)
+    start = None
+    if directory is not None and not resume:
+        clear_checkpoints(directory)
+    elif directory is not None and has_checkpoint(directory):
+        start = restore_checkpoint(directory, blank_state(name, config, setting))
+
+    def on_chunk(progress: Progress) -> None:
+        due = progress.update % SAVE_EVERY == 0
+        if directory is not None and due:
+            save_checkpoint(directory, progress.state, progress.history)
+        on_progress(progress)
+
+    try:
+        state, history = train(
+            setting.keys,
+            training,
+            learned,
+            setting.game,
+            setting.train,
+            config.game.terms,
+            resume=start,
+            on_chunk=on_chunk,
+        )
+    except TrainingDiverged as failure:
+        if directory is not None:
+            save_checkpoint(directory / "last_good", failure.state, failure.history)
+        raise
+    if directory is not None:
+        save_checkpoint(directory, state, history)
+    return Trained(state, history)
+
+
+def load_principal(name: str, config: StudyConfig, setting: Setting, directory: Path) -> Trained:
+    """The newest checkpoint of principal ``name``."""
+    return Trained(*restore_checkpoint(directory, blank_state(name, config, setting)))
+
+
+def blank_state(name: str, config: StudyConfig, setting: Setting) -> TrainState:
+    """Shapes and dtypes of the training state of all streams; computes nothing."""
+    learned, training = build(name, config, setting)
+    update = make_update(training, learned, setting.game, config.game.terms)
+    return jax.eval_shape(jax.vmap(update.init), setting.keys)
+
+
+def test_principal(
+    name: str, config: StudyConfig, setting: Setting, trained: Trained, num_shots: int
+) -> Scores:
+    """K-shot scores ``[S, m]`` (numpy) of every stream on its test agents (Algorithm 2)."""
+    learned, training = build(name, config, setting)
+    adapt = make_adapt(training, learned)
+
+    def one_stream(key, params, tasks):
+        episodes = config.evaluation.episodes
+        return k_shot(key, setting.game, learned, adapt, params, tasks, num_shots, episodes)
+
+    run = over_streams(one_stream, len(setting.streams))
+    keys = test_keys(setting)
+    return jax.tree.map(np.asarray, run(keys, trained.state.params, setting.test))
+
+
+def record_episodes(
+    name: str, config: StudyConfig, setting: Setting, trained: Trained, num_shots: int
+) -> Trajectory:
+    """One episode after adaptation with every test agent, leading axes ``[S, m, T]`` (numpy)."""
+    learned, training = build(name, config, setting)
+    adapt = make_adapt(training, learned)
+    game = setting.game
+
+    def one_stream(key, params, tasks):
+        key_adapt, key_play = jax.random.split(key)
+        adapted = adapt_to_tasks(key_adapt, game, learned, adapt, params, tasks, num_shots)
+        played = collect(key_play, game, learned.principal, adapted, tasks, 1, params_axis=0)
+        return jax.tree.map(lambda leaf: leaf[:, 0], played)
+
+    run = over_streams(one_stream, len(setting.streams))
+    return jax.tree.map(np.asarray, run(test_keys(setting), trained.state.params, setting.test))
+
+
+def test_keys(setting: Setting):
+    """``[S]`` keys of the test, the same for every principal and K."""
+    return jax.vmap(jax.random.fold_in, (0, None))(setting.keys, 2)

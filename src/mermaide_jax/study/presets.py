@@ -1,0 +1,68 @@
+"""Named studies: from a smoke test to the published hyperparameters."""
+
+import dataclasses
+
+from mermaide_jax.principals import NetworkConfig
+from mermaide_jax.study.config import EvaluationOptions, GameOptions, StudyConfig
+from mermaide_jax.training.config import TrainingConfig
+
+_SMALL = NetworkConfig(features=32)
+
+_RECIPE = TrainingConfig(
+    updates=1000,
+    world_model_updates=200,
+    tasks_per_update=30,
+    episodes_per_task=8,
+    outer_learning_rate=3e-3,
+    world_model_learning_rate=1e-2,
+    final_learning_rate=0.1,
+)
+
+_STANDARD = StudyConfig(game=GameOptions(horizon=50), network=_SMALL, training=_RECIPE, seeds=5)
+
+PRESETS: dict[str, StudyConfig] = {
+    "smoke": dataclasses.replace(
+        _STANDARD,
+        game=GameOptions(horizon=20),
+        network=NetworkConfig(features=8),
+        training=dataclasses.replace(
+            _RECIPE, updates=20, world_model_updates=5, tasks_per_update=5, episodes_per_task=4
+        ),
+        evaluation=EvaluationOptions(episodes=8),
+        seeds=2,
+    ),
+    "quick": dataclasses.replace(
+        _STANDARD,
+        training=dataclasses.replace(_RECIPE, updates=500, world_model_updates=150),
+        seeds=2,
+    ),
+    "standard": _STANDARD,
+    "paper": StudyConfig(
+        game=GameOptions(horizon=100),
+        network=NetworkConfig(features=128, num_layers=2),
+        training=TrainingConfig(
+            updates=10_000,
+            world_model_updates=0,
+            tasks_per_update=15,
+            episodes_per_task=16,
+            adaptation_episodes=1,
+            inner_steps=1,
+            inner_learning_rate=7e-4,
+            outer_learning_rate=1e-3,
+            zero_shot_weight=0.0,
+            variation="none",
+            target_first=False,
+        ),
+        evaluation=EvaluationOptions(shots=(0, 1)),
+        seeds=10,
+    ),
+}
+"""Preset name to config, in order of size."""
+
+DESCRIPTIONS: dict[str, str] = {
+    "smoke": "everything once, far too little to learn: under 2 minutes on two cores, from cold",
+    "quick": "two seeds, small networks: under 10 minutes on two cores",
+    "standard": "five seeds, small networks, more updates: under 2 hours on two cores",
+    "paper": "the published hyperparameters at full size: for a GPU",
+}
+"""What each preset is for."""

@@ -1,0 +1,239 @@
+"""The whole job: train every principal, test all of them, write down what came out."""
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+
+from mermaide_jax._checks import ConfigError
+from mermaide_jax.report._files import write_atomically
+from mermaide_jax.report.results import Results, collect_versions, source_revision
+from mermaide_jax.study.config import LEARNED, StudyConfig, principal_configs
+from mermaide_jax.study.learned import (
+    Trained,
+    load_principal,
+    record_episodes,
+    test_principal,
+    train_principal,
+)
+from mermaide_jax.study.records import (
+    Record,
+    curve_rows,
+    episode_records,
+    score_rows,
+    without_world_model,
+)
+from mermaide_jax.study.scripted import test_scripted
+from mermaide_jax.study.serialize import config_from_dict
+from mermaide_jax.study.setting import Setting, make_setting
+from mermaide_jax.training import Progress
+
+CONFIG_FILE = "config.json"
+CHECKPOINTS = "checkpoints"
+
+OnProgress = Callable[[str, Progress], None]
+
+
+class Tested(NamedTuple):
+    """What a test leaves behind; see `report.results.Results`."""
+
+    rows: list[Record]
+    episodes: list[Record]
+
+
+def learned_names(config: StudyConfig) -> list[str]:
+    """The learned principals of a study, in their order."""
+    return [name for name in config.principals if name in LEARNED]
+
+
+def train_study(
+    config: StudyConfig,
+    directory: Path,
+    *,
+    resume: bool = False,
+    on_progress: OnProgress = lambda principal, progress: None,
+) -> dict[str, Trained]:
+    """Trains the learned principals of a study; config and checkpoints go into ``directory``.
+
+    Args:
+      config: the study.
+      directory: an existing directory.
+      resume: go on from the checkpoints that are there.
+      on_progress: called with the principal's name after every chunk of updates.
+
+    Raises:
+      ConfigError: ``resume`` with another config than the one that was saved.
+      TrainingDiverged: NaN or infinity; the last good state was saved.
+    """
+    if resume and (directory / CONFIG_FILE).exists():
+        _check_same_config(config, load_config(directory))
+    _save_config(config, directory)
+    setting = make_setting(config)
+    trained = {}
+    for name in learned_names(config):
+        trained[name] = train_principal(
+            name,
+            config,
+            setting,
+            directory / CHECKPOINTS / name,
+            resume=resume,
+            on_progress=lambda progress, name=name: on_progress(name, progress),
+        )
+    return trained
+
+
+def load_study(directory: Path) -> tuple[StudyConfig, dict[str, Trained]]:
+    """The config and the trained principals that `train_study` saved.
+
+    Raises:
+      ConfigError: no config or no complete checkpoint there, or they do not fit each other.
+    """
+    config = load_config(directory)
+    setting = make_setting(config)
+    trained = {
+        name: load_principal(name, config, setting, directory / CHECKPOINTS / name)
+        for name in learned_names(config)
+    }
+    return config, trained
+
+
+def test_study(
+    config: StudyConfig,
+    trained: Mapping[str, Trained],
+    *,
+    on_principal: Callable[[str], None] = lambda principal: None,
+) -> Tested:
+    """Tests every principal of a study on the test agents, for each number of shots.
+
+    Args:
+      config: the study; its agents, game terms and evaluation may differ from those trained on.
+      trained: the learned principals.
+      on_principal: called with a principal's name before it is tested.
+    """
+    setting = make_setting(config)
+    rows: list[Record] = []
+    episodes: list[Record] = []
+    for name in config.principals:
+        on_principal(name)
+        if name in LEARNED:
+            rows += _learned_rows(name, config, setting, trained[name])
+            shots = max(config.evaluation.shots)
+            played = record_episodes(name, config, setting, trained[name], shots)
+            episodes += episode_records(name, config, setting, played, shots)
+            continue
+        scores, parameter = test_scripted(name, config, setting)
+        for shots in config.evaluation.shots:
+            rows += score_rows(name, config, setting, scores, shots, parameter)
+    return Tested(rows, episodes)
+
+
+def study_curves(config: StudyConfig, trained: Mapping[str, Trained]) -> list[Record]:
+    """Training curves of the learned principals, as records."""
+    setting = make_setting(config)
+    rows: list[Record] = []
+    for name, result in trained.items():
+        network, training = principal_configs(name, config)
+        warm_up = training.world_model_updates if network.world_model else 0
+        rows += curve_rows(name, setting, result, warm_up)
+    return rows
+
+
+def make_results(
+    config: StudyConfig,
+    trained: Mapping[str, Trained],
+    tested: Tested,
+    *,
+    started: float,
+    command: str,
+) -> Results:
+    """Everything that a study leaves behind, with where and how it was made.
+
+    Args:
+      config: the study.
+      trained: its learned principals, for the training curves.
+      tested: what `test_study` returned.
+      started: `time.monotonic()` at the start.
+      command: the command line.
+    """
+    return Results(
+        config=dataclasses.asdict(config),
+        versions=collect_versions(),
+        device=describe_devices(),
+        wall_time_s=time.monotonic() - started,
+        revision=source_revision(),
+        rows=tested.rows,
+        curves=study_curves(config, trained),
+        episodes=tested.episodes,
+        command=command,
+    )
+
+
+def describe_devices() -> str:
+    """Such as ``2 x cpu (AMD EPYC 9R14)``."""
+    devices = jax.devices()
+    kind = devices[0].device_kind
+    if devices[0].platform == "cpu":
+        kind = _processor() or kind
+    return f"{len(devices)} x {devices[0].platform} ({kind})"
+
+
+def load_config(directory: Path) -> StudyConfig:
+    """The config that `train_study` saved.
+
+    Raises:
+      ConfigError: there is none, or it is not a config of this version.
+    """
+    path = directory / CONFIG_FILE
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: got no readable file, expected the {CONFIG_FILE} of a training run"
+        ) from error
+    try:
+        return config_from_dict(StudyConfig, json.loads(text))
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{path}: got text that is not JSON, expected a config") from error
+
+
+def _learned_rows(
+    name: str, config: StudyConfig, setting: Setting, trained: Trained
+) -> list[Record]:
+    rows: list[Record] = []
+    network, _ = principal_configs(name, config)
+    for shots in config.evaluation.shots:
+        scores = test_principal(name, config, setting, trained, shots)
+        if not network.world_model:
+            scores = without_world_model(scores)
+        rows += score_rows(name, config, setting, scores, shots)
+    return rows
+
+
+def _check_same_config(config: StudyConfig, saved: StudyConfig) -> None:
+    """A resumed run must train as before; what is tested, and how, may differ."""
+    for part in ("game", "agents", "network", "training", "seeds", "seed"):
+        now, then = getattr(config, part), getattr(saved, part)
+        if now != then:
+            raise ConfigError(f"--resume: got {part} = {now}, expected the saved {then}")
+
+
+def _save_config(config: StudyConfig, directory: Path) -> None:
+    text = json.dumps(dataclasses.asdict(config), indent=2)
+    write_atomically(directory, {CONFIG_FILE: lambda path: _write(path, text)})
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else ""

@@ -1,0 +1,72 @@
+"""Checkpoints of training through orbax: arrays only, whole or not at all."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from mermaide_jax._checks import ConfigError
+from mermaide_jax.training.update import Metrics, TrainState
+
+
+def save_checkpoint(directory: Path, state: TrainState, history: Metrics) -> None:
+    """Saves the state of all streams under its update number; the two newest are kept.
+
+    A checkpoint that was interrupted is never listed, so the one before it stays valid.
+
+    Args:
+      directory: where the checkpoints of this run live.
+      state: leading axis ``[S]``.
+      history: ``[S, updates]``.
+    """
+    step = int(np.asarray(state.update)[0])
+    options = ocp.CheckpointManagerOptions(max_to_keep=2, create=True)
+    with ocp.CheckpointManager(directory.absolute(), options=options) as manager:
+        if step not in manager.all_steps():
+            tree = jax.tree.map(np.asarray, {"state": state, "history": history})
+            manager.save(step, args=ocp.args.StandardSave(tree))
+
+
+def restore_checkpoint(directory: Path, like: TrainState) -> tuple[TrainState, Metrics]:
+    """The newest checkpoint in ``directory``.
+
+    Args:
+      directory: what `save_checkpoint` was given.
+      like: a state of the same structure and shapes; its values are not used.
+
+    Raises:
+      ConfigError: there is none, or it does not fit ``like`` (another network, other seeds).
+    """
+    with ocp.CheckpointManager(directory.absolute()) as manager:
+        step = manager.latest_step()
+        if step is None:
+            raise ConfigError(f"checkpoint: got {str(directory)!r}, expected a saved checkpoint")
+        num_streams = like.update.shape[0]
+        curve = jax.ShapeDtypeStruct((num_streams, step), np.float32)
+        target = {"state": like, "history": Metrics(*(curve for _ in Metrics._fields))}
+        abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), target)
+        try:
+            tree = manager.restore(step, args=ocp.args.StandardRestore(abstract))
+        except (ValueError, KeyError, TypeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ConfigError(
+                f"checkpoint: got {str(directory)!r}, expected one that fits the config ({reason})"
+            ) from error
+    return tree["state"], jax.tree.map(np.asarray, tree["history"])
+
+
+def has_checkpoint(directory: Path) -> bool:
+    """Whether ``directory`` holds a complete checkpoint."""
+    if not directory.is_dir():
+        return False
+    with ocp.CheckpointManager(directory.absolute()) as manager:
+        return manager.latest_step() is not None
+
+
+def clear_checkpoints(directory: Path) -> None:
+    """Removes the checkpoints of a former run, and nothing that is not one."""
+    if directory.is_dir():
+        with ocp.CheckpointManager(directory.absolute()) as manager:
+            for step in manager.all_steps():
+                manager.delete(step)

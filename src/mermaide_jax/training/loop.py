@@ -1,0 +1,161 @@
+"""The loop around the update: streams in parallel, a compiled chunk of updates at a time."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
+
+from mermaide_jax.games import Game, Task, TaskTerms
+from mermaide_jax.principals import LearnedPrincipal
+from mermaide_jax.training.config import TrainingConfig
+from mermaide_jax.training.update import Metrics, TrainState, Update, make_update
+
+MAX_CHUNK = 25
+"""Updates between two returns to the host."""
+
+Chunk = Callable[..., tuple[TrainState, Metrics]]
+
+
+class TrainingDiverged(RuntimeError):
+    """Training gave NaN or infinity.
+
+    Attributes:
+      updates: per stream, the update at which it arose, or -1.
+      state: the last good state of every stream.
+      history: metrics of the updates before.
+    """
+
+    def __init__(self, updates: np.ndarray, state: TrainState, history: Metrics) -> None:
+        self.updates, self.state, self.history = updates, state, history
+        first = int(updates[updates >= 0].min())
+        streams = np.flatnonzero(updates >= 0).tolist()
+        super().__init__(
+            f"training gave NaN or infinity at update {first} (streams {streams}); the last good "
+            "state is kept; a smaller outer_learning_rate or max_gradient_norm may help"
+        )
+
+
+class Progress(NamedTuple):
+    """What ``on_chunk`` is told after each chunk.
+
+    Attributes:
+      update: updates done so far.
+      steps: environment steps played in this chunk, all streams together.
+      state: the training state, leading axis ``[S]``.
+      history: all metrics so far, ``[S, update]`` numpy arrays.
+    """
+
+    update: int
+    steps: int
+    state: TrainState
+    history: Metrics
+
+
+def stream_mesh(num_streams: int) -> Mesh:
+    """As many devices as divide the streams evenly."""
+    devices = jax.devices()
+    count = max(n for n in range(1, len(devices) + 1) if num_streams % n == 0)
+    return Mesh(np.asarray(devices[:count]), ("streams",))
+
+
+def over_streams(function: Callable[..., Any], num_streams: int) -> Callable[..., Any]:
+    """``vmap`` over leading axis ``[S]``, the streams split evenly over the devices.
+
+    Streams never talk to each other, so each device runs its own share as one program.
+    """
+    spec = PartitionSpec("streams")
+    mesh = stream_mesh(num_streams)
+    mapped = jax.shard_map(
+        jax.vmap(function), mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False
+    )
+    return jax.jit(mapped)
+
+
+def make_chunk(update: Update, num_streams: int, max_length: int = MAX_CHUNK) -> Chunk:
+    """Compiles up to ``max_length`` updates of ``S`` streams.
+
+    Returns:
+      ``chunk(keys, states, tasks, lengths) -> (states, metrics)``, every leaf with leading axis
+      ``[S]``; ``lengths`` is how many updates to make, at most ``max_length``; metrics are
+      ``[S, max_length]``, those past the length meaningless. The key of update ``j`` is
+      ``fold_in(key, j)``, so runs that stop and resume see the same draws.
+    """
+
+    def chunk(key: chex.PRNGKey, state: TrainState, tasks: Task, length: chex.Array):
+        def body(index, carry):
+            state, history = carry
+            state, metrics = update.update(jax.random.fold_in(key, start + index), state, tasks)
+            return state, jax.tree.map(lambda h, m: h.at[index].set(m), history, metrics)
+
+        start = state.update
+        history = Metrics(*(jnp.zeros((max_length,), jnp.float32) for _ in Metrics._fields))
+        return jax.lax.fori_loop(0, length, body, (state, history))
+
+    return over_streams(chunk, num_streams)
+
+
+def init_streams(update: Update, keys: chex.PRNGKey) -> TrainState:
+    """Fresh states, one for each of ``S`` keys."""
+    return jax.jit(jax.vmap(update.init))(keys)
+
+
+def train(
+    keys: chex.PRNGKey,
+    config: TrainingConfig,
+    learned: LearnedPrincipal,
+    game: Game,
+    tasks: Task,
+    terms: TaskTerms,
+    *,
+    resume: tuple[TrainState, Metrics] | None = None,
+    on_chunk: Callable[[Progress], None] = lambda progress: None,
+) -> tuple[TrainState, Metrics]:
+    """Trains ``S`` independent streams (seeds, families) to the end (Algorithm 1 of MERMAIDE).
+
+    Args:
+      keys: ``[S]`` typed keys. The result of a stream depends on its own key and tasks alone.
+      config: static side of training.
+      learned: the principal.
+      game: the game.
+      tasks: training agents, leading axes ``[S, number of agents]``.
+      terms: terms of the game, for redrawn rewards.
+      resume: state and history to go on from.
+      on_chunk: called after every chunk, for progress and checkpoints.
+
+    Returns:
+      Final state ``[S]`` and metrics ``[S, updates]`` (numpy).
+
+    Raises:
+      TrainingDiverged: NaN or infinity; it carries the last good state.
+    """
+    num_streams = keys.shape[0]
+    key_init, key_run = (jax.vmap(jax.random.fold_in, (0, None))(keys, salt) for salt in (0, 1))
+    warm_up = config.world_model_updates if learned.config.world_model else 0
+    steps = config.tasks_per_update * config.episodes_per_task * game.horizon * num_streams
+    joint = make_update(config, learned, game, terms)
+    state, pieces = init_streams(joint, key_init), []
+    if resume is not None:
+        state, history = resume
+        pieces = [history]
+    done = int(np.asarray(state.update)[0])
+    for last, world_model_only in ((warm_up, True), (config.updates, False)):
+        if done >= last:
+            continue
+        update = make_update(config, learned, game, terms, world_model_only=world_model_only)
+        chunk = make_chunk(update, num_streams)
+        while done < last:
+            length = min(MAX_CHUNK, last - done)
+            lengths = jnp.full((num_streams,), length, jnp.int32)
+            state, metrics = chunk(key_run, state, tasks, lengths)
+            pieces.append(jax.tree.map(lambda leaf: np.asarray(leaf)[:, :length], metrics))
+            history = jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=1), *pieces)
+            failed_at = np.asarray(state.failed_at)
+            if (failed_at >= 0).any():
+                raise TrainingDiverged(failed_at, state, history)
+            done += length
+            on_chunk(Progress(done, length * steps, state, history))
+    return state, history
