@@ -45,14 +45,12 @@ def played(variant):
     learned = bind(VARIANTS[variant])
     params = random_params(learned)
 
-    @jax.jit
-    @jax.vmap
-    def play(key, rule):
-        key_task, key = jax.random.split(key)
-        task = games.draw_task(key_task, rule, (0.2, 0.6), ARMS, games.TaskTerms())
-        return games.rollout(key, GAME, learned.principal, params, task)
-
-    return learned, params, play(keys(1, NUMBER), jnp.arange(NUMBER) % len(agents.RULES))
+    mean_rewards = np.random.default_rng(1).uniform(size=(NUMBER, ARMS)).astype(np.float32)
+    make = functools.partial(games.make_task, terms=games.TaskTerms())
+    rule = np.arange(NUMBER) % len(agents.RULES)
+    tasks = jax.vmap(make)(rule, np.full(NUMBER, 0.4, np.float32), mean_rewards, rule)
+    play = lambda key, task: games.rollout(key, GAME, learned.principal, params, task)  # noqa: E731
+    return learned, params, jax.jit(jax.vmap(play))(keys(1, NUMBER), tasks)
 
 
 @functools.cache
