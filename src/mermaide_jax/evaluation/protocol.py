@@ -125,8 +125,6 @@ def k_shot(
       Scores ``[N]`` of the fresh episodes alone.
     """
     key_adapt, key_play = jax.random.split(key)
-    if num_shots == 0:
-        return evaluate(key_play, game, learned.principal, params, tasks, num_episodes)
     adapted = adapt_to_tasks(key_adapt, game, learned, adapt, params, tasks, num_shots)
     played = collect(key_play, game, learned.principal, adapted, tasks, num_episodes, params_axis=0)
     return summarise(played)

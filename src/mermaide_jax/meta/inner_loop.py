@@ -23,7 +23,7 @@ def inner_loop(
     first_order: bool = False,
     adapts: Any = True,
 ) -> Adapt:
-    """Returns ``adapt(params, *data) -> params`` after ``num_steps`` steps on ``loss(params, *data)``.
+    """Returns ``adapt(params, *data) -> params``: ``num_steps`` steps on ``loss(params, *data)``.
 
         theta_0 = theta,   theta_{j+1} = theta_j - opt(grad L(theta_j; D))
 

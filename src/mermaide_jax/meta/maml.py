@@ -12,9 +12,9 @@ def maml_loss(adapt: Adapt, outer_loss: Loss) -> Loss:
 
         L_i(theta) = outer_loss(adapt(theta; D_i); D'_i)
 
-    ``jax.grad`` of it is the meta-gradient; average over tasks with ``vmap``. The data are given, so
-    no sampling takes place in the differentiated graph: how theta changes the *distribution* of
-    ``D_i`` reaches the gradient only if the inner loss accounts for it (`losses.dice_loss`).
+    ``jax.grad`` of it is the meta-gradient; average over tasks with ``vmap``. The data are given,
+    so no sampling takes place in the differentiated graph: how theta changes the *distribution*
+    of ``D_i`` reaches the gradient only if the inner loss accounts for it (`losses.dice_loss`).
 
     Args:
       adapt: what `inner_loop` returns.

@@ -119,15 +119,15 @@ class EvaluationOptions:
 class StudyConfig:
     """One study: train, adapt and compare principals on agents they have never met."""
 
-    game: GameOptions = GameOptions()
+    game: GameOptions = dataclasses.field(default_factory=GameOptions)
     """The game."""
-    agents: AgentOptions = AgentOptions()
+    agents: AgentOptions = dataclasses.field(default_factory=AgentOptions)
     """Who is steered."""
-    network: NetworkConfig = NetworkConfig()
+    network: NetworkConfig = dataclasses.field(default_factory=NetworkConfig)
     """Networks of the learned principals."""
-    training: TrainingConfig = TrainingConfig()
+    training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
     """Training of the learned principals."""
-    evaluation: EvaluationOptions = EvaluationOptions()
+    evaluation: EvaluationOptions = dataclasses.field(default_factory=EvaluationOptions)
     """The test."""
     principals: tuple[str, ...] = LEARNED + SCRIPTED
     """Principals to compare; see `mermaide list`."""

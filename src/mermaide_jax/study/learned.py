@@ -4,10 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import chex
 import jax
 import numpy as np
 
-from mermaide_jax.evaluation.protocol import Scores, adapt_to_tasks, k_shot
+from mermaide_jax.evaluation.protocol import Scores, adapt_to_tasks, summarise
 from mermaide_jax.games import Trajectory, collect
 from mermaide_jax.principals import LearnedPrincipal, learned_principal
 from mermaide_jax.study.config import StudyConfig, principal_configs
@@ -120,40 +121,47 @@ def blank_state(name: str, config: StudyConfig, setting: Setting) -> TrainState:
     return jax.eval_shape(jax.vmap(update.init), setting.keys)
 
 
+class Test(NamedTuple):
+    """A principal's test: scores ``[S, m]`` and one episode with each agent, ``[S, m, T]``."""
+
+    scores: Scores
+    episode: Trajectory
+
+
 def test_principal(
-    name: str, config: StudyConfig, setting: Setting, trained: Trained, num_shots: int
-) -> Scores:
-    """K-shot scores ``[S, m]`` (numpy) of every stream on its test agents (Algorithm 2)."""
+    name: str, config: StudyConfig, setting: Setting, trained: Trained
+) -> dict[int, Test]:
+    """Adapts every stream to its test agents on K episodes and plays fresh ones (Algorithm 2).
+
+    Returns:
+      For each ``K`` in ``config.evaluation.shots`` a `Test`, as numpy arrays. Playing is compiled
+      once for all ``K``.
+    """
     learned, training = build(name, config, setting)
+    game, num_streams = setting.game, len(setting.streams)
     adapt = make_adapt(training, learned)
 
-    def one_stream(key, params, tasks):
+    def play(key, adapted, tasks):
         episodes = config.evaluation.episodes
-        return k_shot(key, setting.game, learned, adapt, params, tasks, num_shots, episodes)
+        played = collect(key, game, learned.principal, adapted, tasks, episodes, params_axis=0)
+        return Test(summarise(played), jax.tree.map(lambda leaf: leaf[:, 0], played))
 
-    run = over_streams(one_stream, len(setting.streams))
-    keys = test_keys(setting)
-    return jax.tree.map(np.asarray, run(keys, trained.state.params, setting.test))
+    def adapt_on(num_shots):
+        def one_stream(key, params, tasks):
+            return adapt_to_tasks(key, game, learned, adapt, params, tasks, num_shots)
 
+        return over_streams(one_stream, num_streams)
 
-def record_episodes(
-    name: str, config: StudyConfig, setting: Setting, trained: Trained, num_shots: int
-) -> Trajectory:
-    """One episode after adaptation with every test agent, leading axes ``[S, m, T]`` (numpy)."""
-    learned, training = build(name, config, setting)
-    adapt = make_adapt(training, learned)
-    game = setting.game
-
-    def one_stream(key, params, tasks):
-        key_adapt, key_play = jax.random.split(key)
-        adapted = adapt_to_tasks(key_adapt, game, learned, adapt, params, tasks, num_shots)
-        played = collect(key_play, game, learned.principal, adapted, tasks, 1, params_axis=0)
-        return jax.tree.map(lambda leaf: leaf[:, 0], played)
-
-    run = over_streams(one_stream, len(setting.streams))
-    return jax.tree.map(np.asarray, run(test_keys(setting), trained.state.params, setting.test))
+    play_streams = over_streams(play, num_streams)
+    keys_adapt, keys_play = (stream_keys(setting, use) for use in ("adapt", "play"))
+    tests = {}
+    for num_shots in config.evaluation.shots:
+        adapted = adapt_on(num_shots)(keys_adapt, trained.state.params, setting.test)
+        tests[num_shots] = jax.tree.map(np.asarray, play_streams(keys_play, adapted, setting.test))
+    return tests
 
 
-def test_keys(setting: Setting):
-    """``[S]`` keys of the test, the same for every principal and K."""
-    return jax.vmap(jax.random.fold_in, (0, None))(setting.keys, 2)
+def stream_keys(setting: Setting, use: str) -> chex.PRNGKey:
+    """``[S]`` keys for one use after training, the same for every principal and ``K``."""
+    salt = {"adapt": 2, "play": 3, "tune": 4}[use]
+    return jax.vmap(jax.random.fold_in, (0, None))(setting.keys, salt)

@@ -16,7 +16,6 @@ from mermaide_jax.study.config import LEARNED, StudyConfig, principal_configs
 from mermaide_jax.study.learned import (
     Trained,
     load_principal,
-    record_episodes,
     test_principal,
     train_principal,
 )
@@ -120,10 +119,8 @@ def test_study(
     for name in config.principals:
         on_principal(name)
         if name in LEARNED:
-            rows += _learned_rows(name, config, setting, trained[name])
-            shots = max(config.evaluation.shots)
-            played = record_episodes(name, config, setting, trained[name], shots)
-            episodes += episode_records(name, config, setting, played, shots)
+            tested = _test_learned(name, config, setting, trained[name])
+            rows, episodes = rows + tested.rows, episodes + tested.episodes
             continue
         scores, parameter = test_scripted(name, config, setting)
         for shots in config.evaluation.shots:
@@ -200,17 +197,15 @@ def load_config(directory: Path) -> StudyConfig:
         raise ConfigError(f"{path}: got text that is not JSON, expected a config") from error
 
 
-def _learned_rows(
-    name: str, config: StudyConfig, setting: Setting, trained: Trained
-) -> list[Record]:
+def _test_learned(name: str, config: StudyConfig, setting: Setting, trained: Trained) -> Tested:
     rows: list[Record] = []
     network, _ = principal_configs(name, config)
-    for shots in config.evaluation.shots:
-        scores = test_principal(name, config, setting, trained, shots)
-        if not network.world_model:
-            scores = without_world_model(scores)
+    tests = test_principal(name, config, setting, trained)
+    for shots, test in tests.items():
+        scores = test.scores if network.world_model else without_world_model(test.scores)
         rows += score_rows(name, config, setting, scores, shots)
-    return rows
+    most = max(tests)
+    return Tested(rows, episode_records(name, config, setting, tests[most].episode, most))
 
 
 def _check_same_config(config: StudyConfig, saved: StudyConfig) -> None:

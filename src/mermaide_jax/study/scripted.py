@@ -10,7 +10,7 @@ from mermaide_jax.evaluation.tuning import tune
 from mermaide_jax.games import Game
 from mermaide_jax.principals import Principal, first_k, prescient, random
 from mermaide_jax.study.config import StudyConfig
-from mermaide_jax.study.learned import test_keys
+from mermaide_jax.study.learned import stream_keys
 from mermaide_jax.study.setting import Setting
 from mermaide_jax.training import over_streams
 
@@ -48,6 +48,6 @@ def test_scripted(name: str, config: StudyConfig, setting: Setting) -> tuple[Sco
         return evaluate(key, game, principal, value, test_tasks, episodes), value
 
     run = over_streams(one_stream, len(setting.streams))
-    train_keys = jax.vmap(jax.random.fold_in, (0, None))(setting.keys, 3)
-    result = run(test_keys(setting), train_keys, setting.train, setting.test)
+    keys_play, keys_tune = (stream_keys(setting, use) for use in ("play", "tune"))
+    result = run(keys_play, keys_tune, setting.train, setting.test)
     return jax.tree.map(np.asarray, result)

@@ -151,7 +151,7 @@ def train(
             length = min(MAX_CHUNK, last - done)
             lengths = jnp.full((num_streams,), length, jnp.int32)
             state, metrics = chunk(key_run, state, tasks, lengths)
-            pieces.append(jax.tree.map(lambda leaf: np.asarray(leaf)[:, :length], metrics))
+            pieces.append(Metrics(*(np.asarray(leaf)[:, :length] for leaf in metrics)))
             history = jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=1), *pieces)
             failed_at = np.asarray(state.failed_at)
             if (failed_at >= 0).any():
