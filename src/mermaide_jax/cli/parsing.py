@@ -1,0 +1,169 @@
+"""From the command line to a checked command, or one clear line that says why not."""
+
+import argparse
+import contextlib
+import io
+import os
+import re
+import traceback
+from typing import Annotated, Any, NoReturn
+
+import tyro
+
+from mermaide_jax import __version__
+from mermaide_jax._checks import ConfigError, check_choice
+from mermaide_jax.cli.commands import Evaluate, List, Reproduce, Show, Train
+from mermaide_jax.principals import NetworkConfig
+from mermaide_jax.study.config import AgentOptions, EvaluationOptions, GameOptions, StudyConfig
+from mermaide_jax.study.presets import PRESETS
+from mermaide_jax.training import TrainingConfig
+
+_DESCRIPTION = """Learn to steer learning agents you have never met: MERMAIDE and its baselines.
+
+  mermaide reproduce --out DIR   the whole job, at the quick preset
+  mermaide COMMAND --help        the options of a command
+  mermaide --version             the version"""
+
+_PREFIXES: dict[type, str] = {
+    GameOptions: "game.",
+    AgentOptions: "agents.",
+    NetworkConfig: "network.",
+    TrainingConfig: "training.",
+    EvaluationOptions: "evaluation.",
+    StudyConfig: "",
+}
+
+_NAMES = ("train", "evaluate", "reproduce", "show", "list")
+
+Command = Train | Evaluate | Reproduce | Show | List
+
+
+def parse(arguments: list[str]) -> Command:
+    """The command that the arguments ask for.
+
+    Raises:
+      ConfigError: one line that names the argument, the value and what is allowed.
+      SystemExit: after printing help or version, with code 0.
+    """
+    if arguments == ["--version"]:
+        print(f"mermaide {__version__}")
+        raise SystemExit(0)
+    if arguments and not arguments[0].startswith("-"):
+        check_choice("command", arguments[0], _NAMES)
+    preset = _preset(arguments)
+    errors = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(errors), _wide(arguments):
+            return tyro.cli(
+                _commands(preset), prog="mermaide", description=_DESCRIPTION, args=arguments
+            )
+    except (SystemExit, ConfigError) as stop:
+        if isinstance(stop, SystemExit) and not stop.code:
+            raise
+        _refuse(stop, errors.getvalue(), arguments, preset)
+
+
+def _preset(arguments: list[str]) -> str:
+    """The preset, which decides the defaults that everything else is parsed with."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--preset", nargs="?")
+    name = parser.parse_known_args(arguments)[0].preset
+    return name if name in PRESETS else "quick"  # an unknown name is refused with the rest
+
+
+def _commands(preset: str) -> Any:
+    """The union of the commands, with the defaults of a preset."""
+    defaults: dict[str, Any] = {
+        "out": tyro.MISSING,
+        "preset": preset,
+        "study": PRESETS[preset],
+    }
+    train = tyro.conf.subcommand(name="train", default=Train(**defaults))
+    reproduce = tyro.conf.subcommand(name="reproduce", default=Reproduce(**defaults))
+    return (
+        Annotated[Train, train]
+        | Annotated[Evaluate, tyro.conf.subcommand(name="evaluate")]
+        | Annotated[Reproduce, reproduce]
+        | Annotated[Show, tyro.conf.subcommand(name="show")]
+        | Annotated[List, tyro.conf.subcommand(name="list")]
+    )
+
+
+@contextlib.contextmanager
+def _wide(arguments: list[str]):
+    """Lets error messages run on in one line, as they are put together again below."""
+    if {"-h", "--help"} & set(arguments):
+        yield
+        return
+    former = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "10000"
+    try:
+        yield
+    finally:
+        del os.environ["COLUMNS"]
+        if former is not None:
+            os.environ["COLUMNS"] = former
+
+
+def _refuse(stop: BaseException, box: str, arguments: list[str], preset: str) -> NoReturn:
+    """Turns what tyro had to say into one line."""
+    command = [name for name in arguments[:1] if name in _NAMES]
+    hint = f"; see {' '.join(['mermaide', *command, '--help'])}"
+    cause: BaseException | None = stop
+    while cause is not None:
+        if isinstance(cause, ConfigError):
+            raise ConfigError(name_option(cause, arguments, preset) + hint) from cause
+        cause = cause.__context__
+    raise ConfigError(condense(box) + hint)
+
+
+def name_option(error: ConfigError, arguments: list[str], preset: str) -> str:
+    """The message of a config's own check, with the field named as the option it comes from.
+
+    Args:
+      error: raised while one of the configs of a study was built.
+      arguments: the command line.
+      preset: where a value that is not on it comes from.
+    """
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    owners = [type(f.f_locals.get("self")) for f in frames if f.f_code.co_name == "__post_init__"]
+    prefix = next((_PREFIXES[owner] for owner in owners if owner in _PREFIXES), "")
+    name, _, rest = str(error).partition(": ")
+    if name.startswith("number of "):
+        name = name.removeprefix("number of ")
+        rest = re.sub(r"^got (\d+)", r"got \1 values", rest)
+    option = f"--{prefix}{name}".replace("_", "-")
+    typed = {argument.partition("=")[0].replace("_", "-") for argument in arguments}
+    return f"{option}: {rest}" + ("" if option in typed else f" (from preset {preset})")
+
+
+_WANTED = {"to float": "a number", "for int()": "an integer"}
+
+
+def condense(box: str) -> str:
+    """The boxed text of tyro as one line, in the words of our own checks where there are such.
+
+    Args:
+      box: what tyro printed.
+    """
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip(" │╭╮╰╯") for line in box.splitlines()]
+    parts = [""]
+    for line in lines[1:]:  # the first holds the title
+        if line and not line.strip("─"):
+            parts.append("")
+        else:
+            parts[-1] = f"{parts[-1]} {line}".strip()
+    text = parts[0] or "the command line could not be read"
+    if found := re.match(r"Error parsing (--\S+): .*?(to float|for int\(\)).*?: (.*)$", text):
+        return f"{found[1]}: got {found[3]}, expected {_WANTED[found[2]]}"
+    if found := re.match(r"invalid choice (.*) for argument '(.*)'. .* one of \((.*)\)", text):
+        choices = found[3].replace("'", "")
+        return f"{found[2].split('/')[0]}: got {found[1]}, expected one of {choices}"
+    if found := re.match(r"Missing value for argument '(.*?)'. Expected (.*?) values?", text):
+        return f"{found[1]}: got no value, expected {found[2]}"
+    if text.startswith("Missing from "):
+        missing = [line.split()[0] for line in lines if re.match(r"(--[\w.-]+|[A-Z_]+)( |$)", line)]
+        return f"{', '.join(missing)}: got nothing, expected a value"
+    near = re.findall(r"--[\w.-]+(?= |$)", " ".join(p for p in parts[1:] if "meant" in p))
+    near = [name for name in near if name != "--help"]
+    return text.rstrip(".") + (f" (did you mean {near[0]}?)" if near else "")
