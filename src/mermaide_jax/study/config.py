@@ -1,6 +1,7 @@
 """What a study is: one frozen, nested config that the command line fills in."""
 
 import dataclasses
+from typing import Any
 
 from mermaide_jax import _checks
 from mermaide_jax.agents import RULES
@@ -78,6 +79,7 @@ class AgentOptions:
 
     def __post_init__(self) -> None:
         _checks.check_at_least("number of families", len(self.families), 1)
+        _check_distinct("families", self.families)
         for family in self.families:
             _checks.check_choice("families", family, RULES)
             for role in ("train", "test"):
@@ -86,7 +88,7 @@ class AgentOptions:
                 if agents % number:
                     _checks.refuse(role, agents, f"a multiple of {number}, the coefficients used")
         _checks.check_choice("split", self.split, SPLITS)
-        _checks.check_at_least("seed", self.seed, 0)
+        _check_seed("seed", self.seed)
 
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:
@@ -111,6 +113,7 @@ class EvaluationOptions:
         _checks.check_at_least("number of shots", len(self.shots), 1)
         for shot in self.shots:
             _checks.check_at_least("shots", shot, 0)
+        _check_distinct("shots", self.shots)
         _checks.check_at_least("episodes", self.episodes, 1)
         _checks.check_in_range("random_rate", self.random_rate, 0.0, 1.0)
 
@@ -140,8 +143,28 @@ class StudyConfig:
         _checks.check_at_least("number of principals", len(self.principals), 1)
         for name in self.principals:
             _checks.check_choice("principals", name, LEARNED + SCRIPTED)
+        _check_distinct("principals", self.principals)
+        blind = self.game.kind == "arm" and not self.game.observe_target
+        scripted = [name for name in self.principals if name in SCRIPTED]
+        if blind and scripted:
+            expected = "learned ones alone: scripted ones must observe the target to pay its arm"
+            _checks.refuse("principals", scripted[0], expected)
         _checks.check_at_least("seeds", self.seeds, 1)
-        _checks.check_at_least("seed", self.seed, 0)
+        _check_seed("seed", self.seed)
+        _check_seed("seeds", self.seed + self.seeds - 1)
+
+
+def _check_distinct(name: str, values: tuple[Any, ...]) -> None:
+    """Refuses a value that is there twice: its rows could not be told apart."""
+    twice = [value for value in values if values.count(value) > 1]
+    if twice:
+        _checks.refuse(name, twice[0], "each value once")
+
+
+def _check_seed(name: str, seed: int) -> None:
+    """Refuses seeds beyond 32 bits, which JAX would cut short."""
+    _checks.check_at_least(name, seed, 0)
+    _checks.check_in_range(name, seed, 0, 2**31 - 1)
 
 
 def principal_configs(name: str, config: StudyConfig) -> tuple[NetworkConfig, TrainingConfig]:

@@ -13,7 +13,7 @@ _RECIPE = TrainingConfig(
     world_model_updates=200,
     tasks_per_update=30,
     episodes_per_task=8,
-    outer_learning_rate=3e-3,
+    outer_learning_rate=1e-2,
     world_model_learning_rate=1e-2,
     final_learning_rate=0.1,
 )
@@ -24,7 +24,7 @@ PRESETS: dict[str, StudyConfig] = {
     "smoke": dataclasses.replace(
         _STANDARD,
         game=GameOptions(horizon=20),
-        network=NetworkConfig(features=8),
+        network=NetworkConfig(features=8, num_layers=1),
         training=dataclasses.replace(
             _RECIPE, updates=20, world_model_updates=5, tasks_per_update=5, episodes_per_task=4
         ),
@@ -33,7 +33,7 @@ PRESETS: dict[str, StudyConfig] = {
     ),
     "quick": dataclasses.replace(
         _STANDARD,
-        training=dataclasses.replace(_RECIPE, updates=500, world_model_updates=150),
+        training=dataclasses.replace(_RECIPE, updates=400, world_model_updates=120),
         seeds=2,
     ),
     "standard": _STANDARD,
