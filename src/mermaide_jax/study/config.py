@@ -20,6 +20,8 @@ LEARNED: tuple[str, ...] = (
 SCRIPTED: tuple[str, ...] = ("never", "always", "random", "first_k", "prescient")
 """Principals that follow a rule; prescient is an upper reference that reads the agent's state."""
 
+_MAX_SEED = 2**31 - 1
+
 
 @dataclasses.dataclass(frozen=True)
 class GameOptions(GameConfig):
@@ -151,7 +153,8 @@ class StudyConfig:
             _checks.refuse("principals", scripted[0], expected)
         _checks.check_at_least("seeds", self.seeds, 1)
         _check_seed("seed", self.seed)
-        _check_seed("seeds", self.seed + self.seeds - 1)
+        if self.seed + self.seeds > _MAX_SEED + 1:
+            _checks.refuse("seeds", self.seeds, f"at most {_MAX_SEED + 1 - self.seed} from seed on")
 
 
 def _check_distinct(name: str, values: tuple[Any, ...]) -> None:
@@ -164,7 +167,7 @@ def _check_distinct(name: str, values: tuple[Any, ...]) -> None:
 def _check_seed(name: str, seed: int) -> None:
     """Refuses seeds beyond 32 bits, which JAX would cut short."""
     _checks.check_at_least(name, seed, 0)
-    _checks.check_in_range(name, seed, 0, 2**31 - 1)
+    _checks.check_in_range(name, seed, 0, _MAX_SEED)
 
 
 def principal_configs(name: str, config: StudyConfig) -> tuple[NetworkConfig, TrainingConfig]:

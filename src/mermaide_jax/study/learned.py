@@ -83,10 +83,13 @@ def train_principal(
     elif directory is not None and has_checkpoint(directory):
         start = restore_checkpoint(directory, blank_state(name, config, setting))
 
+    saved = 0 if start is None else int(np.asarray(start[0].update)[0])
+
     def on_chunk(progress: Progress) -> None:
-        due = progress.update % SAVE_EVERY == 0
-        if directory is not None and due:
+        nonlocal saved
+        if directory is not None and progress.update - saved >= SAVE_EVERY:
             save_checkpoint(directory, progress.state, progress.history)
+            saved = progress.update
         on_progress(progress)
 
     try:

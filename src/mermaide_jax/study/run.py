@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import jax
 
-from mermaide_jax._checks import ConfigError
+from mermaide_jax._checks import ConfigError, refuse
 from mermaide_jax.report._files import write_atomically
 from mermaide_jax.report.results import Results, collect_versions, source_revision
 from mermaide_jax.study.config import LEARNED, StudyConfig, principal_configs
@@ -69,7 +69,7 @@ def train_study(
       TrainingDiverged: NaN or infinity; the last good state was saved.
     """
     if resume and (directory / CONFIG_FILE).exists():
-        _check_same_config(config, load_config(directory))
+        check_resumable(config, directory)
     _save_config(config, directory)
     setting = make_setting(config)
     trained = {}
@@ -186,8 +186,8 @@ def load_config(directory: Path) -> StudyConfig:
     """
     path = directory / CONFIG_FILE
     try:
-        text = path.read_text()
-    except OSError as error:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"{path}: got no readable file, expected the {CONFIG_FILE} of a training run"
         ) from error
@@ -195,6 +195,8 @@ def load_config(directory: Path) -> StudyConfig:
         return config_from_dict(StudyConfig, json.loads(text))
     except json.JSONDecodeError as error:
         raise ConfigError(f"{path}: got text that is not JSON, expected a config") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
 def _test_learned(name: str, config: StudyConfig, setting: Setting, trained: Trained) -> Tested:
@@ -208,12 +210,21 @@ def _test_learned(name: str, config: StudyConfig, setting: Setting, trained: Tra
     return Tested(rows, episode_records(name, config, setting, tests[most].episode, most))
 
 
-def _check_same_config(config: StudyConfig, saved: StudyConfig) -> None:
-    """A resumed run must train as before; what is tested, and how, may differ."""
-    for part in ("game", "agents", "network", "training", "seeds", "seed"):
-        now, then = getattr(config, part), getattr(saved, part)
-        if now != then:
-            raise ConfigError(f"--resume: got {part} = {now}, expected the saved {then}")
+def check_resumable(config: StudyConfig, directory: Path) -> None:
+    """A resumed run must train as before; what is tested, and how, may differ.
+
+    Raises:
+      ConfigError: no config there, or one that differs in what training depends on.
+    """
+    saved = dataclasses.asdict(load_config(directory))
+    wanted = dataclasses.asdict(config)
+    for part in ("game", "agents", "network", "training"):
+        for name, value in wanted[part].items():
+            if value != saved[part][name]:
+                refuse(f"{part}.{name}", value, f"the saved {saved[part][name]!r} to go on from")
+    for name in ("seeds", "seed"):
+        if wanted[name] != saved[name]:
+            refuse(name, wanted[name], f"the saved {saved[name]!r} to go on from")
 
 
 def _save_config(config: StudyConfig, directory: Path) -> None:
