@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from mermaide_jax._checks import refuse
+from mermaide_jax._checks import ConfigError, refuse
 from mermaide_jax.cli import Stopped, listing
+from mermaide_jax.cli.naming import as_flag
 from mermaide_jax.cli.progress import TestingProgress, TrainingProgress
 from mermaide_jax.report.figures import write_figures
 from mermaide_jax.report.results import Results, prepare_output, read_results, write_results
@@ -23,6 +24,7 @@ from mermaide_jax.study.learned import Trained
 from mermaide_jax.study.run import (
     CHECKPOINTS,
     CONFIG_FILE,
+    check_resumable,
     learned_names,
     load_study,
     make_results,
@@ -58,8 +60,8 @@ class _Study:
 
     def _train(self) -> tuple[Path, dict[str, Trained]]:
         """Checks the output directory, then trains."""
-        if self.resume and not (self.out / CONFIG_FILE).exists():
-            refuse("--resume", str(self.out), f"an output directory with a {CONFIG_FILE}")
+        if self.resume:
+            _check_resumable(self.study, self.out)
         directory = prepare_output(self.out, force=self.force or self.resume)
         names = learned_names(self.study)
         try:
@@ -128,7 +130,10 @@ class Evaluate:
         """Loads, tests, writes results and figures, prints the table."""
         started = time.monotonic()
         saved, trained = load_study(self.checkpoint_dir)
-        config = self._overridden(saved)
+        try:
+            config = self._overridden(saved)
+        except ConfigError as error:
+            raise ConfigError(as_flag(error)) from error
         directory = prepare_output(self.out, force=self.force)
         trained = {name: trained[name] for name in learned_names(config)}
         _test_and_report(config, trained, directory, started, command)
@@ -184,6 +189,16 @@ class List:
         """Prints them."""
         del command
         print(listing.text())
+
+
+def _check_resumable(config: StudyConfig, directory: Path) -> None:
+    """Refuses to go on from nothing, or from a run that was trained otherwise."""
+    if not (directory / CONFIG_FILE).exists():
+        refuse("--resume", str(directory), f"an output directory with a {CONFIG_FILE}")
+    try:
+        check_resumable(config, directory)
+    except ConfigError as error:
+        raise ConfigError(f"--resume: {error}") from error
 
 
 def _test_and_report(

@@ -5,7 +5,6 @@ import contextlib
 import io
 import os
 import re
-import traceback
 from typing import Annotated, Any, NoReturn
 
 import tyro
@@ -13,25 +12,14 @@ import tyro
 from mermaide_jax import __version__
 from mermaide_jax._checks import ConfigError, check_choice
 from mermaide_jax.cli.commands import Evaluate, List, Reproduce, Show, Train
-from mermaide_jax.principals import NetworkConfig
-from mermaide_jax.study.config import AgentOptions, EvaluationOptions, GameOptions, StudyConfig
+from mermaide_jax.cli.naming import as_option
 from mermaide_jax.study.presets import PRESETS
-from mermaide_jax.training import TrainingConfig
 
 _DESCRIPTION = """Learn to steer learning agents you have never met: MERMAIDE and its baselines.
 
   mermaide reproduce --out DIR   the whole job, at the quick preset
   mermaide COMMAND --help        the options of a command
   mermaide --version             the version"""
-
-_PREFIXES: dict[type, str] = {
-    GameOptions: "game.",
-    AgentOptions: "agents.",
-    NetworkConfig: "network.",
-    TrainingConfig: "training.",
-    EvaluationOptions: "evaluation.",
-    StudyConfig: "",
-}
 
 _NAMES = ("train", "evaluate", "reproduce", "show", "list")
 
@@ -112,29 +100,14 @@ def _refuse(stop: BaseException, box: str, arguments: list[str], preset: str) ->
     cause: BaseException | None = stop
     while cause is not None:
         if isinstance(cause, ConfigError):
-            raise ConfigError(name_option(cause, arguments, preset) + hint) from cause
+            raise ConfigError(as_option(cause, _given(arguments), preset) + hint) from cause
         cause = cause.__context__
     raise ConfigError(condense(box) + hint)
 
 
-def name_option(error: ConfigError, arguments: list[str], preset: str) -> str:
-    """The message of a config's own check, with the field named as the option it comes from.
-
-    Args:
-      error: raised while one of the configs of a study was built.
-      arguments: the command line.
-      preset: where a value that is not on it comes from.
-    """
-    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
-    owners = [type(f.f_locals.get("self")) for f in frames if f.f_code.co_name == "__post_init__"]
-    prefix = next((_PREFIXES[owner] for owner in owners if owner in _PREFIXES), "")
-    name, _, rest = str(error).partition(": ")
-    if name.startswith("number of "):
-        name = name.removeprefix("number of ")
-        rest = re.sub(r"^got (\d+)", r"got \1 values", rest)
-    option = f"--{prefix}{name}".replace("_", "-")
-    typed = {argument.partition("=")[0].replace("_", "-") for argument in arguments}
-    return f"{option}: {rest}" + ("" if option in typed else f" (from preset {preset})")
+def _given(arguments: list[str]) -> set[str]:
+    """The options on the command line, spelled as in the help."""
+    return {argument.partition("=")[0].replace("_", "-") for argument in arguments}
 
 
 _WANTED = {"to float": "a number", "for int()": "an integer"}

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from mermaide_jax.training import Progress
@@ -23,7 +24,7 @@ class TrainingProgress:
         self._current = ""
         self._started = self._since = time.monotonic()
         self._rates: deque[float] = deque(maxlen=5)
-        self._lines = 0
+        self._lines, self._compiled = 0, False
 
     def __enter__(self) -> "TrainingProgress":
         if self._principals and not sys.stderr.isatty():
@@ -39,9 +40,6 @@ class TrainingProgress:
         """Shows the state after a chunk of updates."""
         if principal != self._current:
             self._start(principal)
-        now = time.monotonic()
-        self._rates.append(progress.steps / max(now - self._since, 1e-9))
-        self._since = now
         measures = self._measures(progress)
         if self._bar is not None:
             self._bar.set_postfix(measures, refresh=False)
@@ -54,20 +52,29 @@ class TrainingProgress:
         if line > self._lines:
             self._lines = line
             text = ", ".join(f"{name} {value}" for name, value in measures.items())
-            elapsed = now - self._started
+            elapsed = time.monotonic() - self._started
             _say(f"{principal}: update {progress.update}/{self._updates}, {text}, {elapsed:.0f} s")
 
     def _measures(self, progress: Progress) -> dict[str, str]:
-        """Means over streams of the latest update; the median rate leaves out compile time."""
-        score = float(progress.history.score[:, -1].mean())
-        paid = float(progress.history.interventions[:, -1].mean())
-        rate = statistics.median(self._rates)
-        return {"score": f"{score:.2f}", "paid/ep": f"{paid:.1f}", "steps/s": f"{rate:,.0f}"}
+        """Means over streams of the latest update, and the median rate of the latest chunks.
+
+        The first chunk compiles, so it has no rate; the median passes over a later one that does.
+        """
+        now = time.monotonic()
+        if self._compiled:
+            self._rates.append(progress.steps / max(now - self._since, 1e-9))
+        self._compiled, self._since = True, now
+        score = float(np.mean(np.asarray(progress.history.score)[:, -1]))
+        paid = float(np.mean(np.asarray(progress.history.interventions)[:, -1]))
+        measures = {"score": f"{score:.2f}", "paid/ep": f"{paid:.1f}"}
+        if self._rates:
+            measures["steps/s"] = f"{statistics.median(self._rates):,.0f}"
+        return measures
 
     def _start(self, principal: str) -> None:
         """Begins with another principal."""
         self._close()
-        self._current, self._lines = principal, 0
+        self._current, self._lines, self._compiled = principal, 0, False
         self._rates.clear()
         if sys.stderr.isatty():
             self._bar = tqdm(total=self._updates, desc=principal, unit="update", dynamic_ncols=True)
