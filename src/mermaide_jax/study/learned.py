@@ -159,8 +159,10 @@ def test_principal(
     keys_adapt, keys_play = (stream_keys(setting, use) for use in ("adapt", "play"))
     tests = {}
     for num_shots in config.evaluation.shots:
-        adapted = adapt_on(num_shots)(keys_adapt, trained.state.params, setting.test)
-        tests[num_shots] = jax.tree.map(np.asarray, play_streams(keys_play, adapted, setting.test))
+        # The same draws for every K, on purpose: clones, or JAX's key-reuse check refuses them.
+        key_adapt, key_play = jax.random.clone(keys_adapt), jax.random.clone(keys_play)
+        adapted = adapt_on(num_shots)(key_adapt, trained.state.params, setting.test)
+        tests[num_shots] = jax.tree.map(np.asarray, play_streams(key_play, adapted, setting.test))
     return tests
 
 
