@@ -119,14 +119,15 @@ def condense(box: str) -> str:
     Args:
       box: what tyro printed.
     """
-    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip(" │╭╮╰╯") for line in box.splitlines()]
-    parts = [""]
-    for line in lines[1:]:  # the first holds the title
-        if line and not line.strip("─"):
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in box.splitlines()]
+    parts = [""] if box.lstrip().startswith("╭") else []
+    for line in lines[1:]:  # the first holds the title; without a frame, a rule follows it
+        line = line.strip(" │╰╯")
+        if line and not line.strip("─-"):
             parts.append("")
-        else:
+        elif parts:
             parts[-1] = f"{parts[-1]} {line}".strip()
-    text = parts[0] or "the command line could not be read"
+    text = parts[0] if parts and parts[0] else "the command line could not be read"
     if found := re.match(r"Error parsing (--\S+): .*?(to float|for int\(\)).*?: (.*)$", text):
         return f"{found[1]}: got {found[3]}, expected {_WANTED[found[2]]}"
     if found := re.match(r"invalid choice (.*) for argument '(.*)'. .* one of \((.*)\)", text):
@@ -135,8 +136,9 @@ def condense(box: str) -> str:
     if found := re.match(r"Missing value for argument '(.*?)'. Expected (.*?) values?", text):
         return f"{found[1]}: got no value, expected {found[2]}"
     if text.startswith("Missing from "):
-        missing = [line.split()[0] for line in lines if re.match(r"(--[\w.-]+|[A-Z_]+)( |$)", line)]
+        names = [re.match(r"[ │]*(--[a-z][\w.-]*|[A-Z_]+)(?= |$)", line) for line in lines]
+        missing = [name[1] for name in names if name]
         return f"{', '.join(missing)}: got nothing, expected a value"
-    near = re.findall(r"--[\w.-]+(?= |$)", " ".join(p for p in parts[1:] if "meant" in p))
+    near = re.findall(r"--[a-z][\w.-]*(?= |$)", " ".join(p for p in parts[1:] if "meant" in p))
     near = [name for name in near if name != "--help"]
     return text.rstrip(".") + (f" (did you mean {near[0]}?)" if near else "")
