@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 
-def rewards_to_go(rewards: chex.Array, discount: chex.Numeric = 1.0) -> chex.Array:
+def rewards_to_go(rewards: jax.Array, discount: chex.Numeric = 1.0) -> jax.Array:
     """``G_t = sum_{s >= t} discount^(s - t) r_s``.
 
     Args:
@@ -22,7 +22,7 @@ def rewards_to_go(rewards: chex.Array, discount: chex.Numeric = 1.0) -> chex.Arr
     return jax.lax.scan(step, jnp.zeros_like(rewards[0]), rewards, reverse=True)[1]
 
 
-def leave_one_out_baseline(returns: chex.Array) -> chex.Array:
+def leave_one_out_baseline(returns: jax.Array) -> jax.Array:
     """Per-step mean of the *other* episodes' returns: a baseline that does not bias REINFORCE.
 
     ``b_{m,t} = 1/(M-1) sum_{m' != m} G_{m',t}``, independent of episode ``m``'s own actions. With
@@ -43,7 +43,7 @@ def leave_one_out_baseline(returns: chex.Array) -> chex.Array:
     )
 
 
-def reinforce_loss(log_probs: chex.Array, advantages: chex.Array) -> chex.Array:
+def reinforce_loss(log_probs: jax.Array, advantages: jax.Array) -> jax.Array:
     """``-sum_t log pi(u_t) stop(A_t)``, whose gradient is the REINFORCE estimate.
 
     Args:
@@ -56,14 +56,14 @@ def reinforce_loss(log_probs: chex.Array, advantages: chex.Array) -> chex.Array:
     return -jnp.sum(log_probs * jax.lax.stop_gradient(advantages))
 
 
-def magic_box(log_probs: chex.Array) -> chex.Array:
+def magic_box(log_probs: jax.Array) -> jax.Array:
     """``exp(x - stop(x))``: 1 in value, with derivatives of every order of ``exp(x)``."""
     return jnp.exp(log_probs - jax.lax.stop_gradient(log_probs))
 
 
 def dice_loss(
-    log_probs: chex.Array, rewards: chex.Array, baselines: chex.Array | None = None
-) -> chex.Array:
+    log_probs: jax.Array, rewards: jax.Array, baselines: jax.Array | None = None
+) -> jax.Array:
     """Minus the DiCE objective: its derivatives of every order are unbiased for the return's.
 
         J = sum_t box(sum_{s <= t} log pi(u_s)) r_t + sum_t (1 - box(log pi(u_t))) b_t
@@ -83,7 +83,7 @@ def dice_loss(
     return -objective
 
 
-def next_action_loss(log_predictions: chex.Array, actions: chex.Array) -> chex.Array:
+def next_action_loss(log_predictions: jax.Array, actions: jax.Array) -> jax.Array:
     """``-sum_t log p(a_t | h_t)`` in nats: the world model's negative log-likelihood.
 
     Args:
@@ -96,6 +96,6 @@ def next_action_loss(log_predictions: chex.Array, actions: chex.Array) -> chex.A
     return -jnp.sum(log_likelihoods(log_predictions, actions))
 
 
-def log_likelihoods(log_predictions: chex.Array, actions: chex.Array) -> chex.Array:
+def log_likelihoods(log_predictions: jax.Array, actions: jax.Array) -> jax.Array:
     """``log p(a_t | h_t)`` of each step, ``[T]``; arguments as in `next_action_loss`."""
     return jnp.take_along_axis(log_predictions, actions[..., None], axis=-1)[..., 0]

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-Carry = tuple[chex.Array, ...]
+Carry = tuple[jax.Array, ...]
 
 
 class GRULayer(nn.Module):
@@ -34,7 +34,7 @@ class GRULayer(nn.Module):
             "candidate_bias", nn.initializers.zeros_init(), (self.features,), jnp.float32
         )
 
-    def _step(self, hidden: chex.Array, projected: chex.Array) -> chex.Array:
+    def _step(self, hidden: jax.Array, projected: jax.Array) -> jax.Array:
         recurrent = hidden @ self.recurrent_kernel
         split = 2 * self.features
         gates = nn.sigmoid(projected[..., :split] + recurrent[..., :split])
@@ -44,11 +44,11 @@ class GRULayer(nn.Module):
         )
         return candidate + update * (hidden - candidate)
 
-    def __call__(self, hidden: chex.Array, inputs: chex.Array) -> chex.Array:
+    def __call__(self, hidden: jax.Array, inputs: jax.Array) -> jax.Array:
         """New hidden state ``[H]`` from ``hidden [H]`` and ``inputs [I]``."""
         return self._step(hidden, self.input(inputs))
 
-    def unroll(self, hidden: chex.Array, inputs: chex.Array) -> chex.Array:
+    def unroll(self, hidden: jax.Array, inputs: jax.Array) -> jax.Array:
         """Hidden states ``[T, H]`` from ``hidden [H]`` and ``inputs [T, I]``."""
 
         def step(hidden, projected):
@@ -61,14 +61,14 @@ class GRULayer(nn.Module):
         return jax.lax.scan(step, hidden, projected)[1]
 
 
-def _orthogonal_gates(key: chex.PRNGKey, features: int) -> chex.Array:
+def _orthogonal_gates(key: chex.PRNGKey, features: int) -> jax.Array:
     """``[H, 3H]``: one orthogonal matrix a gate, uniformly distributed.
 
     The polar factor of a Gaussian matrix, by Newton-Schulz iteration ``X <- 1.5 X - 0.5 X X^T X``.
-    Only matrix products, on purpose: batched LAPACK calls can hang when XLA has one thread a device.
+    Only matrix products, on purpose: batched LAPACK calls can hang when a device has one thread.
     """
 
-    def one_gate(key: chex.PRNGKey) -> chex.Array:
+    def one_gate(key: chex.PRNGKey) -> jax.Array:
         start = jax.random.normal(key, (features, features), jnp.float32)
         step = lambda _, x: 1.5 * x - 0.5 * x @ (x.T @ x)  # noqa: E731
         # From 1e-6 of the norm, each step multiplies a singular value by 1.5 until it nears 1.
@@ -96,7 +96,7 @@ class GRUStack(nn.Module):
         """Zeros, ``L`` times ``[H]`` float32."""
         return tuple(jnp.zeros((self.features,), jnp.float32) for _ in range(self.num_layers))
 
-    def __call__(self, carry: Carry, inputs: chex.Array) -> tuple[Carry, chex.Array]:
+    def __call__(self, carry: Carry, inputs: jax.Array) -> tuple[Carry, jax.Array]:
         """One step: ``(carry, [I]) -> (carry, [H])``."""
         new_carry = []
         for layer, hidden in zip(self.layers, carry, strict=True):
@@ -104,7 +104,7 @@ class GRUStack(nn.Module):
             new_carry.append(inputs)
         return tuple(new_carry), inputs
 
-    def unroll(self, inputs: chex.Array) -> chex.Array:
+    def unroll(self, inputs: jax.Array) -> jax.Array:
         """A whole sequence from the initial carry: ``[T, I] -> [T, H]``."""
         for layer, hidden in zip(self.layers, self.initial_carry(), strict=True):
             inputs = layer.unroll(hidden, inputs)
@@ -136,12 +136,12 @@ class RecurrentHead(nn.Module):
         """Zeros, see `GRUStack.initial_carry`."""
         return tuple(jnp.zeros((self.features,), jnp.float32) for _ in range(self.num_layers))
 
-    def __call__(self, carry: Carry, inputs: chex.Array) -> tuple[Carry, chex.Array]:
+    def __call__(self, carry: Carry, inputs: jax.Array) -> tuple[Carry, jax.Array]:
         """One step: ``(carry, [I]) -> (carry, [num_outputs] logits)``."""
         carry, outputs = self.body(carry, inputs)
         return carry, self.head(outputs)
 
-    def unroll(self, inputs: chex.Array) -> chex.Array:
+    def unroll(self, inputs: jax.Array) -> jax.Array:
         """A whole sequence: ``[T, I] -> [T, num_outputs]`` logits."""
         return self.head(self.body.unroll(inputs))
 
@@ -168,10 +168,10 @@ class MLPHead(nn.Module):
         """Empty."""
         return ()
 
-    def __call__(self, carry: Carry, inputs: chex.Array) -> tuple[Carry, chex.Array]:
+    def __call__(self, carry: Carry, inputs: jax.Array) -> tuple[Carry, jax.Array]:
         """One step: ``((), [I]) -> ((), [num_outputs] logits)``."""
         return carry, self.unroll(inputs)
 
-    def unroll(self, inputs: chex.Array) -> chex.Array:
+    def unroll(self, inputs: jax.Array) -> jax.Array:
         """A whole sequence: ``[T, I] -> [T, num_outputs]`` logits."""
         return self.head(nn.relu(self.body(inputs)))

@@ -26,9 +26,9 @@ class Agent(NamedTuple):
     """
 
     init: Callable[[Params], State]
-    act: Callable[[chex.PRNGKey, Params, State, chex.Array], chex.Array]
-    update: Callable[[Params, State, chex.Array, chex.Array], State]
-    estimates: Callable[[Params, State], chex.Array]
+    act: Callable[[chex.PRNGKey, Params, State, jax.Array], jax.Array]
+    update: Callable[[Params, State, jax.Array, jax.Array], State]
+    estimates: Callable[[Params, State], jax.Array]
 
 
 class SampleMeans(NamedTuple):
@@ -39,8 +39,8 @@ class SampleMeans(NamedTuple):
       means: ``[A]`` float32, mean of the rewards received from each arm.
     """
 
-    counts: chex.Array
-    means: chex.Array
+    counts: jax.Array
+    means: jax.Array
 
 
 def init_sample_means(num_arms: int, initial_value: chex.Numeric = 0.0) -> SampleMeans:
@@ -49,7 +49,7 @@ def init_sample_means(num_arms: int, initial_value: chex.Numeric = 0.0) -> Sampl
     return SampleMeans(counts=jnp.zeros((num_arms,), jnp.float32), means=means)
 
 
-def update_sample_means(state: SampleMeans, action: chex.Array, reward: chex.Array) -> SampleMeans:
+def update_sample_means(state: SampleMeans, action: jax.Array, reward: jax.Array) -> SampleMeans:
     """Incremental mean of the pulled arm: ``Q[a] <- Q[a] + (r - Q[a]) / n[a]``."""
     pulled = jnp.arange(state.counts.shape[0]) == action
     counts = state.counts + pulled.astype(jnp.float32)
@@ -58,7 +58,7 @@ def update_sample_means(state: SampleMeans, action: chex.Array, reward: chex.Arr
     return SampleMeans(counts=counts, means=state.means + step)
 
 
-def random_argmax(key: chex.PRNGKey, values: chex.Array) -> chex.Array:
+def random_argmax(key: chex.PRNGKey, values: jax.Array) -> jax.Array:
     """Index of the greatest value; ties are broken uniformly at random.
 
     Every maximal entry draws 31 random bits and the greatest draw wins, so an entry that is not
@@ -76,6 +76,6 @@ def random_argmax(key: chex.PRNGKey, values: chex.Array) -> chex.Array:
     return jnp.argmax(jnp.where(tied, bits, jnp.uint32(0))).astype(jnp.int32)
 
 
-def untried_first(state: SampleMeans, values: chex.Array) -> chex.Array:
+def untried_first(state: SampleMeans, values: jax.Array) -> jax.Array:
     """``values`` with ``+inf`` for the arms that were never pulled."""
     return jnp.where(state.counts == 0, jnp.inf, values)

@@ -3,7 +3,7 @@
 import functools
 from typing import NamedTuple
 
-import chex
+import jax
 import jax.numpy as jnp
 
 from mermaide_jax import _checks
@@ -17,7 +17,7 @@ class BestResponseParams(NamedTuple):
       mean_rewards: ``[A]`` float32, the base rewards it knows.
     """
 
-    mean_rewards: chex.Array
+    mean_rewards: jax.Array
 
 
 @functools.cache

@@ -43,7 +43,7 @@ def population(agents: tuple[base.Agent, ...]) -> base.Agent:
     def init(params: PopulationParams):
         return tuple(a.init(p) for a, p in zip(agents, params.members, strict=True))
 
-    def select(params: PopulationParams, per_rule: list[chex.Array]) -> chex.Array:
+    def select(params: PopulationParams, per_rule: list[jax.Array]) -> jax.Array:
         return per_rule[0] if len(agents) == 1 else jnp.stack(per_rule)[params.rule]
 
     def act(key, params: PopulationParams, state, offer):
@@ -78,7 +78,7 @@ def standard_population(num_arms: int, initial_pull: bool = True) -> base.Agent:
 
 
 def standard_params(
-    rule: chex.Numeric, coefficient: chex.Numeric, mean_rewards: chex.Array
+    rule: chex.Numeric, coefficient: chex.Numeric, mean_rewards: jax.Array
 ) -> PopulationParams:
     """Params of one member of `standard_population`.
 

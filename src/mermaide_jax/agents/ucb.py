@@ -4,6 +4,7 @@ import functools
 from typing import NamedTuple
 
 import chex
+import jax
 import jax.numpy as jnp
 
 from mermaide_jax import _checks
@@ -20,7 +21,7 @@ class UCBParams(NamedTuple):
     beta: chex.Numeric
 
 
-def ucb_index(beta: chex.Numeric, state: base.SampleMeans) -> chex.Array:
+def ucb_index(beta: chex.Numeric, state: base.SampleMeans) -> jax.Array:
     """Upper confidence index ``Q[a] + beta * sqrt(ln(t) / n[a])`` with ``t = sum(n)``.
 
     Arms that were never pulled have index ``+inf``. Source: UCB1 of Auer, Cesa-Bianchi and

@@ -23,11 +23,11 @@ class Scores(NamedTuple):
       world_model_accuracy: share of steps whose most likely action was taken; NaN likewise.
     """
 
-    score: chex.Array
-    success_rate: chex.Array
-    interventions: chex.Array
-    world_model_log_likelihood: chex.Array
-    world_model_accuracy: chex.Array
+    score: jax.Array
+    success_rate: jax.Array
+    interventions: jax.Array
+    world_model_log_likelihood: jax.Array
+    world_model_accuracy: jax.Array
 
 
 def summarise(trajectory: Trajectory) -> Scores:

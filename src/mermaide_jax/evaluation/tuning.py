@@ -13,10 +13,10 @@ def tune(
     key: chex.PRNGKey,
     game: Game,
     principal: Principal,
-    candidates: chex.Array,
+    candidates: jax.Array,
     tasks: Task,
     num_episodes: int,
-) -> chex.Array:
+) -> jax.Array:
     """The candidate with the best mean score on ``tasks``, all of them tried with the same keys.
 
     Args:
@@ -31,7 +31,7 @@ def tune(
       scalar, one of ``candidates``; the first of equals.
     """
 
-    def mean_score(candidate: chex.Array) -> chex.Array:
+    def mean_score(candidate: jax.Array) -> jax.Array:
         scores = evaluate(key, game, principal, candidate, tasks, num_episodes)
         return jnp.mean(scores.score)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import chex
+import jax
 
 
 class Task(NamedTuple):
@@ -19,9 +20,9 @@ class Task(NamedTuple):
     """
 
     agent: Any
-    mean_rewards: chex.Array
+    mean_rewards: jax.Array
     noise: chex.Numeric
-    target: chex.Array
+    target: jax.Array
     cost: chex.Numeric
     bonus: chex.Numeric
 
@@ -36,10 +37,10 @@ class StepInfo(NamedTuple):
       agent_estimates: ``[A]`` float32, the agent's estimates *before* it acted.
     """
 
-    action: chex.Array
-    agent_reward: chex.Array
-    hit: chex.Array
-    agent_estimates: chex.Array
+    action: jax.Array
+    agent_reward: jax.Array
+    hit: jax.Array
+    agent_estimates: jax.Array
 
 
 class Game(NamedTuple):
@@ -61,7 +62,7 @@ class Game(NamedTuple):
     reset: Callable[..., Any]
     step: Callable[..., Any]
     preview: Callable[..., Any]
-    pay_target: Callable[[chex.Array], chex.Array]
+    pay_target: Callable[[jax.Array], jax.Array]
     num_interventions: int
     observation_size: int
     num_arms: int

@@ -66,7 +66,7 @@ class GameState(NamedTuple):
     """
 
     agent: Any
-    time: chex.Array
+    time: jax.Array
 
 
 class Offer(NamedTuple):
@@ -77,8 +77,8 @@ class Offer(NamedTuple):
       size: float32 scalar, the share of ``c`` that it costs.
     """
 
-    bonus: chex.Array
-    size: chex.Array
+    bonus: jax.Array
+    size: jax.Array
 
 
 def num_interventions(config: GameConfig) -> int:
@@ -87,7 +87,7 @@ def num_interventions(config: GameConfig) -> int:
     return 1 + others.get(config.kind, 1)
 
 
-def decode_intervention(config: GameConfig, intervention: chex.Array, target: chex.Array) -> Offer:
+def decode_intervention(config: GameConfig, intervention: jax.Array, target: jax.Array) -> Offer:
     """The offer that intervention ``u`` stands for.
 
     Args:
@@ -110,11 +110,11 @@ def decode_intervention(config: GameConfig, intervention: chex.Array, target: ch
 
 def encode_observation(
     config: GameConfig,
-    action: chex.Array,
-    intervention: chex.Array,
-    target: chex.Array,
-    time: chex.Array,
-) -> chex.Array:
+    action: jax.Array,
+    intervention: jax.Array,
+    target: jax.Array,
+    time: jax.Array,
+) -> jax.Array:
     """Flat observation: previous action, previous intervention, target, time, as configured.
 
     Arms are one-hot of length ``A``; the intervention is one-hot of length ``U - 1``, all zeros
@@ -155,7 +155,7 @@ def make_intervention_game(agent: Agent, config: GameConfig) -> Game:
         nothing = jnp.int32(0)
         return encode_observation(config, nothing - 1, nothing, task.target, state.time), state
 
-    def step(key: chex.PRNGKey, state: GameState, intervention: chex.Array, task: Task):
+    def step(key: chex.PRNGKey, state: GameState, intervention: jax.Array, task: Task):
         key_agent, key_noise = jax.random.split(key)
         offer = decode_intervention(config, intervention, task.target)
         bonus = task.bonus * offer.bonus
@@ -184,7 +184,7 @@ def make_intervention_game(agent: Agent, config: GameConfig) -> Game:
             target=task.target,
         )
 
-    def pay_target(observation: chex.Array) -> chex.Array:
+    def pay_target(observation: jax.Array) -> jax.Array:
         if config.kind == "arm":
             if not config.observe_target:
                 raise _checks.ConfigError(

@@ -20,9 +20,9 @@ class Trajectory(NamedTuple):
       principal: whatever the principal's ``act`` returned as ``info``.
     """
 
-    observation: chex.Array
-    intervention: chex.Array
-    reward: chex.Array
+    observation: jax.Array
+    intervention: jax.Array
+    reward: jax.Array
     step: StepInfo
     principal: Any
 

@@ -71,7 +71,7 @@ def split_coefficients(rule: str, split: str, role: str) -> tuple[float, ...]:
 def make_task(
     rule: chex.Numeric,
     coefficient: chex.Numeric,
-    mean_rewards: chex.Array,
+    mean_rewards: jax.Array,
     target: chex.Numeric,
     terms: TaskTerms,
 ) -> Task:
@@ -97,7 +97,7 @@ def make_task(
 
 def _draw_rewards(
     key: chex.PRNGKey, num_arms: int, terms: TaskTerms
-) -> tuple[chex.Array, chex.Array]:
+) -> tuple[jax.Array, jax.Array]:
     """``mu ~ U[low, high]^A`` and ``a*`` uniform among the arms that are not the best."""
     _checks.check_at_least("num_arms", num_arms, 2)
     key_rewards, key_target = jax.random.split(key)
@@ -113,7 +113,7 @@ def _draw_rewards(
 def draw_task(
     key: chex.PRNGKey,
     rule: chex.Numeric,
-    coefficients: chex.Array,
+    coefficients: jax.Array,
     num_arms: int,
     terms: TaskTerms,
 ) -> Task:
@@ -169,7 +169,7 @@ def finite_tasks(
     keys = jax.random.split(key, num_agents)
     values = jnp.tile(jnp.asarray(coefficients, jnp.float32), num_agents // len(coefficients))
 
-    def one(agent_key: chex.PRNGKey, coefficient: chex.Array) -> Task:
+    def one(agent_key: chex.PRNGKey, coefficient: jax.Array) -> Task:
         mean_rewards, target = _draw_rewards(agent_key, num_arms, terms)
         return make_task(RULES.index(rule), coefficient, mean_rewards, target, terms)
 
@@ -183,7 +183,7 @@ def redraw_rewards(key: chex.PRNGKey, task: Task, terms: TaskTerms) -> Task:
     return task._replace(agent=agent, mean_rewards=mean_rewards, target=target)
 
 
-def _map_best_response(function: Callable[[chex.Array], chex.Array], agent: Any) -> Any:
+def _map_best_response(function: Callable[[jax.Array], jax.Array], agent: Any) -> Any:
     """Applies ``function`` to the rewards that best responders among the agent params know."""
 
     def rewrite(node: Any) -> Any:
@@ -213,7 +213,7 @@ def target_first(task: Task) -> Task:
     return _rename((jnp.arange(num_arms) + task.target) % num_arms, task)
 
 
-def _rename(permutation: chex.Array, task: Task) -> Task:
+def _rename(permutation: jax.Array, task: Task) -> Task:
     """Arm ``j`` of the result is arm ``permutation[j]`` of ``task``."""
     agent = _map_best_response(lambda rewards: rewards[permutation], task.agent)
     return task._replace(

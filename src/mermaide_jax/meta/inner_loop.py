@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -11,7 +10,7 @@ import optax
 from mermaide_jax import _checks
 
 Params = Any
-Loss = Callable[..., chex.Array]
+Loss = Callable[..., jax.Array]
 Adapt = Callable[..., Params]
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import chex
+import jax
 
 from mermaide_jax.meta.inner_loop import Adapt, Loss, Params
 
@@ -25,7 +25,7 @@ def maml_loss(adapt: Adapt, outer_loss: Loss) -> Loss:
 
     def loss(
         params: Params, adaptation_data: tuple[Any, ...], evaluation_data: tuple[Any, ...]
-    ) -> chex.Array:
+    ) -> jax.Array:
         return outer_loss(adapt(params, *adaptation_data), *evaluation_data)
 
     return loss

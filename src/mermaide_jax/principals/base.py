@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import chex
+import jax
 
 
 class Principal(NamedTuple):
@@ -18,7 +19,7 @@ class Principal(NamedTuple):
     """
 
     init: Callable[[Any], Any]
-    act: Callable[[chex.PRNGKey, Any, Any, Any], tuple[chex.Array, Any, Any]]
+    act: Callable[[chex.PRNGKey, Any, Any, Any], tuple[jax.Array, Any, Any]]
     privileged: bool = False
 
 
@@ -31,13 +32,13 @@ class Preview(NamedTuple):
       target: int32 scalar, ``a*``.
     """
 
-    action: chex.Array
-    estimates: chex.Array
-    target: chex.Array
+    action: jax.Array
+    estimates: jax.Array
+    target: jax.Array
 
 
 class Privileged(NamedTuple):
     """What a privileged principal is given: the plain observation and a `Preview`."""
 
-    observation: chex.Array
+    observation: jax.Array
     preview: Preview

@@ -56,10 +56,10 @@ class Decision(NamedTuple):
         uniform if there is no world model.
     """
 
-    log_prob: chex.Array
-    entropy: chex.Array
-    pay_prob: chex.Array
-    prediction: chex.Array
+    log_prob: jax.Array
+    entropy: jax.Array
+    pay_prob: jax.Array
+    prediction: jax.Array
 
 
 class LearnedPrincipal(NamedTuple):
@@ -75,11 +75,11 @@ class LearnedPrincipal(NamedTuple):
 
     principal: Principal
     init_params: Callable[[chex.PRNGKey], Params]
-    replay: Callable[[Params, chex.Array, chex.Array], Decision]
+    replay: Callable[[Params, jax.Array, jax.Array], Decision]
     config: NetworkConfig
 
 
-def _decide(logits: chex.Array, intervention: chex.Array, prediction: chex.Array) -> Decision:
+def _decide(logits: jax.Array, intervention: jax.Array, prediction: jax.Array) -> Decision:
     policy = Categorical(logits=logits)
     return Decision(
         log_prob=policy.log_prob(intervention),
@@ -106,7 +106,7 @@ def learned_principal(
     # A number, not an array: this function is cached, and may first be called under a `jit`.
     uniform = -math.log(num_arms)
 
-    def policy_inputs(observations: chex.Array, prediction: chex.Array) -> chex.Array:
+    def policy_inputs(observations: jax.Array, prediction: jax.Array) -> jax.Array:
         if not config.world_model:
             return observations
         belief = jnp.exp(prediction)
@@ -130,7 +130,7 @@ def learned_principal(
         model_carry = world_model.initial_carry() if config.world_model else ()
         return policy.initial_carry(), model_carry
 
-    def act(key: chex.PRNGKey, params: Params, carry, observation: chex.Array):
+    def act(key: chex.PRNGKey, params: Params, carry, observation: jax.Array):
         policy_carry, model_carry = carry
         prediction = jnp.full((num_arms,), uniform, jnp.float32)
         if config.world_model:
@@ -143,7 +143,7 @@ def learned_principal(
         decision = _decide(logits, intervention, prediction)
         return intervention, (policy_carry, model_carry), decision
 
-    def replay(params: Params, observations: chex.Array, interventions: chex.Array) -> Decision:
+    def replay(params: Params, observations: jax.Array, interventions: jax.Array) -> Decision:
         prediction = jnp.full((observations.shape[0], num_arms), uniform, jnp.float32)
         if config.world_model:
             variables = {"params": params["world_model"]}

@@ -3,14 +3,14 @@
 import functools
 from collections.abc import Callable
 
-import chex
+import jax
 import jax.numpy as jnp
 
 from mermaide_jax.principals.base import Principal, Privileged
 
 
 @functools.cache
-def prescient(pay_target: Callable[[chex.Array], chex.Array]) -> Principal:
+def prescient(pay_target: Callable[[jax.Array], jax.Array]) -> Principal:
     """Pays only when the agent is about to take ``a*`` and leads by less than ``params``.
 
     The lead of the target is ``Q[a*] - max_{a != a*} Q[a]`` in the agent's own estimates ``Q``. No

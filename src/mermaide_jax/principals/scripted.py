@@ -10,11 +10,11 @@ import jax.numpy as jnp
 
 from mermaide_jax.principals.base import Principal
 
-PayTarget = Callable[[chex.Array], chex.Array]
+PayTarget = Callable[[jax.Array], jax.Array]
 
 
 def _scripted(
-    wants_to_pay: Callable[[chex.PRNGKey, Any, chex.Array], chex.Array], pay_target: PayTarget
+    wants_to_pay: Callable[[chex.PRNGKey, Any, jax.Array], jax.Array], pay_target: PayTarget
 ) -> Principal:
     """Principal that counts the steps and pays the target whenever ``wants_to_pay`` says so."""
 

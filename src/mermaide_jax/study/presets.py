@@ -9,10 +9,10 @@ from mermaide_jax.training.config import TrainingConfig
 _SMALL = NetworkConfig(features=32)
 
 _RECIPE = TrainingConfig(
-    updates=1000,
-    world_model_updates=200,
-    tasks_per_update=30,
-    episodes_per_task=8,
+    updates=800,
+    world_model_updates=150,
+    tasks_per_update=15,
+    episodes_per_task=16,
     outer_learning_rate=1e-2,
     world_model_learning_rate=1e-2,
     final_learning_rate=0.1,

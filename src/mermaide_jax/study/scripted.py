@@ -1,6 +1,5 @@
 """Testing the scripted principals on the same agents, their one number chosen in training."""
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +17,7 @@ _LEADS = tuple(float(lead) for lead in np.round(np.linspace(0.0, 1.0, 21), 2))
 _TUNING_EPISODES = 16
 
 
-def scripted_principal(name: str, game: Game, config: StudyConfig) -> tuple[Principal, chex.Array]:
+def scripted_principal(name: str, game: Game, config: StudyConfig) -> tuple[Principal, jax.Array]:
     """The principal called ``name`` and the values among which its number is chosen."""
     fixed = {"never": 0.0, "always": 1.0, "random": config.evaluation.random_rate}
     if name in fixed:

@@ -85,7 +85,7 @@ def make_chunk(update: Update, num_streams: int, max_length: int = MAX_CHUNK) ->
       ``fold_in(key, j)``, so runs that stop and resume see the same draws.
     """
 
-    def chunk(key: chex.PRNGKey, state: TrainState, tasks: Task, length: chex.Array):
+    def chunk(key: chex.PRNGKey, state: TrainState, tasks: Task, length: jax.Array):
         def body(index, carry):
             state, history = carry
             state, metrics = update.update(jax.random.fold_in(key, start + index), state, tasks)

@@ -25,17 +25,17 @@ class Episodes(NamedTuple):
       reward: ``[M, T]`` float32, the principal's rewards.
     """
 
-    observation: chex.Array
-    intervention: chex.Array
-    action: chex.Array
-    reward: chex.Array
+    observation: jax.Array
+    intervention: jax.Array
+    action: jax.Array
+    reward: jax.Array
 
 
 class LossInfo(NamedTuple):
     """Means per step, in nats: the world model's log-likelihood and the policy's entropy."""
 
-    log_likelihood: chex.Array
-    entropy: chex.Array
+    log_likelihood: jax.Array
+    entropy: jax.Array
 
 
 class Weights(NamedTuple):
@@ -62,7 +62,7 @@ def to_episodes(trajectory: Trajectory) -> Episodes:
     )
 
 
-def advantages(rewards: chex.Array) -> chex.Array:
+def advantages(rewards: jax.Array) -> jax.Array:
     """Returns to go less the leave-one-out baseline of the same agent and step, to unit variance.
 
     Args:
@@ -83,7 +83,7 @@ def inner_loss(
     params: Params,
     episodes: Episodes,
     policy_weight: chex.Numeric = 1.0,
-) -> chex.Array:
+) -> jax.Array:
     """The loss of the inner SGD on the ``K`` episodes of one agent (MERMAIDE, Algorithms 1, 2).
 
         L = 1/K sum_k sum_t [ -log pi(u_t) G_t  -  log p(a_t) ]
@@ -95,7 +95,7 @@ def inner_loss(
       scalar.
     """
 
-    def one(episode: Episodes) -> chex.Array:
+    def one(episode: Episodes) -> jax.Array:
         decision = learned.replay(params, episode.observation, episode.intervention)
         if config.meta_gradient == "dice":
             policy_loss = losses.dice_loss(decision.log_prob, episode.reward)
@@ -113,8 +113,8 @@ def outer_loss(
     weights: Weights,
     params: Params,
     episodes: Episodes,
-    advantage: chex.Array,
-) -> tuple[chex.Array, LossInfo]:
+    advantage: jax.Array,
+) -> tuple[jax.Array, LossInfo]:
     """The loss of the outer Adam on ``M`` episodes of one agent, a mean over episodes and steps.
 
         L = mean_{m,t} [ w (-log pi(u_t) A_t - b H(pi)) - log p(a_t) ]
@@ -130,7 +130,7 @@ def outer_loss(
       scalar, and `LossInfo` of the same episodes.
     """
 
-    def one(episode: Episodes, advantage: chex.Array) -> tuple[chex.Array, LossInfo]:
+    def one(episode: Episodes, advantage: jax.Array) -> tuple[jax.Array, LossInfo]:
         decision = learned.replay(params, episode.observation, episode.intervention)
         policy_loss = losses.reinforce_loss(decision.log_prob, advantage)
         policy_loss -= weights.entropy * jnp.sum(decision.entropy)
@@ -152,7 +152,7 @@ def make_adapt(
     the same in training (Algorithm 1) and in the K-shot test (Algorithm 2).
     """
 
-    def loss(params: Params, episodes: Episodes, policy_weight: chex.Numeric = 1.0) -> chex.Array:
+    def loss(params: Params, episodes: Episodes, policy_weight: chex.Numeric = 1.0) -> jax.Array:
         return inner_loss(config, learned, params, episodes, policy_weight)
 
     moves = {"policy": config.adapt_policy}

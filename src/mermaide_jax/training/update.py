@@ -46,10 +46,10 @@ class TrainState(NamedTuple):
         rest of the state is frozen as it was before.
     """
 
-    update: chex.Array
+    update: jax.Array
     params: Params
     optimizer: Any
-    failed_at: chex.Array
+    failed_at: jax.Array
 
 
 class Metrics(NamedTuple):
@@ -64,12 +64,12 @@ class Metrics(NamedTuple):
       adapted_score: score per episode after adaptation (``score`` without meta-learning).
     """
 
-    score: chex.Array
-    success_rate: chex.Array
-    interventions: chex.Array
-    world_model_log_likelihood: chex.Array
-    entropy: chex.Array
-    adapted_score: chex.Array
+    score: jax.Array
+    success_rate: jax.Array
+    interventions: jax.Array
+    world_model_log_likelihood: jax.Array
+    entropy: jax.Array
+    adapted_score: jax.Array
 
 
 class Update(NamedTuple):
@@ -191,8 +191,8 @@ def make_update(
 
 
 def entropy_bonus(
-    config: TrainingConfig, learned: LearnedPrincipal, update: chex.Array
-) -> chex.Array:
+    config: TrainingConfig, learned: LearnedPrincipal, update: jax.Array
+) -> jax.Array:
     """Coefficient that falls linearly from the policy's first update to the last."""
     first = config.world_model_updates if learned.config.world_model else 0
     share = (update - first).astype(jnp.float32) / max(config.updates - first, 1)
@@ -207,11 +207,11 @@ def _support(config: TrainingConfig, episodes: Episodes, axis: int) -> Episodes:
     return jax.tree.map(keep, episodes)
 
 
-def _with_advantages(episodes: Episodes) -> tuple[Episodes, chex.Array]:
+def _with_advantages(episodes: Episodes) -> tuple[Episodes, jax.Array]:
     return episodes, advantages(episodes.reward)
 
 
-def _score(trajectory: Trajectory) -> chex.Array:
+def _score(trajectory: Trajectory) -> jax.Array:
     return jnp.mean(jnp.sum(trajectory.reward, axis=-1))
 
 
@@ -228,7 +228,7 @@ def _summarise(before: Trajectory, after: Trajectory, info: LossInfo) -> Metrics
 
 
 def _advance(
-    state: TrainState, loss: chex.Array, params: Params, optimizer_state: Any
+    state: TrainState, loss: jax.Array, params: Params, optimizer_state: Any
 ) -> TrainState:
     """The next state, or the present one, frozen, from the first update that is not finite."""
     finite = jnp.isfinite(loss) & jnp.all(
