@@ -158,7 +158,7 @@ def make_intervention_game(agent: Agent, config: GameConfig) -> Game:
     def step(key: chex.PRNGKey, state: GameState, intervention: jax.Array, task: Task):
         key_agent, key_noise = jax.random.split(key)
         offer = decode_intervention(config, intervention, task.target)
-        bonus = task.bonus * offer.bonus
+        bonus = jnp.asarray(task.bonus * offer.bonus)
         action = agent.act(key_agent, task.agent, state.agent, bonus)
         noise = task.noise * jax.random.normal(key_noise, dtype=jnp.float32)
         agent_reward = task.mean_rewards[action] + noise + bonus[action]

@@ -10,7 +10,7 @@ import optax
 from mermaide_jax import _checks
 
 Params = Any
-Loss = Callable[..., jax.Array]
+Loss = Callable[..., Any]
 Adapt = Callable[..., Params]
 
 

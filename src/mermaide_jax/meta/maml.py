@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import jax
-
 from mermaide_jax.meta.inner_loop import Adapt, Loss, Params
 
 
@@ -18,14 +16,15 @@ def maml_loss(adapt: Adapt, outer_loss: Loss) -> Loss:
 
     Args:
       adapt: what `inner_loop` returns.
-      outer_loss: ``outer_loss(params, *evaluation_data) -> scalar``.
+      outer_loss: ``outer_loss(params, *evaluation_data) -> scalar``, or ``(scalar, aux)`` for
+        ``jax.grad(..., has_aux=True)``.
 
     Source: Finn, Abbeel and Levine (2017), Eq. (1).
     """
 
     def loss(
         params: Params, adaptation_data: tuple[Any, ...], evaluation_data: tuple[Any, ...]
-    ) -> jax.Array:
+    ) -> Any:
         return outer_loss(adapt(params, *adaptation_data), *evaluation_data)
 
     return loss

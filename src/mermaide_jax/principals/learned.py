@@ -82,9 +82,9 @@ class LearnedPrincipal(NamedTuple):
 def _decide(logits: jax.Array, intervention: jax.Array, prediction: jax.Array) -> Decision:
     policy = Categorical(logits=logits)
     return Decision(
-        log_prob=policy.log_prob(intervention),
-        entropy=policy.entropy(),
-        pay_prob=1.0 - policy.probs[..., 0],
+        log_prob=jnp.asarray(policy.log_prob(intervention)),
+        entropy=jnp.asarray(policy.entropy()),
+        pay_prob=1.0 - jnp.asarray(policy.probs)[..., 0],
         prediction=prediction,
     )
 
@@ -135,10 +135,10 @@ def learned_principal(
         prediction = jnp.full((num_arms,), uniform, jnp.float32)
         if config.world_model:
             variables = {"params": params["world_model"]}
-            model_carry, logits = world_model.apply(variables, model_carry, observation)
+            model_carry, logits = _apply(world_model, variables, model_carry, observation)
             prediction = jax.nn.log_softmax(logits)
         inputs = policy_inputs(observation, prediction)
-        policy_carry, logits = policy.apply({"params": params["policy"]}, policy_carry, inputs)
+        policy_carry, logits = _apply(policy, {"params": params["policy"]}, policy_carry, inputs)
         intervention = Categorical(logits=logits).sample(seed=key).astype(jnp.int32)
         decision = _decide(logits, intervention, prediction)
         return intervention, (policy_carry, model_carry), decision
@@ -147,13 +147,18 @@ def learned_principal(
         prediction = jnp.full((observations.shape[0], num_arms), uniform, jnp.float32)
         if config.world_model:
             variables = {"params": params["world_model"]}
-            logits = world_model.apply(variables, observations, method="unroll")
+            logits = _apply(world_model, variables, observations, method="unroll")
             prediction = jax.nn.log_softmax(logits)
         inputs = policy_inputs(observations, prediction)
-        logits = policy.apply({"params": params["policy"]}, inputs, method="unroll")
+        logits = _apply(policy, {"params": params["policy"]}, inputs, method="unroll")
         return _decide(logits, interventions, prediction)
 
     return LearnedPrincipal(Principal(init, act), init_params, replay, config)
+
+
+def _apply(module: RecurrentHead | MLPHead, *args: Any, **kwargs: Any) -> Any:
+    """``module.apply``, whose declared type also covers mutable collections, which we have not."""
+    return module.apply(*args, **kwargs)
 
 
 def _head(config: NetworkConfig, num_outputs: int) -> RecurrentHead | MLPHead:

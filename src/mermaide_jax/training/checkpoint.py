@@ -1,6 +1,7 @@
 """Checkpoints of training through orbax: arrays only, whole or not at all."""
 
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -43,7 +44,7 @@ def restore_checkpoint(directory: Path, like: TrainState) -> tuple[TrainState, M
         if step is None:
             raise ConfigError(f"checkpoint: got {str(directory)!r}, expected a saved checkpoint")
         num_streams = like.update.shape[0]
-        curve = jax.ShapeDtypeStruct((num_streams, step), np.float32)
+        curve: Any = jax.ShapeDtypeStruct((num_streams, step), np.float32)
         target = {"state": like, "history": Metrics(*(curve for _ in Metrics._fields))}
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), target)
         try:

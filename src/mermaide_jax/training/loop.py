@@ -151,7 +151,7 @@ def train(
             length = min(MAX_CHUNK, last - done)
             lengths = jnp.full((num_streams,), length, jnp.int32)
             state, metrics = chunk(key_run, state, tasks, lengths)
-            pieces.append(Metrics(*(np.asarray(leaf)[:, :length] for leaf in metrics)))
+            pieces.append(_first(metrics, length))
             history = jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=1), *pieces)
             failed_at = np.asarray(state.failed_at)
             if (failed_at >= 0).any():
@@ -159,3 +159,8 @@ def train(
             done += length
             on_chunk(Progress(done, length * steps, state, history))
     return state, history
+
+
+def _first(metrics: Metrics, length: int) -> Metrics:
+    """The metrics of the first ``length`` updates of a chunk, on the host."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[:, :length], metrics)

@@ -103,7 +103,7 @@ def inner_loss(
             returns = losses.rewards_to_go(episode.reward)
             policy_loss = losses.reinforce_loss(decision.log_prob, returns)
         model_loss = losses.next_action_loss(decision.prediction, episode.action)
-        return policy_weight * policy_loss + model_loss
+        return jnp.asarray(policy_weight * policy_loss + model_loss)
 
     return jnp.mean(jax.vmap(one)(episodes))
 
@@ -133,11 +133,11 @@ def outer_loss(
     def one(episode: Episodes, advantage: jax.Array) -> tuple[jax.Array, LossInfo]:
         decision = learned.replay(params, episode.observation, episode.intervention)
         policy_loss = losses.reinforce_loss(decision.log_prob, advantage)
-        policy_loss -= weights.entropy * jnp.sum(decision.entropy)
+        policy_loss -= jnp.asarray(weights.entropy) * jnp.sum(decision.entropy)
         model_loss = losses.next_action_loss(decision.prediction, episode.action)
-        loss = (weights.policy * policy_loss + model_loss) / advantage.shape[0]
+        loss = jnp.asarray(weights.policy) * policy_loss + model_loss
         info = LossInfo(-model_loss / advantage.shape[0], jnp.mean(decision.entropy))
-        return loss, info
+        return loss / advantage.shape[0], info
 
     loss, info = jax.vmap(one)(episodes, advantage)
     return jnp.mean(loss), jax.tree.map(jnp.mean, info)

@@ -1,7 +1,7 @@
 """One outer update of one training stream, as a pure function."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 import chex
@@ -108,7 +108,7 @@ def make_optimizer(config: TrainingConfig) -> optax.GradientTransformation:
         return optax.chain(clip, optax.adam(schedule))
 
     rate = config.outer_learning_rate
-    networks = {
+    networks: dict[Hashable, optax.GradientTransformation] = {
         "policy": adam(rate),
         "world_model": adam(config.world_model_learning_rate or rate),
     }

@@ -1,0 +1,63 @@
+"""A probe game whose optimum is known: the agent walks round its arms, whatever it is paid."""
+
+import jax
+import jax.numpy as jnp
+
+from mermaide_jax.games import Game, StepInfo, Task, Trajectory
+from mermaide_jax.principals import NetworkConfig, learned_principal
+
+ARMS, STEPS = 3, 6
+OPTIMUM = STEPS / ARMS
+"""Score per episode of a principal that pays exactly when the target is next."""
+
+
+def _observe(arm, task):
+    """What the agent did last, and the target: they tell what it does next."""
+    return jnp.concatenate(
+        [jax.nn.one_hot(jnp.mod(arm - 1, ARMS), ARMS), jax.nn.one_hot(task.target, ARMS)]
+    )
+
+
+def _reset(key, task):
+    arm = jax.random.randint(key, (), 0, ARMS, jnp.int32)
+    return _observe(arm, task), (arm, jnp.int32(0))
+
+
+def _step(key, state, intervention, task):
+    """Paying earns 1 if the agent is about to take the target, and else costs ``cost``."""
+    del key
+    arm, time = state
+    hit = arm == task.target
+    reward = jnp.where(intervention > 0, jnp.where(hit, 1.0, -task.cost), 0.0)
+    info = StepInfo(arm, task.mean_rewards[arm], hit, task.mean_rewards)
+    arm, time = (arm + 1) % ARMS, time + 1
+    return _observe(arm, task), (arm, time), reward, jnp.bool_(False), time >= STEPS, info
+
+
+GAME = Game(
+    reset=_reset,
+    step=_step,
+    preview=lambda key, state, task: None,
+    pay_target=lambda observation: jnp.int32(1),
+    num_interventions=2,
+    observation_size=2 * ARMS,
+    num_arms=ARMS,
+    horizon=STEPS,
+)
+
+
+def tasks(number=ARMS, cost=1.0):
+    """``number`` agents, each arm the target of one after the other."""
+    zeros = jnp.zeros((number,), jnp.float32)
+    means = jnp.arange(number * ARMS, dtype=jnp.float32).reshape(number, ARMS)
+    return Task((), means, zeros, jnp.arange(number, dtype=jnp.int32) % ARMS, zeros + cost, zeros)
+
+
+def principal(config: NetworkConfig):
+    return learned_principal(config, GAME.observation_size, ARMS, GAME.num_interventions)
+
+
+def scores(trajectory: Trajectory):
+    """Score of each episode, computed from what was done."""
+    paid, hit = trajectory.intervention > 0, trajectory.step.hit
+    return (1.0 * (paid & hit) - 1.0 * (paid & ~hit)).sum(-1)

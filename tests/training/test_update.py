@@ -1,0 +1,335 @@
+"""One outer update: what it plays, what it reports, what it moves, and what it refuses to move."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import probe
+import pytest
+from jax.flatten_util import ravel_pytree
+from streams import assert_same, keys, quickest_jit
+
+from mermaide_jax import games
+from mermaide_jax._checks import ConfigError
+from mermaide_jax.games import collect
+from mermaide_jax.principals import NetworkConfig
+from mermaide_jax.training import Metrics, TrainingConfig, make_adapt, make_update, to_episodes
+from mermaide_jax.training.update import (
+    TrainState,
+    _advance,
+    entropy_bonus,
+    make_optimizer,
+    select_tasks,
+)
+
+VARIANTS = ("none", "first_order", "second_order", "dice")
+CONFIG = TrainingConfig(
+    updates=4,
+    world_model_updates=0,
+    tasks_per_update=3,
+    episodes_per_task=5,
+    adaptation_episodes=1,
+    inner_learning_rate=0.05,
+    variation="none",
+    target_first=False,
+)
+MLP = NetworkConfig("mlp", 4)
+TERMS = games.TaskTerms()
+LEARNED = probe.principal(MLP)
+
+
+@functools.cache
+def bind(meta_gradient, world_model_only=False):
+    """A start whose read-outs are not zero, and the compiled update."""
+    config = dataclasses.replace(CONFIG, meta_gradient=meta_gradient)
+    update = make_update(config, LEARNED, probe.GAME, TERMS, world_model_only=world_model_only)
+    state = quickest_jit(update.init)(jax.random.key(0))
+    rng = np.random.default_rng(0)
+    draw = lambda x: jnp.asarray(rng.normal(size=x.shape), x.dtype)  # noqa: E731
+    state = state._replace(params=jax.tree.map(draw, state.params))
+    return config, state, quickest_jit(update.update)
+
+
+def flat(tree):
+    return np.asarray(ravel_pytree(tree)[0])
+
+
+def moved(before, after):
+    return np.abs(flat(after) - flat(before)).max()
+
+
+@pytest.mark.parametrize("meta_gradient", VARIANTS)
+def test_an_update_moves_every_network_by_about_the_rate(meta_gradient):
+    _, state, update = bind(meta_gradient)
+    after, metrics = update(jax.random.key(5), state, probe.tasks())
+    assert int(after.update) == 1 and int(after.failed_at) == -1
+    assert all(np.isfinite(metrics))
+    for network in ("policy", "world_model"):
+        # Adam's first step is the rate, whatever the gradient.
+        step = moved(state.params[network], after.params[network])
+        np.testing.assert_allclose(step, CONFIG.outer_learning_rate, rtol=0.01)
+    assert_same(update(jax.random.key(5), state, probe.tasks()), (after, metrics))
+    other, _ = update(jax.random.key(6), state, probe.tasks())
+    assert moved(other.params, after.params) > 0
+
+
+def test_meta_gradients_move_the_params_differently():
+    steps = {name: bind(name) for name in VARIANTS}
+    # Adam's second moment tells gradients apart that have equal signs.
+    ends = {
+        name: flat(update(jax.random.key(5), state, probe.tasks())[0].optimizer)
+        for name, (_, state, update) in steps.items()
+    }
+    for i, one in enumerate(VARIANTS):
+        for other in VARIANTS[i + 1 :]:
+            assert np.abs(ends[one] - ends[other]).max() > 1e-6, (one, other)
+
+
+@pytest.mark.parametrize("meta_gradient", ["none", "second_order"])
+def test_metrics_are_those_of_the_episodes_played(meta_gradient):
+    config, state, update = bind(meta_gradient)
+    _, metrics = update(jax.random.key(5), state, probe.tasks())
+
+    @quickest_jit
+    def play(key, params):
+        key_tasks, key_before, key_after = jax.random.split(key, 3)
+        tasks = select_tasks(key_tasks, config, probe.tasks(), TERMS)
+        game, principal = probe.GAME, LEARNED.principal
+        before = collect(key_before, game, principal, params, tasks, config.episodes_before)
+        if not config.is_meta:
+            return before, before
+        support = jax.tree.map(lambda x: x[:, : config.adaptation_episodes], to_episodes(before))
+        adapted = jax.vmap(make_adapt(config, LEARNED), (None, 0))(params, support)
+        number = config.episodes_after
+        after = collect(key_after, game, principal, adapted, tasks, number, params_axis=0)
+        return before, after
+
+    before, after = jax.tree.map(np.asarray, play(jax.random.key(5), state.params))
+    assert before.reward.shape == (3, config.episodes_before, probe.STEPS)
+    told = [
+        before.principal.prediction[n, m, t, before.step.action[n, m, t]]
+        for n, m, t in np.ndindex(before.reward.shape)
+    ]
+    expected = Metrics(
+        score=probe.scores(before).mean(),
+        success_rate=(before.step.action == targets(before)).mean(),
+        interventions=(before.intervention > 0).sum(-1).mean(),
+        world_model_log_likelihood=np.mean(told),
+        entropy=before.principal.entropy.mean(),
+        adapted_score=probe.scores(after).mean(),
+    )
+    np.testing.assert_allclose(metrics, expected, rtol=1e-4, atol=1e-5)
+    if config.is_meta:
+        assert metrics.adapted_score != metrics.score
+
+
+def targets(trajectory):
+    """The target of each step, as the observation tells it, ``[N, M, T]``."""
+    return trajectory.observation[..., probe.ARMS :].argmax(-1)
+
+
+@pytest.mark.parametrize("meta_gradient", ["none", "dice"])
+def test_the_world_model_alone_leaves_the_policy_as_it_was(meta_gradient):
+    _, start, update = bind(meta_gradient, world_model_only=True)
+    state, rates = start, []
+    for key in keys(1, 3):
+        state, metrics = update(key, state, probe.tasks())
+        rates.append(float(metrics.interventions) / probe.STEPS)
+    assert int(state.update) == 3
+    assert_same(state.params["policy"], start.params["policy"])
+    assert moved(start.params["world_model"], state.params["world_model"]) > 1e-3
+    # Random interventions, whatever the policy says: its own rate is far from a half.
+    assert abs(np.mean(rates) - 0.5) < 0.25
+
+
+@pytest.mark.parametrize("poison", ["cost", "params"])
+def test_nan_freezes_the_state_and_records_the_update(poison):
+    _, start, update = bind("second_order")
+    good = probe.tasks()
+    state, _ = update(jax.random.key(5), start, good)
+    tasks = good
+    if poison == "cost":
+        tasks = good._replace(cost=good.cost.at[1].set(jnp.nan))
+    else:
+        policy = jax.tree.map(lambda x: x * jnp.nan, state.params["policy"])
+        state = state._replace(params=state.params | {"policy": policy})
+    failed, _ = update(jax.random.key(5), state, tasks)
+    assert int(failed.failed_at) == 1
+    assert_same(failed._replace(failed_at=state.failed_at), state)
+    # It stays where it failed, even if the next data are good.
+    later, _ = update(jax.random.key(9), failed, good)
+    assert_same(later, failed)
+
+
+@pytest.mark.parametrize(
+    ("loss", "param", "failed_at"),
+    [(0.0, 2.0, -1), (np.nan, 2.0, 7), (-np.inf, 2.0, 7), (0.0, np.inf, 7), (0.0, np.nan, 7)],
+)
+def test_any_value_that_is_not_finite_is_a_failure(loss, param, failed_at):
+    old = TrainState(jnp.int32(7), {"a": jnp.ones(2)}, jnp.zeros(1), jnp.int32(-1))
+    params = {"a": jnp.asarray([2.0, param])}
+    new = _advance(old, jnp.float32(loss), params, jnp.ones(1))
+    assert int(new.failed_at) == failed_at
+    if failed_at < 0:
+        assert_same(new, TrainState(jnp.int32(8), params, jnp.ones(1), jnp.int32(-1)))
+    else:
+        assert_same(new._replace(failed_at=old.failed_at), old)
+
+
+NUMBER, ARMS = 5, 4
+
+
+@functools.cache
+def training_set():
+    """Best responders, that know their rewards; the noise serves as their name."""
+    rng = np.random.default_rng(0)
+    rewards = rng.uniform(size=(NUMBER, ARMS)).astype(np.float32)
+    targets = rewards.argsort(-1)[:, 1].astype(np.int32)
+    make = functools.partial(games.make_task, terms=TERMS)
+    coefficients = np.linspace(0.1, 0.5, NUMBER, dtype=np.float32)
+    tasks = jax.vmap(make)(np.full(NUMBER, 2), coefficients, rewards, targets)
+    return jax.tree.map(jnp.asarray, tasks._replace(noise=np.arange(NUMBER, dtype=np.float32)))
+
+
+@functools.cache
+def selected(number, variation, target_first, draws=200):
+    """Selections under many keys, ``[draws, number]``, as numpy arrays."""
+    config = dataclasses.replace(
+        CONFIG, tasks_per_update=number, variation=variation, target_first=target_first
+    )
+    terms = games.TaskTerms(reward_low=2.0, reward_high=3.0)  # unlike those of the set
+    agents = training_set()
+    select = quickest_jit(jax.vmap(lambda key: select_tasks(key, config, agents, terms)))
+    return jax.tree.map(np.asarray, select(keys(1, draws)))
+
+
+@pytest.mark.parametrize("number", [2, 5, 12])
+def test_the_training_set_is_covered_evenly(number):
+    names = selected(number, "none", False).noise.astype(int)
+    counts = np.stack([np.bincount(row, minlength=NUMBER) for row in names])
+    assert (counts.max(1) - counts.min(1) <= 1).all() and (counts.sum(1) == number).all()
+    # Who comes first, and who comes once more than others, differs from update to update.
+    assert len(np.unique(names[:, 0])) == NUMBER
+    np.testing.assert_allclose(counts.mean(0), number / NUMBER, atol=0.15)
+
+
+def assert_agents_kept(tasks, names):
+    """The rule and coefficient go with the name; the best responder knows its own rewards."""
+    original = training_set()
+    ucb, _, best_response = tasks.agent.members
+    np.testing.assert_array_equal(tasks.agent.rule, 2)
+    np.testing.assert_array_equal(ucb.beta, np.asarray(original.agent.members[0].beta)[names])
+    np.testing.assert_array_equal(best_response.mean_rewards, tasks.mean_rewards)
+
+
+@pytest.mark.parametrize("target_first", [False, True])
+@pytest.mark.parametrize("variation", ["none", "relabel", "endless"])
+def test_what_is_redrawn(variation, target_first):
+    tasks, original = selected(NUMBER, variation, target_first), training_set()
+    names = tasks.noise.astype(int)
+    rewards, targets = (np.asarray(x)[names] for x in (original.mean_rewards, original.target))
+    assert_agents_kept(tasks, names)
+    of_target = np.take_along_axis(tasks.mean_rewards, tasks.target[..., None], -1)[..., 0]
+    if target_first:
+        np.testing.assert_array_equal(tasks.target, 0)
+    if variation == "endless":
+        assert (tasks.mean_rewards >= 2).all() and (tasks.mean_rewards <= 3).all()
+        assert (of_target < tasks.mean_rewards.max(-1)).all()
+        assert len(np.unique(tasks.mean_rewards)) > 0.99 * tasks.mean_rewards.size
+        return
+    # The same arms under other names: the target keeps its reward, and the rest theirs.
+    np.testing.assert_array_equal(np.sort(tasks.mean_rewards), np.sort(rewards))
+    np.testing.assert_array_equal(
+        of_target, np.take_along_axis(rewards, targets[..., None], -1)[..., 0]
+    )
+    if variation == "relabel":
+        orders = {tuple(row) for row in tasks.mean_rewards[names == 0].argsort(-1).tolist()}
+        assert len(orders) == (6 if target_first else 24)  # every way to name the others
+    elif target_first:
+        turned = [np.roll(row, -t) for row, t in zip(rewards[0], targets[0], strict=True)]
+        np.testing.assert_array_equal(tasks.mean_rewards[0], turned)
+    else:
+        np.testing.assert_array_equal(tasks.mean_rewards, rewards)
+        np.testing.assert_array_equal(tasks.target, targets)
+
+
+@pytest.mark.parametrize("world_model", [True, False])
+def test_entropy_bonus_falls_from_the_policys_first_update_on(world_model):
+    config = dataclasses.replace(
+        CONFIG, updates=50, world_model_updates=10, entropy_start=0.3, entropy_end=0.1
+    )
+    learned = probe.principal(NetworkConfig("mlp", 4, world_model=world_model))
+    first = 10 if world_model else 0
+    updates = np.array([first, (first + 50) // 2, 50], np.int32)
+    bonus = [entropy_bonus(config, learned, jnp.int32(u)) for u in updates]
+    np.testing.assert_allclose(bonus, [0.3, 0.2, 0.1], rtol=1e-6)
+    only = dataclasses.replace(config, world_model_updates=50)
+    assert np.isfinite(entropy_bonus(only, learned, jnp.int32(49)))
+
+
+@pytest.mark.parametrize("episodes", [2, 5, 16])
+@pytest.mark.parametrize("adaptation", [1, 3])
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_the_budget_of_episodes_is_the_same_with_and_without_meta_learning(
+    episodes, adaptation, share
+):
+    for name in VARIANTS:
+        make = functools.partial(
+            dataclasses.replace,
+            CONFIG,
+            meta_gradient=name,
+            episodes_per_task=episodes,
+            adaptation_episodes=adaptation,
+            zero_shot_weight=share,
+        )
+        if name != "none" and episodes <= adaptation:
+            with pytest.raises(ConfigError, match="^episodes_per_task: got"):
+                make()
+            continue
+        config = make()
+        assert config.episodes_before + config.episodes_after == episodes
+        if name == "none":
+            assert config.episodes_after == 0
+        else:
+            assert config.episodes_before >= adaptation
+            assert config.episodes_after >= 1
+
+
+def adam(gradients, rates, max_norm):
+    """The steps of Adam (Kingma and Ba, 2015) on clipped gradients, one after the other."""
+    first = second = 0.0
+    steps = []
+    for time, (gradient, rate) in enumerate(zip(gradients, rates, strict=True), 1):
+        gradient = gradient * min(1.0, max_norm / np.linalg.norm(gradient))
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * gradient**2
+        unbiased = first / (1 - 0.9**time), second / (1 - 0.999**time)
+        steps.append(-rate * unbiased[0] / (np.sqrt(unbiased[1]) + 1e-8))
+    return np.array(steps)
+
+
+@pytest.mark.parametrize("own_rate", [None, 0.5])
+def test_optimizer_is_adam_on_clipped_gradients_at_a_falling_rate(own_rate):
+    config = dataclasses.replace(
+        CONFIG,
+        outer_learning_rate=0.1,
+        world_model_learning_rate=own_rate,
+        final_learning_rate=0.2,
+        max_gradient_norm=0.5,
+    )
+    optimizer = make_optimizer(config)
+    rng = np.random.default_rng(0)
+    sizes = np.array([0.01, 1.0, 100.0, 0.1])[:, None]  # the last two show what is clipped
+    gradients = {n: sizes * rng.normal(size=(4, 3)) for n in ("policy", "world_model")}
+    params = {name: jnp.zeros(3) for name in gradients}
+    state, steps = optimizer.init(params), []
+    for i in range(4):
+        rows = {name: jnp.asarray(g[i], jnp.float32) for name, g in gradients.items()}
+        updates, state = optimizer.update(rows, state, params)
+        steps.append(updates)
+    falling = np.array([1.0, 0.8, 0.6, 0.4])  # 0.2 is reached after the last of 4 updates
+    for name, rate in (("policy", 0.1), ("world_model", own_rate or 0.1)):
+        found = np.array([step[name] for step in steps])
+        np.testing.assert_allclose(found, adam(gradients[name], rate * falling, 0.5), rtol=1e-4)
