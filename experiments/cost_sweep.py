@@ -1,0 +1,107 @@
+"""Scripted principals against the cost of intervening, thousands of agents in one program.
+
+    python experiments/cost_sweep.py --out results/cost_sweep
+
+Costs are leaves of a `Task`, so the whole sweep is one ``vmap`` and compiles once. For each cost:
+the score of never, always, pay-the-first-k (k chosen on training agents) and of the prescient upper
+reference, over agents drawn from the endless distribution. Writes ``cost_sweep.csv`` and
+``cost_sweep.png``.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import tyro
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from mermaide_jax.agents import RULES, standard_population
+from mermaide_jax.evaluation.protocol import evaluate
+from mermaide_jax.evaluation.tuning import tune
+from mermaide_jax.games import COEFFICIENTS, GameConfig, TaskTerms, draw_task
+from mermaide_jax.games import make_intervention_game as make_game
+from mermaide_jax.principals import first_k, prescient, random
+from mermaide_jax.report.results import prepare_output
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """What is swept."""
+
+    out: Path
+    """Directory for the table and the figure."""
+    costs: tuple[float, ...] = tuple(float(c) for c in np.round(np.linspace(0.0, 1.0, 11), 2))
+    """Costs of an intervention."""
+    agents: int = 1000
+    """Agents of each family, for tuning and for the test each."""
+    horizon: int = 50
+    """Steps of an episode."""
+    force: bool = False
+    """Accept an output directory that holds files."""
+
+
+def run(sweep: Sweep) -> pd.DataFrame:
+    """Scores of each principal at each cost, one row each."""
+    game = make_game(standard_population(10), GameConfig(horizon=sweep.horizon))
+    leads = jnp.linspace(0.0, 1.0, 21)
+    contenders = {
+        "never": (random(game.pay_target), jnp.zeros(1)),
+        "always": (random(game.pay_target), jnp.ones(1)),
+        "first k": (first_k(game.pay_target), jnp.arange(sweep.horizon + 1)),
+        "prescient": (prescient(game.pay_target), leads),
+    }
+
+    def tasks(key, family: str, cost):
+        terms = TaskTerms(cost=cost)
+        coefficients = jnp.asarray(COEFFICIENTS[family])
+        draw = lambda k: draw_task(k, RULES.index(family), coefficients, 10, terms)  # noqa: E731
+        return jax.vmap(draw)(jax.random.split(key, sweep.agents))
+
+    def score(cost, principal, candidates, family):
+        key_train, key_test, key_tune, key_play = jax.random.split(jax.random.key(0), 4)
+        train, test = tasks(key_train, family, cost), tasks(key_test, family, cost)
+        value = tune(key_tune, game, principal, candidates, train, 1)
+        return jnp.mean(evaluate(key_play, game, principal, value, test, 4).score)
+
+    rows = []
+    for family in ("ucb", "epsilon_greedy"):
+        for name, (principal, candidates) in contenders.items():
+            at_cost = jax.jit(lambda c, p=principal, v=candidates, f=family: score(c, p, v, f))
+            scores = jax.lax.map(at_cost, jnp.asarray(sweep.costs))
+            rows += [
+                {"family": family, "principal": name, "cost": cost, "score": float(value)}
+                for cost, value in zip(sweep.costs, scores, strict=True)
+            ]
+    return pd.DataFrame(rows)
+
+
+def draw(table: pd.DataFrame, path: Path) -> None:
+    """Score against cost, a panel for each family."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    families = table["family"].unique()
+    for axes, family in zip(figure.subplots(1, len(families), sharey=True), families, strict=True):
+        for name, rows in table[table["family"] == family].groupby("principal", sort=False):
+            axes.plot(rows["cost"], rows["score"], marker="o", markersize=3, label=name)
+        axes.set(title=family, xlabel="cost of an intervention", ylabel="score per episode")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
+    figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    """Runs the sweep that the command line asks for."""
+    sweep = tyro.cli(Sweep, description=__doc__)
+    directory = prepare_output(sweep.out, force=sweep.force)
+    table = run(sweep)
+    table.to_csv(directory / "cost_sweep.csv", index=False)
+    draw(table, directory / "cost_sweep.png")
+    print(table.pivot_table("score", ["family", "cost"], "principal").round(2).to_string())
+
+
+if __name__ == "__main__":
+    main()
