@@ -7,7 +7,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from mermaide_jax.games import Game, Task, TaskTerms
 from mermaide_jax.principals import LearnedPrincipal
@@ -26,12 +26,13 @@ class TrainingDiverged(RuntimeError):
     Attributes:
       updates: per stream, the update at which it arose, or -1.
       state: the last good state of every stream.
-      history: metrics of the updates before.
+      history: metrics of the updates before the first of these, ``[S, updates]``.
     """
 
     def __init__(self, updates: np.ndarray, state: TrainState, history: Metrics) -> None:
-        self.updates, self.state, self.history = updates, state, history
         first = int(updates[updates >= 0].min())
+        self.updates, self.state = updates, state
+        self.history = jax.tree.map(lambda curve: curve[:, :first], history)
         streams = np.flatnonzero(updates >= 0).tolist()
         super().__init__(
             f"training gave NaN or infinity at update {first} (streams {streams}); the last good "
@@ -142,6 +143,9 @@ def train(
         state, history = resume
         pieces = [history]
     done = int(np.asarray(state.update)[0])
+    # Placed as a chunk returns them: else its second call would be compiled anew.
+    placement = NamedSharding(stream_mesh(num_streams), PartitionSpec("streams"))
+    key_run, state, tasks = jax.device_put((key_run, state, tasks), placement)
     for last, world_model_only in ((warm_up, True), (config.updates, False)):
         if done >= last:
             continue
