@@ -285,7 +285,7 @@ def test_the_budget_of_episodes_is_the_same_with_and_without_meta_learning(
             zero_shot_weight=share,
         )
         if name != "none" and episodes <= adaptation:
-            with pytest.raises(ConfigError, match="^episodes_per_task: got"):
+            with pytest.raises(ConfigError, match=r"^episodes_per_task: got"):
                 make()
             continue
         config = make()
