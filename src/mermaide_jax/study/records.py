@@ -128,7 +128,7 @@ def episode_records(
                     "predicted_target_probability": predicted.tolist() if has_model else None,
                     "policy_probability": decision.pay_prob[s, m].tolist(),
                     "agent_estimates": played.step.agent_estimates[s, m].tolist(),
-                    "reward": played.reward[s, m].tolist(),
+                    "reward": played.step.agent_reward[s, m].tolist(),
                     "score": float(np.sum(played.reward[s, m])),
                 }
             )
