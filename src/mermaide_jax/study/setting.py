@@ -93,9 +93,10 @@ def _agents(config: StudyConfig, families: tuple[str, ...], role: str) -> Task:
     """The finite set of one role, the families of the group one after the other."""
     options = config.agents
     key = jax.random.fold_in(jax.random.key(options.seed), _ROLES.index(role))
+    # The families share their draws: rules are compared on the same bandits.
     sets = [
         finite_tasks(
-            key,
+            jax.random.clone(key),
             family,
             split_coefficients(family, options.split, role),
             getattr(options, role),
