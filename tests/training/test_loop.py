@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import probe
 import pytest
-from streams import assert_same, keys, quickest_jit
+from streams import assert_same, keys, quickest_jax
 
 from mermaide_jax import games
 from mermaide_jax.principals import NetworkConfig
@@ -61,7 +61,7 @@ def plain(monkeypatch):
 
     It fails where the number of the update is the target of its first agent, plus 100.
     """
-    monkeypatch.setattr(jax, "jit", quickest_jit)
+    monkeypatch.setattr(loop, "jax", quickest_jax())
     traces = {True: 0, False: 0}
 
     def make_update(config, learned, game, terms, *, world_model_only=False):
@@ -205,7 +205,7 @@ SMALL = TrainingConfig(
 
 def test_streams_do_not_depend_on_each_other_nor_on_the_devices(monkeypatch):
     """The true update: two streams on two devices, on one, and beside a third."""
-    monkeypatch.setattr(jax, "jit", quickest_jit)
+    monkeypatch.setattr(loop, "jax", quickest_jax())
     assert loop.stream_mesh(2).devices.size == 2
     two = run(config=SMALL)
     three = run(3, config=SMALL)
@@ -220,13 +220,13 @@ def test_streams_do_not_depend_on_each_other_nor_on_the_devices(monkeypatch):
 
 
 def test_same_keys_same_result(monkeypatch):
-    monkeypatch.setattr(jax, "jit", quickest_jit)
+    monkeypatch.setattr(loop, "jax", quickest_jax())
     runs = [run(config=SMALL, learned=ALONE) for _ in range(2)]
     assert_same(*runs)
 
 
 def test_nan_of_the_true_update_stops_training(monkeypatch):
-    monkeypatch.setattr(jax, "jit", quickest_jit)
+    monkeypatch.setattr(loop, "jax", quickest_jax())
     tasks = stacked(2)
     tasks = tasks._replace(cost=tasks.cost.at[1, 2].set(jnp.nan))
     with pytest.raises(TrainingDiverged) as error:

@@ -1,0 +1,108 @@
+"""Learning on games whose optimum is known: the whole of training, from the uniform policy on."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import probe
+import pytest
+from streams import keys, quickest_jax
+
+from mermaide_jax import agents, games
+from mermaide_jax.principals import NetworkConfig, learned_principal
+from mermaide_jax.training import TrainingConfig, loop, train
+
+TERMS = games.TaskTerms()
+
+
+@pytest.fixture(autouse=True)
+def quick_compilation(monkeypatch):
+    monkeypatch.setattr(loop, "jax", quickest_jax())
+
+
+def test_mermaide_reaches_the_optimum_of_the_probe_game():
+    """The whole of MERMAIDE: world model, warm-up, second-order meta-learning, entropy bonus.
+
+    The agent's next action follows from what is observed, so the world model can be certain of it,
+    and the policy can pay for the target alone. Paying at random earns nothing.
+    """
+    cost = 0.5
+    config = TrainingConfig(
+        updates=150,
+        world_model_updates=30,
+        tasks_per_update=3,
+        episodes_per_task=16,
+        inner_learning_rate=0.01,
+        outer_learning_rate=0.03,
+        final_learning_rate=0.1,
+        variation="none",
+        target_first=False,
+    )
+    learned = probe.principal(NetworkConfig("gru", 8, 1))
+    tasks = jax.tree.map(lambda x: x[None], probe.tasks(cost=cost))
+    _, history = train(keys(0, 1), config, learned, probe.GAME, tasks, TERMS)
+    last = {name: curve[0, -10:].mean() for name, curve in history._asdict().items()}
+    uniform = 0.5 * (probe.OPTIMUM - cost * (probe.STEPS - probe.OPTIMUM))
+    assert abs(history.score[0, :30].mean() - uniform) < 0.2
+    assert last["score"] > 0.95 * probe.OPTIMUM
+    assert last["adapted_score"] > 0.95 * probe.OPTIMUM
+    np.testing.assert_allclose(last["interventions"], probe.OPTIMUM, rtol=0.05)
+    np.testing.assert_allclose(history.world_model_log_likelihood[0, 0], -np.log(3), atol=0.05)
+    assert last["world_model_log_likelihood"] > -0.02
+
+
+def test_the_world_model_alone_learns_a_deterministic_agent():
+    config = TrainingConfig(
+        updates=60,
+        world_model_updates=60,
+        tasks_per_update=3,
+        episodes_per_task=4,
+        meta_gradient="none",
+        outer_learning_rate=0.1,
+        variation="none",
+        target_first=False,
+    )
+    learned = probe.principal(NetworkConfig("mlp", 8))
+    tasks = jax.tree.map(lambda x: x[None], probe.tasks())
+    state, history = train(keys(0, 1), config, learned, probe.GAME, tasks, TERMS)
+    curve = history.world_model_log_likelihood[0]
+    assert curve[0] < -1.0
+    assert curve[-1] > -0.01
+    np.testing.assert_allclose(state.params["policy"]["head"]["kernel"], 0.0)
+
+
+def test_paying_a_best_responder_is_learned_where_it_is_worth_it():
+    """Two streams that differ in the cost alone: always is the optimum of one, never of the other.
+
+    The bonus exceeds every gap, so the agent takes the target exactly when it is paid to.
+    """
+    steps, arms, costs = 5, 3, (0.5, 1.5)
+    config = TrainingConfig(
+        updates=60,
+        world_model_updates=0,
+        tasks_per_update=4,
+        episodes_per_task=8,
+        meta_gradient="none",
+        outer_learning_rate=0.1,
+        entropy_start=0.05,
+    )
+    game = games.make_intervention_game(agents.best_response(arms), games.GameConfig(arms, steps))
+    rewards = jnp.asarray([[0.1, 0.9, 0.4], [0.8, 0.2, 0.3]])
+    tasks = games.Task(
+        agents.BestResponseParams(rewards),
+        mean_rewards=rewards,
+        noise=jnp.zeros(2),
+        target=jnp.asarray([2, 1]),
+        cost=jnp.ones(2),
+        bonus=jnp.ones(2),
+    )
+    tasks = jax.tree.map(lambda x: jnp.stack([x, x]), tasks)
+    tasks = tasks._replace(cost=jnp.asarray(costs)[:, None] * jnp.ones((2, 2)))
+    network = NetworkConfig("mlp", 4, world_model=False)
+    learned = learned_principal(network, game.observation_size, arms, game.num_interventions)
+    _, history = train(keys(1, 2), config, learned, game, tasks, TERMS)
+    always, never = steps * (1 - costs[0]), 0.0
+    np.testing.assert_allclose(history.score[:, 0], [always / 2, -steps / 4], atol=0.5)
+    np.testing.assert_allclose(history.score[:, -5:].mean(1), [always, never], atol=0.05 * steps)
+    np.testing.assert_allclose(
+        history.interventions[:, -5:].mean(1), [steps, 0.0], atol=0.05 * steps
+    )
