@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import numpy as np
 
 from mermaide_jax._checks import ConfigError, refuse
 from mermaide_jax.report._files import write_atomically
@@ -135,6 +136,10 @@ def study_curves(config: StudyConfig, trained: Mapping[str, Trained]) -> list[Re
     for name, result in trained.items():
         network, training = principal_configs(name, config)
         warm_up = training.world_model_updates if network.world_model else 0
+        if not network.world_model:
+            nothing = np.full_like(result.history.score, np.nan)
+            history = result.history._replace(world_model_log_likelihood=nothing)
+            result = result._replace(history=history)
         rows += curve_rows(name, setting, result, warm_up)
     return rows
 
