@@ -12,6 +12,7 @@ from mermaide_jax._checks import ConfigError
 from mermaide_jax.principals import NetworkConfig
 from mermaide_jax.study import AgentOptions, EvaluationOptions, GameOptions, StudyConfig, learned
 from mermaide_jax.study.run import check_resumable, load_study, train_study
+from mermaide_jax.study.setting import make_setting
 from mermaide_jax.training import TrainingConfig, loop
 
 CONFIG = StudyConfig(
@@ -86,3 +87,16 @@ def test_a_run_trained_otherwise_is_not_resumed(tmp_path):
     game = dataclasses.replace(CONFIG.game, cost=0.5)
     with pytest.raises(ConfigError, match=r"^game.cost: got 0.5, expected the saved 0.75"):
         check_resumable(dataclasses.replace(CONFIG, game=game), tmp_path)
+
+
+def test_the_last_good_state_of_a_diverged_run_can_be_restored(tmp_path, small_steps):
+    training = dataclasses.replace(CONFIG.training, outer_learning_rate=1e38)
+    config = dataclasses.replace(CONFIG, training=training, principals=("reinforce",))
+    with pytest.raises(loop.TrainingDiverged) as failure:
+        train_study(config, tmp_path)
+    setting = make_setting(config)
+    directory = tmp_path / "checkpoints" / "reinforce" / "last_good"
+    state, history = learned.load_principal("reinforce", config, setting, directory)
+    assert_same(state, failure.value.state)
+    assert_same(history, failure.value.history)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))

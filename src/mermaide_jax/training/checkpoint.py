@@ -12,7 +12,7 @@ from mermaide_jax.training.update import Metrics, TrainState
 
 
 def save_checkpoint(directory: Path, state: TrainState, history: Metrics) -> None:
-    """Saves the state of all streams under its update number; the two newest are kept.
+    """Saves the state of all streams under the number of updates; the two newest are kept.
 
     A checkpoint that was interrupted is never listed, so the one before it stays valid.
 
@@ -21,7 +21,7 @@ def save_checkpoint(directory: Path, state: TrainState, history: Metrics) -> Non
       state: leading axis ``[S]``.
       history: ``[S, updates]``.
     """
-    step = int(np.asarray(state.update)[0])
+    step = history.score.shape[1]  # not state.update: streams that failed stop at their own
     options = ocp.CheckpointManagerOptions(max_to_keep=2, create=True)
     with ocp.CheckpointManager(directory.absolute(), options=options) as manager:
         if step not in manager.all_steps():
