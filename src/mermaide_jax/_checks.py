@@ -7,6 +7,7 @@ Every helper returns the value it was given, or raises `ConfigError` with one li
 import difflib
 import math
 import numbers
+import os
 from collections.abc import Iterable
 from typing import NoReturn, TypeVar
 
@@ -38,14 +39,15 @@ def refuse(name: str, value: object, expected: str) -> NoReturn:
 
     Args:
       name: the argument, as the user knows it.
-      value: what was given; shown by its `repr`, shortened and on one line.
+      value: what was given; shown by its `repr`, shortened and on one line; a path is shown whole.
       expected: what is allowed, in words.
 
     Raises:
       ConfigError: always.
     """
-    shown = " ".join(repr(value).split())
-    if len(shown) > _LONGEST_VALUE:
+    is_path = isinstance(value, os.PathLike)
+    shown = repr(str(value)) if is_path else " ".join(repr(value).split())
+    if len(shown) > _LONGEST_VALUE and not is_path:
         shown = shown[: _LONGEST_VALUE - 3] + "..."
     raise ConfigError(f"{name}: got {shown}, expected {expected}")
 

@@ -89,11 +89,17 @@ def test_a_run_trained_otherwise_is_not_resumed(tmp_path):
         check_resumable(dataclasses.replace(CONFIG, game=game), tmp_path)
 
 
-def test_the_last_good_state_of_a_diverged_run_can_be_restored(tmp_path, small_steps):
-    training = dataclasses.replace(CONFIG.training, outer_learning_rate=1e38)
-    config = dataclasses.replace(CONFIG, training=training, principals=("reinforce",))
+@pytest.mark.parametrize(("rate", "cost"), [(1e38, 0.75), (1e-3, 3e38)])
+def test_the_last_good_state_of_a_diverged_run_can_be_restored(tmp_path, small_steps, rate, cost):
+    config = dataclasses.replace(
+        CONFIG,
+        game=dataclasses.replace(CONFIG.game, cost=cost),
+        training=dataclasses.replace(CONFIG.training, outer_learning_rate=rate),
+        principals=("reinforce",),
+    )
     with pytest.raises(loop.TrainingDiverged) as failure:
         train_study(config, tmp_path)
+    assert (failure.value.history.score.shape[1] == 0) == (cost > 1)  # at the very first update
     setting = make_setting(config)
     directory = tmp_path / "checkpoints" / "reinforce" / "last_good"
     state, history = learned.load_principal("reinforce", config, setting, directory)

@@ -31,15 +31,15 @@ def prepare_output(directory: str | os.PathLike[str], force: bool = False) -> Pa
     path = Path(directory)
     try:
         if path.exists() and not path.is_dir():
-            refuse("--out", str(path), "a directory, not a file")
+            refuse("--out", path, "a directory, not a file")
         path.mkdir(parents=True, exist_ok=True)
         occupied = any(path.iterdir())
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        refuse("--out", str(path), f"a directory that can be written to ({error.strerror})")
+        refuse("--out", path, f"a directory that can be written to ({error.strerror})")
     if occupied and not force:
-        refuse("--out", str(path), "a new or empty directory (--force replaces former results)")
+        refuse("--out", path, "a new or empty directory (--force replaces former results)")
     return path
 
 

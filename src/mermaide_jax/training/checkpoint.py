@@ -25,7 +25,8 @@ def save_checkpoint(directory: Path, state: TrainState, history: Metrics) -> Non
     options = ocp.CheckpointManagerOptions(max_to_keep=2, create=True)
     with ocp.CheckpointManager(directory.absolute(), options=options) as manager:
         if step not in manager.all_steps():
-            tree = jax.tree.map(np.asarray, {"state": state, "history": history})
+            parts = {"state": state, "history": history} if step else {"state": state}
+            tree = jax.tree.map(np.asarray, parts)
             manager.save(step, args=ocp.args.StandardSave(tree))
 
 
@@ -45,7 +46,9 @@ def restore_checkpoint(directory: Path, like: TrainState) -> tuple[TrainState, M
             raise ConfigError(f"checkpoint: got {str(directory)!r}, expected a saved checkpoint")
         num_streams = like.update.shape[0]
         curve: Any = jax.ShapeDtypeStruct((num_streams, step), np.float32)
-        target = {"state": like, "history": Metrics(*(curve for _ in Metrics._fields))}
+        history = Metrics(*(curve for _ in Metrics._fields))
+        # Orbax saves no empty arrays: before the first update there is no history.
+        target = {"state": like, "history": history} if step else {"state": like}
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), target)
         try:
             tree = manager.restore(step, args=ocp.args.StandardRestore(abstract))
@@ -54,7 +57,9 @@ def restore_checkpoint(directory: Path, like: TrainState) -> tuple[TrainState, M
             raise ConfigError(
                 f"checkpoint: got {str(directory)!r}, expected one that fits the config ({reason})"
             ) from error
-    return tree["state"], jax.tree.map(np.asarray, tree["history"])
+    nothing: Any = np.zeros((num_streams, 0), np.float32)
+    empty = Metrics(*(nothing for _ in Metrics._fields))
+    return tree["state"], jax.tree.map(np.asarray, tree.get("history", empty))
 
 
 def has_checkpoint(directory: Path) -> bool:
