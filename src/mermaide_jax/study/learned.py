@@ -1,16 +1,17 @@
 """Training and testing one learned principal on all streams of a study."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import chex
 import jax
 import numpy as np
 
 from mermaide_jax.evaluation.protocol import Scores, adapt_to_tasks, summarise
-from mermaide_jax.games import Trajectory, collect
-from mermaide_jax.principals import LearnedPrincipal, learned_principal
+from mermaide_jax.games import Game, Task, Trajectory, collect
+from mermaide_jax.principals import LearnedPrincipal, Principal, learned_principal
 from mermaide_jax.study.config import StudyConfig, principal_configs
 from mermaide_jax.study.setting import Setting
 from mermaide_jax.training import (
@@ -144,18 +145,13 @@ def test_principal(
     game, num_streams = setting.game, len(setting.streams)
     adapt = make_adapt(training, learned)
 
-    def play(key, adapted, tasks):
-        episodes = config.evaluation.episodes
-        played = collect(key, game, learned.principal, adapted, tasks, episodes, params_axis=0)
-        return Test(summarise(played), jax.tree.map(lambda leaf: leaf[:, 0], played))
-
     def adapt_on(num_shots):
         def one_stream(key, params, tasks):
             return adapt_to_tasks(key, game, learned, adapt, params, tasks, num_shots)
 
         return over_streams(one_stream, num_streams)
 
-    play_streams = over_streams(play, num_streams)
+    play_streams = _player(game, learned.principal, config.evaluation.episodes, num_streams)
     keys_adapt, keys_play = (stream_keys(setting, use) for use in ("adapt", "play"))
     tests = {}
     for num_shots in config.evaluation.shots:
@@ -164,6 +160,19 @@ def test_principal(
         adapted = adapt_on(num_shots)(key_adapt, trained.state.params, setting.test)
         tests[num_shots] = jax.tree.map(np.asarray, play_streams(key_play, adapted, setting.test))
     return tests
+
+
+@functools.cache
+def _player(
+    game: Game, principal: Principal, num_episodes: int, num_streams: int
+) -> Callable[..., Test]:
+    """Plays with adapted params; compiled once for principals that differ in training alone."""
+
+    def play(key: chex.PRNGKey, adapted: Any, tasks: Task) -> Test:
+        played = collect(key, game, principal, adapted, tasks, num_episodes, params_axis=0)
+        return Test(summarise(played), jax.tree.map(lambda leaf: leaf[:, 0], played))
+
+    return over_streams(play, num_streams)
 
 
 def stream_keys(setting: Setting, use: str) -> chex.PRNGKey:

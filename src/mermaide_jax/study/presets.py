@@ -3,7 +3,7 @@
 import dataclasses
 
 from mermaide_jax.principals import NetworkConfig
-from mermaide_jax.study.config import EvaluationOptions, GameOptions, StudyConfig
+from mermaide_jax.study.config import SCRIPTED, EvaluationOptions, GameOptions, StudyConfig
 from mermaide_jax.training.config import TrainingConfig
 
 _SMALL = NetworkConfig(features=32)
@@ -29,6 +29,8 @@ PRESETS: dict[str, StudyConfig] = {
             _RECIPE, updates=20, world_model_updates=5, tasks_per_update=5, episodes_per_task=4
         ),
         evaluation=EvaluationOptions(episodes=8),
+        # The other two learned principals are these two with parts exchanged.
+        principals=("mermaide", "reinforce", *SCRIPTED),
         seeds=2,
     ),
     "quick": dataclasses.replace(
@@ -60,7 +62,7 @@ PRESETS: dict[str, StudyConfig] = {
 """Preset name to config, in order of size."""
 
 DESCRIPTIONS: dict[str, str] = {
-    "smoke": "everything once, far too little to learn: under 2 minutes on two cores, from cold",
+    "smoke": "every part once, far too little to learn: under 2 minutes on two cores, from cold",
     "quick": "two seeds, small networks: under 10 minutes on two cores",
     "standard": "five seeds, small networks, more updates: under 2 hours on two cores",
     "paper": "the published hyperparameters at full size: for a GPU",

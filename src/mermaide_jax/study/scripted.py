@@ -1,5 +1,8 @@
 """Testing the scripted principals on the same agents, their one number chosen in training."""
 
+import functools
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -36,17 +39,24 @@ def test_scripted(name: str, config: StudyConfig, setting: Setting) -> tuple[Sco
       config: the study.
       setting: its game and agents.
     """
-    game = setting.game
-    principal, candidates = scripted_principal(name, game, config)
+    principal, candidates = scripted_principal(name, setting.game, config)
+    num_streams = len(setting.streams)
+    run = _tester(setting.game, principal, config.evaluation.episodes, num_streams)
+    keys_play, keys_tune = (stream_keys(setting, use) for use in ("play", "tune"))
+    values = jnp.broadcast_to(candidates, (num_streams, *candidates.shape))
+    return jax.tree.map(np.asarray, run(keys_play, keys_tune, values, setting.train, setting.test))
 
-    def one_stream(key, train_key, train_tasks, test_tasks):
+
+@functools.cache
+def _tester(
+    game: Game, principal: Principal, num_episodes: int, num_streams: int
+) -> Callable[..., tuple[Scores, jax.Array]]:
+    """Chooses the number and tests it; never, always and random share one program."""
+
+    def one_stream(key, tune_key, candidates, train_tasks, test_tasks):
         value = candidates[0]
         if candidates.shape[0] > 1:
-            value = tune(train_key, game, principal, candidates, train_tasks, _TUNING_EPISODES)
-        episodes = config.evaluation.episodes
-        return evaluate(key, game, principal, value, test_tasks, episodes), value
+            value = tune(tune_key, game, principal, candidates, train_tasks, _TUNING_EPISODES)
+        return evaluate(key, game, principal, value, test_tasks, num_episodes), value
 
-    run = over_streams(one_stream, len(setting.streams))
-    keys_play, keys_tune = (stream_keys(setting, use) for use in ("play", "tune"))
-    result = run(keys_play, keys_tune, setting.train, setting.test)
-    return jax.tree.map(np.asarray, result)
+    return over_streams(one_stream, num_streams)
