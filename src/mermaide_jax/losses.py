@@ -36,11 +36,7 @@ def leave_one_out_baseline(returns: jax.Array) -> jax.Array:
     """
     num_episodes = returns.shape[0]
     total = jnp.sum(returns, axis=0, keepdims=True)
-    return (
-        (total - returns) / num_episodes
-        if num_episodes == 1
-        else (total - returns) / (num_episodes - 1)
-    )
+    return (total - returns) / max(num_episodes - 1, 1)
 
 
 def reinforce_loss(log_probs: jax.Array, advantages: jax.Array) -> jax.Array:

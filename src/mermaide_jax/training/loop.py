@@ -137,9 +137,10 @@ def train(
     key_init, key_run = (jax.vmap(jax.random.fold_in, (0, None))(keys, salt) for salt in (0, 1))
     warm_up = config.world_model_updates if learned.config.world_model else 0
     steps = config.tasks_per_update * config.episodes_per_task * game.horizon * num_streams
-    joint = make_update(config, learned, game, terms)
-    state, pieces = init_streams(joint, key_init), []
-    if resume is not None:
+    if resume is None:
+        state = init_streams(make_update(config, learned, game, terms), key_init)
+        pieces = []
+    else:
         state, history = resume
         pieces = [history]
     done = int(np.asarray(state.update)[0])
