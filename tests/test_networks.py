@@ -2,7 +2,6 @@
 
 import functools
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -49,16 +48,13 @@ def head(name):
 
 def numpy_gru(params, hidden, inputs):
     """Cho et al. (2014), one gate and one step after the other, in double precision."""
-    params = jax.tree.map(lambda x: np.asarray(x, np.float64), params)
-    size = len(hidden)
-    gate = lambda matrix, i: matrix[..., i * size : (i + 1) * size]  # noqa: E731
-    kernel, bias = params["input"]["kernel"], params["input"]["bias"]
+    params = jax.tree.map(lambda x: np.asarray(x, np.float64), params["cell"])
     hidden, out = np.asarray(hidden, np.float64), []
     for x in np.asarray(inputs, np.float64):
-        of_input = [x @ gate(kernel, i) + gate(bias, i) for i in range(3)]
-        of_hidden = [hidden @ gate(params["recurrent_kernel"], i) for i in range(3)]
-        reset, update = (expit(of_input[i] + of_hidden[i]) for i in range(2))
-        candidate = np.tanh(of_input[2] + reset * (of_hidden[2] + params["candidate_bias"]))
+        of_input = {g: x @ params[f"i{g}"]["kernel"] + params[f"i{g}"]["bias"] for g in "rzn"}
+        of_hidden = {g: hidden @ params[f"h{g}"]["kernel"] for g in "rzn"}
+        reset, update = (expit(of_input[g] + of_hidden[g]) for g in "rz")
+        candidate = np.tanh(of_input["n"] + reset * (of_hidden["n"] + params["hn"]["bias"]))
         hidden = (1 - update) * candidate + update * hidden
         out.append(hidden)
     return np.array(out)
@@ -78,22 +74,18 @@ def test_layer_equals_a_numpy_loop():
     np.testing.assert_allclose(out, numpy_gru(params, hidden, sequence()), atol=ROUNDING)
 
 
-def test_layer_equals_the_cell_of_flax():
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
+def test_the_reference_path_unrolls_alike(shape):
+    """Flax's cell stepped by a scan, for any batch axes between time and features."""
     params, hidden = layer()
-    flax_params = {}
-    for i, name in enumerate("rzn"):
-        part = slice(i * HIDDEN, (i + 1) * HIDDEN)
-        flax_params[f"i{name}"] = jax.tree.map(lambda x, part=part: x[..., part], params["input"])
-        flax_params[f"h{name}"] = {"kernel": params["recurrent_kernel"][:, part]}
-    flax_params["hn"]["bias"] = params["candidate_bias"]
-    cell = nn.GRUCell(HIDDEN)
-    expected = jax.eval_shape(cell.init, jax.random.key(0), hidden, sequence()[0])["params"]
-    assert jax.tree.map(jnp.shape, flax_params) == jax.tree.map(jnp.shape, expected)
-    our_step, their_step = jax.jit(LAYER.apply), jax.jit(cell.apply)
-    for x in sequence():
-        ours = our_step({"params": params}, hidden, x)
-        hidden, _ = their_step({"params": flax_params}, hidden, x)
-        np.testing.assert_allclose(ours, hidden, atol=ROUNDING)
+    inputs = sequence(5, STEPS, *shape, INPUTS)
+    plain = GRULayer(HIDDEN, reference=True)
+    ours, theirs = (
+        jax.jit(lambda m=m: m.apply({"params": params}, hidden, inputs, method="unroll"))()
+        for m in (LAYER, plain)
+    )
+    assert ours.shape == (STEPS, *shape, HIDDEN)
+    assert_same(ours, theirs, ROUNDING)
 
 
 def test_layer_unrolls_as_it_steps():
@@ -169,7 +161,7 @@ def test_jit_equals_eager_and_vmap_equals_loop(name):
 
 def test_recurrent_gates_start_orthogonal_and_different():
     params = jax.jit(LAYER.init)(jax.random.key(0), jnp.zeros(HIDDEN), sequence()[0])["params"]
-    gates = np.split(np.asarray(params["recurrent_kernel"]), 3, axis=1)
+    gates = [np.asarray(params["cell"][name]["kernel"]) for name in ("hr", "hz", "hn")]
     for gate in gates:
         np.testing.assert_allclose(gate @ gate.T, np.eye(HIDDEN), atol=ROUNDING)
     for i in range(3):
@@ -197,9 +189,14 @@ def test_published_sizes():
     assert jax.tree.map(lambda x: x.shape, params) == {
         "body": {
             f"layers_{i}": {
-                "input": {"kernel": (size, 384), "bias": (384,)},
-                "recurrent_kernel": (128, 384),
-                "candidate_bias": (128,),
+                "cell": {
+                    "ir": {"kernel": (size, 128), "bias": (128,)},
+                    "iz": {"kernel": (size, 128), "bias": (128,)},
+                    "in": {"kernel": (size, 128), "bias": (128,)},
+                    "hr": {"kernel": (128, 128)},
+                    "hz": {"kernel": (128, 128)},
+                    "hn": {"kernel": (128, 128), "bias": (128,)},
+                }
             }
             for i, size in enumerate((num_inputs, 128))
         },

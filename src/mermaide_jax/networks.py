@@ -1,81 +1,66 @@
 """Flax modules: recurrent stacks, the world model, the intervention policy, an MLP.
 
-All modules work on one stream. Each offers ``__call__`` for one step and ``unroll`` for a known
-sequence with leading axis ``T``; both give the same values. Unrolling projects all inputs in one
-matrix product before the recurrence.
+Each offers ``__call__`` for one step of one stream and ``unroll`` for known sequences with leading
+axis ``T``; both give the same values. Unrolling projects all inputs in one matrix product before
+the recurrence, takes any batch axes between time and features, and by default runs the recurrence
+of `mermaide_jax.recurrence`; ``reference=True`` leaves it, and its derivatives, to `jax.lax.scan`.
 """
+
+from typing import Any
 
 import chex
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from mermaide_jax.recurrence import unroll_gru
+
 Carry = tuple[jax.Array, ...]
 
 
 class GRULayer(nn.Module):
-    """One layer of gated recurrent units (Cho et al., 2014; the form of cuDNN and Flax).
+    """One layer of gated recurrent units: Flax's ``nn.GRUCell``, stepped or unrolled.
 
         r = sigmoid(W_r x + b_r + U_r h)        z = sigmoid(W_z x + b_z + U_z h)
         n = tanh(W_n x + b_n + r * (U_n h + d)) h' = (1 - z) * n + z * h
 
-    The kernels of the three gates lie side by side in the order r, z, n.
-
     Attributes:
       features: hidden size ``H``.
+      reference: unroll by stepping the cell in a plain scan.
     """
 
     features: int
+    reference: bool = False
 
     def setup(self) -> None:
-        self.input = nn.Dense(3 * self.features)
-        self.recurrent_kernel = self.param("recurrent_kernel", _orthogonal_gates, self.features)
-        self.candidate_bias = self.param(
-            "candidate_bias", nn.initializers.zeros_init(), (self.features,), jnp.float32
-        )
-
-    def _step(self, hidden: jax.Array, projected: jax.Array) -> jax.Array:
-        recurrent = hidden @ self.recurrent_kernel
-        split = 2 * self.features
-        gates = nn.sigmoid(projected[..., :split] + recurrent[..., :split])
-        reset, update = jnp.split(gates, 2, axis=-1)
-        candidate = jnp.tanh(
-            projected[..., split:] + reset * (recurrent[..., split:] + self.candidate_bias)
-        )
-        return candidate + update * (hidden - candidate)
+        self.cell = nn.GRUCell(self.features, recurrent_kernel_init=_orthogonal)
 
     def __call__(self, hidden: jax.Array, inputs: jax.Array) -> jax.Array:
         """New hidden state ``[H]`` from ``hidden [H]`` and ``inputs [I]``."""
-        return self._step(hidden, self.input(inputs))
+        return self.cell(hidden, inputs)[0]
 
     def unroll(self, hidden: jax.Array, inputs: jax.Array) -> jax.Array:
-        """Hidden states ``[T, H]`` from ``hidden [H]`` and ``inputs [T, I]``."""
-
-        def step(hidden, projected):
-            hidden = self._step(hidden, projected)
-            return hidden, hidden
-
-        projected = self.input(inputs)
+        """Hidden states ``[T, ..., H]`` from ``hidden [H]`` and ``inputs [T, ..., I]``."""
+        params = self.cell.variables["params"]
+        if not self.reference:
+            return unroll_gru(params, inputs, hidden)
+        cell = nn.GRUCell(self.features, parent=None)
         # A scan does not promote its carry: params in double precision need a carry like theirs.
-        hidden = hidden.astype(jnp.promote_types(hidden.dtype, projected.dtype))
-        return jax.lax.scan(step, hidden, projected)[1]
+        dtype = jnp.result_type(hidden, inputs, *jax.tree.leaves(params))
+        hidden = jnp.broadcast_to(hidden.astype(dtype), (*inputs.shape[1:-1], self.features))
+        return jax.lax.scan(lambda h, x: cell.apply({"params": params}, h, x), hidden, inputs)[1]
 
 
-def _orthogonal_gates(key: chex.PRNGKey, features: int) -> jax.Array:
-    """``[H, 3H]``: one orthogonal matrix a gate, uniformly distributed.
+def _orthogonal(key: chex.PRNGKey, shape: tuple[int, int], dtype: Any = jnp.float32) -> jax.Array:
+    """A uniformly distributed orthogonal matrix ``[H, H]``.
 
     The polar factor of a Gaussian matrix, by Newton-Schulz iteration ``X <- 1.5 X - 0.5 X X^T X``.
     Only matrix products, on purpose: batched LAPACK calls can hang when a device has one thread.
     """
-
-    def one_gate(key: chex.PRNGKey) -> jax.Array:
-        start = jax.random.normal(key, (features, features), jnp.float32)
-        step = lambda _, x: 1.5 * x - 0.5 * x @ (x.T @ x)  # noqa: E731
-        # From 1e-6 of the norm, each step multiplies a singular value by 1.5 until it nears 1.
-        return jax.lax.fori_loop(0, 50, step, start / jnp.linalg.norm(start))
-
-    gates = [one_gate(gate_key) for gate_key in jax.random.split(key, 3)]
-    return jnp.concatenate(gates, axis=1)
+    start = jax.random.normal(key, shape, dtype)
+    step = lambda _, x: 1.5 * x - 0.5 * x @ (x.T @ x)  # noqa: E731
+    # From 1e-6 of the norm, each step multiplies a singular value by 1.5 until it nears 1.
+    return jax.lax.fori_loop(0, 50, step, start / jnp.linalg.norm(start))
 
 
 class GRUStack(nn.Module):
@@ -84,13 +69,15 @@ class GRUStack(nn.Module):
     Attributes:
       features: hidden size ``H`` of every layer.
       num_layers: number of layers ``L``.
+      reference: see `GRULayer`.
     """
 
     features: int
     num_layers: int
+    reference: bool = False
 
     def setup(self) -> None:
-        self.layers = [GRULayer(self.features) for _ in range(self.num_layers)]
+        self.layers = [GRULayer(self.features, self.reference) for _ in range(self.num_layers)]
 
     def initial_carry(self) -> Carry:
         """Zeros, ``L`` times ``[H]`` float32."""
@@ -105,7 +92,7 @@ class GRUStack(nn.Module):
         return tuple(new_carry), inputs
 
     def unroll(self, inputs: jax.Array) -> jax.Array:
-        """A whole sequence from the initial carry: ``[T, I] -> [T, H]``."""
+        """Whole sequences from the initial carry: ``[T, ..., I] -> [T, ..., H]``."""
         for layer, hidden in zip(self.layers, self.initial_carry(), strict=True):
             inputs = layer.unroll(hidden, inputs)
         return inputs
@@ -121,14 +108,16 @@ class RecurrentHead(nn.Module):
       num_outputs: number of logits.
       features: hidden size of the GRU layers.
       num_layers: number of GRU layers.
+      reference: see `GRULayer`.
     """
 
     num_outputs: int
     features: int = 128
     num_layers: int = 2
+    reference: bool = False
 
     def setup(self) -> None:
-        self.body = GRUStack(self.features, self.num_layers)
+        self.body = GRUStack(self.features, self.num_layers, self.reference)
         # Zero logits at the start: every action, or intervention, is as likely.
         self.head = nn.Dense(self.num_outputs, kernel_init=nn.initializers.zeros_init())
 
@@ -142,7 +131,7 @@ class RecurrentHead(nn.Module):
         return carry, self.head(outputs)
 
     def unroll(self, inputs: jax.Array) -> jax.Array:
-        """A whole sequence: ``[T, I] -> [T, num_outputs]`` logits."""
+        """Whole sequences: ``[T, ..., I] -> [T, ..., num_outputs]`` logits."""
         return self.head(self.body.unroll(inputs))
 
 
@@ -173,5 +162,5 @@ class MLPHead(nn.Module):
         return carry, self.unroll(inputs)
 
     def unroll(self, inputs: jax.Array) -> jax.Array:
-        """A whole sequence: ``[T, I] -> [T, num_outputs]`` logits."""
+        """Whole sequences: ``[T, ..., I] -> [T, ..., num_outputs]`` logits."""
         return self.head(nn.relu(self.body(inputs)))

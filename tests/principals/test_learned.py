@@ -114,7 +114,7 @@ def test_without_a_world_model_there_is_none(architecture):
     sizes = {}
     for world_model in (True, False):
         policy = random_params(bind(VARIANTS[architecture, world_model]))["policy"]
-        body = policy["body"]["layers_0"]["input"] if architecture == "gru" else policy["body"]
+        body = policy["body"]["layers_0"]["cell"]["ir"] if architecture == "gru" else policy["body"]
         sizes[world_model] = body["kernel"].shape[0]
     assert sizes == {True: GAME.observation_size + ARMS, False: GAME.observation_size}
     assert learned.principal.init(params)[1] == ()
@@ -187,9 +187,9 @@ def test_params_start_random_uniform_in_what_they_say_and_reproducible():
     init = jax.jit(learned.init_params)
     first, again, other = (init(jax.random.key(s)) for s in (0, 0, 1))
     assert_same(first, again)
-    kernels = [p["policy"]["body"]["layers_0"]["recurrent_kernel"] for p in (first, other)]
+    kernels = [p["policy"]["body"]["layers_0"]["cell"]["hr"]["kernel"] for p in (first, other)]
     assert np.abs(kernels[0] - kernels[1]).max() > 0.1
-    model = first["world_model"]["body"]["layers_0"]["recurrent_kernel"]
+    model = first["world_model"]["body"]["layers_0"]["cell"]["hr"]["kernel"]
     assert np.abs(kernels[0] - model).max() > 0.1
     _, _, episodes = played(("gru", True))
     decision = replay(("gru", True))(first, episodes.observation[0], episodes.intervention[0])

@@ -19,7 +19,6 @@ from mermaide_jax.principals import NetworkConfig, learned_principal
 from mermaide_jax.training.config import TrainingConfig
 from mermaide_jax.training.objective import (
     Episodes,
-    Weights,
     advantages,
     inner_loss,
     make_adapt,
@@ -70,7 +69,8 @@ def returns_of(rewards):
 def said(config=MLP):
     """What the networks say to the episodes, and the log-likelihoods picked by hand."""
     episodes = random_episodes()
-    replay = jax.jit(jax.vmap(functools.partial(bind(config).replay, random_params(config))))
+    one = functools.partial(bind(config).replay, random_params(config))
+    replay = jax.jit(jax.vmap(one))  # episode by episode: the losses replay them all at once
     decision = replay(episodes.observation, episodes.intervention)
     decision = jax.tree.map(lambda x: np.asarray(x, np.float64), decision)
     picked = [
@@ -109,15 +109,17 @@ def test_advantages_do_not_depend_on_the_unit_of_reward_nor_on_other_agents_base
     assert not np.asarray(advantages(np.zeros((2, 3, STEPS), np.float32))).any()
 
 
-@pytest.mark.parametrize(("meta_gradient", "policy_weight"), [("second_order", 0.3), ("dice", 1.0)])
-def test_inner_loss_equals_numpy(meta_gradient, policy_weight):
+@pytest.mark.parametrize(
+    ("meta_gradient", "alone"), [("second_order", False), ("dice", False), ("second_order", True)]
+)
+def test_inner_loss_equals_numpy(meta_gradient, alone):
     config, episodes = dataclasses.replace(CONFIG, meta_gradient=meta_gradient), random_episodes()
     decision, likelihood = said()
     score = decision.log_prob * returns_of(episodes.reward)
     of_policy = -(episodes.reward if meta_gradient == "dice" else score).sum(1)
-    expected = np.mean(policy_weight * of_policy - likelihood.sum(1))
-    loss = jax.jit(functools.partial(inner_loss, config, bind()))
-    out = loss(random_params(), episodes, policy_weight)
+    expected = np.mean((0 if alone else of_policy) - likelihood.sum(1))
+    loss = jax.jit(functools.partial(inner_loss, config, bind(), world_model_only=alone))
+    out = loss(random_params(), episodes)
     np.testing.assert_allclose(out, expected, rtol=1e-5)
 
 
@@ -127,8 +129,8 @@ def compiled_inner_gradient(network, meta_gradient):
     return jax.jit(jax.grad(functools.partial(inner_loss, config, bind(network))))
 
 
-def inner_gradient(network, meta_gradient, params, episodes, policy_weight=1.0):
-    return compiled_inner_gradient(network, meta_gradient)(params, episodes, policy_weight)
+def inner_gradient(network, meta_gradient, params, episodes):
+    return compiled_inner_gradient(network, meta_gradient)(params, episodes)
 
 
 def test_inner_gradients_agree_whatever_the_meta_gradient():
@@ -143,21 +145,27 @@ def test_inner_gradients_agree_whatever_the_meta_gradient():
 
 
 def test_outer_loss_equals_numpy():
-    weights, episodes = Weights(policy=0.7, entropy=0.25), random_episodes()
+    episodes = random_episodes()
     advantage = np.random.default_rng(2).normal(size=(NUMBER, STEPS)).astype(np.float32)
     decision, likelihood = said()
     per_step = -decision.log_prob * advantage - 0.25 * decision.entropy
     outer = jax.jit(functools.partial(outer_loss, bind()))
-    loss, info = outer(weights, random_params(), episodes, advantage)
-    np.testing.assert_allclose(loss, np.mean(0.7 * per_step - likelihood), rtol=1e-5)
+    loss, info = outer(0.25, random_params(), episodes, advantage)
+    np.testing.assert_allclose(loss, np.mean(per_step - likelihood), rtol=1e-5)
     np.testing.assert_allclose(info.log_likelihood, likelihood.mean(), rtol=1e-5)
     np.testing.assert_allclose(info.entropy, decision.entropy.mean(), rtol=1e-5)
 
 
-def test_outer_loss_trains_the_world_model_alone_at_policy_weight_zero():
-    loss = lambda params, *x: outer_loss(bind(), Weights(0.0, 0.25), params, *x)[0]  # noqa: E731
+def test_outer_loss_of_the_world_model_alone():
+    loss = functools.partial(outer_loss, bind(), 0.25, world_model_only=True)
     episodes = random_episodes()
-    gradient = jax.jit(jax.grad(loss))(random_params(), episodes, episodes.reward)
+    gradient, info = jax.jit(jax.grad(loss, has_aux=True))(
+        random_params(), episodes, episodes.reward
+    )
+    decision, likelihood = said()
+    value, _ = jax.jit(loss)(random_params(), episodes, episodes.reward)
+    np.testing.assert_allclose(value, -likelihood.mean(), rtol=1e-5)
+    np.testing.assert_allclose(info.entropy, decision.entropy.mean(), rtol=1e-5)
     assert not flat(gradient["policy"]).any()
     assert np.abs(flat(gradient["world_model"])).max() > 0.01
 
@@ -187,8 +195,8 @@ def test_one_step_is_sgd_on_what_adapts(network, moving):
         CONFIG, adapt_policy="policy" in moving, adapt_world_model="world_model" in moving
     )
     learned, params, episodes = bind(network), random_params(network), random_episodes()
-    adapted = jax.jit(make_adapt(config, learned))(params, episodes, 0.5)
-    gradient = inner_gradient(network, "second_order", params, episodes, 0.5)
+    adapted = jax.jit(make_adapt(config, learned))(params, episodes)
+    gradient = inner_gradient(network, "second_order", params, episodes)
     for part in params:
         before, after = flat(params[part]), flat(adapted[part])
         if part in moving:
@@ -225,7 +233,7 @@ def meta_loss(network, meta_gradient, inner_steps=1):
     learned = bind(network)
 
     def outer(params, episodes, advantage):
-        return outer_loss(learned, Weights(1.0, 0.1), params, episodes, advantage)[0]
+        return outer_loss(learned, 0.1, params, episodes, advantage)[0]
 
     loss = meta.maml_loss(make_adapt(config, learned), outer)
     before = random_episodes(3, 1, np.float64)
@@ -283,5 +291,5 @@ def test_meta_gradients_differ_by_what_they_keep(x64):
 def meta_loss_without_inner_loop(params):
     after = random_episodes(4, 2, np.float64)
     advantage = advantages(after.reward[None])[0]
-    loss = lambda p: outer_loss(bind(ALONE), Weights(1.0, 0.1), p, after, advantage)[0]  # noqa: E731
+    loss = lambda p: outer_loss(bind(ALONE), 0.1, p, after, advantage)[0]  # noqa: E731
     return flat(jax.jit(jax.grad(loss))(params))

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import chex
 import jax
 
+from mermaide_jax._batching import map_batches
 from mermaide_jax.games.base import Game, StepInfo, Task
 from mermaide_jax.principals.base import Principal, Privileged
 
@@ -74,17 +75,19 @@ def collect(
     num_episodes: int,
     *,
     params_axis: int | None = None,
+    batch_size: int | None = None,
 ) -> Trajectory:
     """Plays ``M`` episodes with each of ``N`` agents.
 
     Args:
-      key: typed key, consumed; agent ``i`` uses its ``i``-th split.
+      key: typed key, consumed; agent ``i`` uses its ``i``-th split. Or these ``N`` keys themselves.
       game: the game.
       principal: who steers.
       params: its params, shared, or with leading axis ``N`` if ``params_axis`` is 0.
       tasks: ``N`` tasks.
       num_episodes: ``M``.
       params_axis: None or 0.
+      batch_size: agents played side by side; the others wait. None: all of them.
 
     Returns:
       Trajectory with leading axes ``[N, M, T]``.
@@ -94,5 +97,7 @@ def collect(
         play = lambda k: rollout(k, game, principal, params, task)  # noqa: E731
         return jax.vmap(play)(jax.random.split(key, num_episodes))
 
-    keys = jax.random.split(key, tasks.target.shape[0])
-    return jax.vmap(one_agent, in_axes=(0, params_axis, 0))(keys, params, tasks)
+    keys = key if key.ndim else jax.random.split(key, tasks.target.shape[0])
+    if params_axis is None:
+        return map_batches(lambda k, t: one_agent(k, params, t), batch_size, keys, tasks)
+    return map_batches(one_agent, batch_size, keys, params, tasks)

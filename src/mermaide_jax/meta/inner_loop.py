@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from mermaide_jax import _checks
+from mermaide_jax.meta.gradient import hessian_aware_grad
 
 Params = Any
 Loss = Callable[..., Any]
@@ -21,6 +22,7 @@ def inner_loop(
     *,
     first_order: bool = False,
     adapts: Any = True,
+    reference: bool = False,
 ) -> Adapt:
     """Returns ``adapt(params, *data) -> params``: ``num_steps`` steps on ``loss(params, *data)``.
 
@@ -37,6 +39,8 @@ def inner_loop(
       first_order: treat the inner gradients as constants (FOMAML): the Hessian is dropped.
       adapts: which params may move: a bool, or a pytree of bools that is a prefix of ``params``
         (``{"policy": True, "world_model": False}``).
+      reference: differentiate through the inner gradient by ``jax.grad`` itself, in place of the
+        same Hessian-vector product in forward mode (`hessian_aware_grad`).
 
     Raises:
       ConfigError: negative ``num_steps``.
@@ -44,6 +48,7 @@ def inner_loop(
     Source: Finn, Abbeel and Levine (2017), Algorithm 1; MERMAIDE, Algorithms 1 and 2.
     """
     _checks.check_at_least("num_steps", num_steps, 0)
+    gradient = jax.grad(loss) if first_order or reference else hessian_aware_grad(loss)
 
     def hold(moves: bool, updates: Params) -> Params:
         return updates if moves else jax.tree.map(jnp.zeros_like, updates)
@@ -51,7 +56,7 @@ def inner_loop(
     def adapt(params: Params, *data: Any) -> Params:
         def step(carry, _):
             params, state = carry
-            grads = jax.grad(loss)(params, *data)
+            grads = gradient(params, *data)
             if first_order:
                 grads = jax.lax.stop_gradient(grads)
             updates, state = optimizer.update(grads, state, params)

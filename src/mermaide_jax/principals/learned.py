@@ -38,6 +38,9 @@ class NetworkConfig:
     """Whether there is a world model, whose prediction the policy reads."""
     policy_gradient_to_world_model: bool = False
     """Whether the policy's gradient passes into the world model through its prediction."""
+    reference: bool = False
+    """Whether recurrences and their derivatives are left to plain scans and JAX's own rules, the
+    definition that the fast path is tested against."""
 
     def __post_init__(self) -> None:
         _checks.check_choice("architecture", self.architecture, get_args(Architecture))
@@ -68,8 +71,9 @@ class LearnedPrincipal(NamedTuple):
     Attributes:
       principal: the `Principal` whose params are ``{"policy": ..., "world_model": ...}``.
       init_params: ``init_params(key) -> params``.
-      replay: ``replay(params, observations [T, O], interventions [T]) -> Decision [T]``: what the
-        networks say to a known history; equals what they said while it was played.
+      replay: ``replay(params, observations [T, ..., O], interventions [T, ...])`` gives the
+        `Decision`, ``[T, ...]``: what the networks say to known histories, with any batch axes
+        after time; equals what they said while these were played.
       config: the `NetworkConfig`.
     """
 
@@ -144,7 +148,7 @@ def learned_principal(
         return intervention, (policy_carry, model_carry), decision
 
     def replay(params: Params, observations: jax.Array, interventions: jax.Array) -> Decision:
-        prediction = jnp.full((observations.shape[0], num_arms), uniform, jnp.float32)
+        prediction = jnp.full((*observations.shape[:-1], num_arms), uniform, jnp.float32)
         if config.world_model:
             variables = {"params": params["world_model"]}
             logits = _apply(world_model, variables, observations, method="unroll")
@@ -164,4 +168,4 @@ def _apply(module: RecurrentHead | MLPHead, *args: Any, **kwargs: Any) -> Any:
 def _head(config: NetworkConfig, num_outputs: int) -> RecurrentHead | MLPHead:
     if config.architecture == "mlp":
         return MLPHead(num_outputs, config.features)
-    return RecurrentHead(num_outputs, config.features, config.num_layers)
+    return RecurrentHead(num_outputs, config.features, config.num_layers, config.reference)

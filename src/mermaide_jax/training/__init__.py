@@ -9,7 +9,6 @@ from mermaide_jax.training.loop import (
 )
 from mermaide_jax.training.objective import (
     Episodes,
-    Weights,
     inner_loss,
     make_adapt,
     outer_loss,
@@ -25,7 +24,6 @@ __all__ = [
     "TrainingConfig",
     "TrainingDiverged",
     "Update",
-    "Weights",
     "inner_loss",
     "make_adapt",
     "make_update",

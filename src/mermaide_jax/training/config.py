@@ -57,10 +57,19 @@ class TrainingConfig:
     """Whether the principal counts arms from the target (in training and in the test), so that the
     target is arm 0 in every task."""
 
+    agents_per_block: int | None = None
+    """Agents whose activations are held in memory at a time; it divides tasks_per_update. Blocks
+    bound the memory of an update and take the inner gradients twice. None: all agents."""
+
     def __post_init__(self) -> None:
         _checks.check_at_least("updates", self.updates, 1)
         _checks.check_in_range("world_model_updates", self.world_model_updates, 0, self.updates)
         _checks.check_at_least("tasks_per_update", self.tasks_per_update, 1)
+        if self.agents_per_block is not None:
+            _checks.check_at_least("agents_per_block", self.agents_per_block, 1)
+            if self.tasks_per_update % self.agents_per_block:
+                expected = f"a divisor of tasks_per_update, {self.tasks_per_update}"
+                _checks.refuse("agents_per_block", self.agents_per_block, expected)
         _checks.check_choice("meta_gradient", self.meta_gradient, get_args(MetaGradient))
         _checks.check_at_least("adaptation_episodes", self.adaptation_episodes, 1)
         _checks.check_at_least("inner_steps", self.inner_steps, 1)

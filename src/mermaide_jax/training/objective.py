@@ -9,7 +9,7 @@ import optax
 
 from mermaide_jax import losses, meta
 from mermaide_jax.games import Trajectory
-from mermaide_jax.principals import LearnedPrincipal
+from mermaide_jax.principals import Decision, LearnedPrincipal
 from mermaide_jax.training.config import TrainingConfig
 
 Params = Any
@@ -36,18 +36,6 @@ class LossInfo(NamedTuple):
 
     log_likelihood: jax.Array
     entropy: jax.Array
-
-
-class Weights(NamedTuple):
-    """Scalars of the loss that change while training goes on.
-
-    Attributes:
-      policy: 1, or 0 while only the world model trains.
-      entropy: coefficient of the entropy bonus.
-    """
-
-    policy: chex.Numeric
-    entropy: chex.Numeric
 
 
 def to_episodes(trajectory: Trajectory) -> Episodes:
@@ -82,78 +70,94 @@ def inner_loss(
     learned: LearnedPrincipal,
     params: Params,
     episodes: Episodes,
-    policy_weight: chex.Numeric = 1.0,
+    *,
+    world_model_only: bool = False,
 ) -> jax.Array:
     """The loss of the inner SGD on the ``K`` episodes of one agent (MERMAIDE, Algorithms 1, 2).
 
         L = 1/K sum_k sum_t [ -log pi(u_t) G_t  -  log p(a_t) ]
 
     Summed over time with raw returns ``G_t``: at a rate of 7e-4 anything smaller does not move the
-    policy. With ``meta_gradient="dice"`` the first term is `losses.dice_loss`.
+    policy. With ``meta_gradient="dice"`` the first term is `losses.dice_loss`; with
+    ``world_model_only`` it is left out.
 
     Returns:
       scalar.
     """
-
-    def one(episode: Episodes) -> jax.Array:
-        decision = learned.replay(params, episode.observation, episode.intervention)
-        if config.meta_gradient == "dice":
-            policy_loss = losses.dice_loss(decision.log_prob, episode.reward)
-        else:
-            returns = losses.rewards_to_go(episode.reward)
-            policy_loss = losses.reinforce_loss(decision.log_prob, returns)
-        model_loss = losses.next_action_loss(decision.prediction, episode.action)
-        return jnp.asarray(policy_weight * policy_loss + model_loss)
-
-    return jnp.mean(jax.vmap(one)(episodes))
+    decision = _replay(learned, params, episodes)
+    model_loss = jax.vmap(losses.next_action_loss)(decision.prediction, episodes.action)
+    if world_model_only:
+        return jnp.mean(model_loss)
+    if config.meta_gradient == "dice":
+        policy_loss = jax.vmap(losses.dice_loss)(decision.log_prob, episodes.reward)
+    else:
+        returns = jax.vmap(losses.rewards_to_go)(episodes.reward)
+        policy_loss = jax.vmap(losses.reinforce_loss)(decision.log_prob, returns)
+    return jnp.mean(policy_loss + model_loss)
 
 
 def outer_loss(
     learned: LearnedPrincipal,
-    weights: Weights,
+    entropy_bonus: chex.Numeric,
     params: Params,
     episodes: Episodes,
     advantage: jax.Array,
+    *,
+    world_model_only: bool = False,
 ) -> tuple[jax.Array, LossInfo]:
-    """The loss of the outer Adam on ``M`` episodes of one agent, a mean over episodes and steps.
+    """The loss of the outer Adam on ``M`` episodes, a mean over episodes and steps.
 
-        L = mean_{m,t} [ w (-log pi(u_t) A_t - b H(pi)) - log p(a_t) ]
+        L = mean_{m,t} [ -log pi(u_t) A_t - b H(pi) - log p(a_t) ]
 
     Args:
       learned: the principal.
-      weights: ``w`` and ``b``.
-      params: its params, adapted or not.
-      episodes: ``M`` episodes.
+      entropy_bonus: coefficient ``b``.
+      params: its params, adapted or not, the same for all the episodes.
+      episodes: ``M`` episodes, with one agent or several.
       advantage: ``[M, T]``.
+      world_model_only: the last term alone.
 
     Returns:
       scalar, and `LossInfo` of the same episodes.
     """
+    if world_model_only:
+        # The policy's entropy is reported still; nothing of it is differentiated.
+        params = params | {"policy": jax.lax.stop_gradient(params["policy"])}
+    decision = _replay(learned, params, episodes)
+    model_loss = jax.vmap(losses.next_action_loss)(decision.prediction, episodes.action)
+    policy_loss = jax.vmap(losses.reinforce_loss)(decision.log_prob, advantage)
+    policy_loss -= entropy_bonus * jnp.sum(decision.entropy, axis=-1)
+    loss = model_loss if world_model_only else policy_loss + model_loss
+    horizon = advantage.shape[-1]
+    return jnp.mean(loss) / horizon, LossInfo(
+        log_likelihood=-jnp.mean(model_loss) / horizon, entropy=jnp.mean(decision.entropy)
+    )
 
-    def one(episode: Episodes, advantage: jax.Array) -> tuple[jax.Array, LossInfo]:
-        decision = learned.replay(params, episode.observation, episode.intervention)
-        policy_loss = losses.reinforce_loss(decision.log_prob, advantage)
-        policy_loss -= jnp.asarray(weights.entropy) * jnp.sum(decision.entropy)
-        model_loss = losses.next_action_loss(decision.prediction, episode.action)
-        loss = jnp.asarray(weights.policy) * policy_loss + model_loss
-        info = LossInfo(-model_loss / advantage.shape[0], jnp.mean(decision.entropy))
-        return loss / advantage.shape[0], info
 
-    loss, info = jax.vmap(one)(episodes, advantage)
-    return jnp.mean(loss), jax.tree.map(jnp.mean, info)
+def _replay(learned: LearnedPrincipal, params: Params, episodes: Episodes) -> Decision:
+    """What the networks say to ``M`` episodes, ``[M, T]``: all of them in one batch of products."""
+    time_first = jax.tree.map(
+        lambda x: jnp.swapaxes(x, 0, 1), (episodes.observation, episodes.intervention)
+    )
+    decision = learned.replay(params, *time_first)
+    return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), decision)
 
 
 def make_adapt(
-    config: TrainingConfig, learned: LearnedPrincipal, num_steps: int | None = None
+    config: TrainingConfig,
+    learned: LearnedPrincipal,
+    num_steps: int | None = None,
+    *,
+    world_model_only: bool = False,
 ) -> meta.Adapt:
-    """``adapt(params, episodes, policy_weight=1.0) -> params``: the inner loop on one agent.
+    """``adapt(params, episodes) -> params``: the inner loop on one agent.
 
     Plain SGD without momentum at ``config.inner_learning_rate``; what moves is configured. It is
     the same in training (Algorithm 1) and in the K-shot test (Algorithm 2).
     """
 
-    def loss(params: Params, episodes: Episodes, policy_weight: chex.Numeric = 1.0) -> jax.Array:
-        return inner_loss(config, learned, params, episodes, policy_weight)
+    def loss(params: Params, episodes: Episodes) -> jax.Array:
+        return inner_loss(config, learned, params, episodes, world_model_only=world_model_only)
 
     moves = {"policy": config.adapt_policy}
     if learned.config.world_model:
@@ -164,4 +168,5 @@ def make_adapt(
         config.inner_steps if num_steps is None else num_steps,
         first_order=config.meta_gradient == "first_order",
         adapts=moves,
+        reference=learned.config.reference,
     )

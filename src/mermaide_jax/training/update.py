@@ -10,6 +10,12 @@ import jax.numpy as jnp
 import optax
 
 from mermaide_jax import meta
+from mermaide_jax._batching import (
+    members_in_cache,
+    merge_blocks,
+    split_blocks,
+    sum_over_blocks,
+)
 from mermaide_jax.games import (
     Game,
     Task,
@@ -25,7 +31,6 @@ from mermaide_jax.training.config import TrainingConfig
 from mermaide_jax.training.objective import (
     Episodes,
     LossInfo,
-    Weights,
     advantages,
     make_adapt,
     outer_loss,
@@ -141,53 +146,83 @@ def make_update(
         the world model learns.
     """
     optimizer = make_optimizer(config)
-    adapt = make_adapt(config, learned)
+    adapt = make_adapt(config, learned, world_model_only=world_model_only)
     behaviour = random_rate(game.num_interventions) if world_model_only else learned.principal
-    policy_weight = 0.0 if world_model_only else 1.0
 
     def init(key: chex.PRNGKey) -> TrainState:
         params = learned.init_params(key)
         return TrainState(jnp.int32(0), params, optimizer.init(params), jnp.int32(-1))
 
-    def objective(params: Params, weights: Weights, before, after):
-        loss_of = functools.partial(outer_loss, learned, weights)
-
-        def one_agent(before, after):
-            loss, info = loss_of(params, *before)
-            if not config.is_meta:
-                return loss, info
-            support = _support(config, before[0], axis=0)
-            loss_after, _ = meta.maml_loss(adapt, loss_of)(params, (support, policy_weight), after)
-            share = config.zero_shot_weight
-            return share * loss + (1.0 - share) * loss_after, info
-
-        loss, info = jax.vmap(one_agent)(before, after)
-        return jnp.mean(loss), jax.tree.map(jnp.mean, info)
-
-    def play_after(key: chex.PRNGKey, params: Params, before: Episodes, tasks: Task) -> Trajectory:
-        support = _support(config, before, axis=1)
-        adapted = jax.vmap(adapt, in_axes=(None, 0, None))(params, support, policy_weight)
-        return collect(key, game, behaviour, adapted, tasks, config.episodes_after, params_axis=0)
+    def play_after(adapted: Params, settings: tuple[chex.PRNGKey, Task]) -> Episodes:
+        played = collect(
+            settings[0],
+            game,
+            behaviour,
+            adapted,
+            settings[1],
+            config.episodes_after,
+            params_axis=0,
+            batch_size=members_in_cache(adapted),
+        )
+        return to_episodes(played)
 
     def update(key: chex.PRNGKey, state: TrainState, tasks: Task) -> tuple[TrainState, Metrics]:
         key_tasks, key_before, key_after = jax.random.split(key, 3)
         tasks = select_tasks(key_tasks, config, tasks, terms)
-        played = collect(key_before, game, behaviour, state.params, tasks, config.episodes_before)
-        before = to_episodes(played)
-        after, played_after = None, played
-        if config.is_meta:
-            played_after = play_after(key_after, state.params, before, tasks)
-            after = _with_advantages(to_episodes(played_after))
-        weights = Weights(policy_weight, entropy_bonus(config, learned, state.update))
-        (loss, info), grads = jax.value_and_grad(objective, has_aux=True)(
-            state.params, weights, _with_advantages(before), after
+        keys_before, keys_after = (
+            jax.random.split(k, config.tasks_per_update) for k in (key_before, key_after)
         )
+        bonus = entropy_bonus(config, learned, state.update)
+        loss_of = functools.partial(outer_loss, learned, bonus, world_model_only=world_model_only)
+        played = collect(keys_before, game, behaviour, state.params, tasks, config.episodes_before)
+        before = to_episodes(played)
+        after = before
+        loss, grads, info = _gradient_before(config, loss_of, state.params, before)
+        if config.is_meta:
+            loss_after, grads_after, after = meta.maml_gradient(
+                adapt,
+                lambda *x: loss_of(*x)[0],
+                play_after,
+                _with_advantages,
+                state.params,
+                _support(config, before),
+                (keys_after, tasks),
+                config.agents_per_block,
+            )
+            share = config.zero_shot_weight
+            loss, grads = jax.tree.map(
+                lambda x, y: share * x + (1.0 - share) * y, (loss, grads), (loss_after, grads_after)
+            )
         updates, optimizer_state = optimizer.update(grads, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
-        metrics = _summarise(played, played_after, info)
-        return _advance(state, loss, params, optimizer_state), metrics
+        return _advance(state, loss, params, optimizer_state), _summarise(played, after, info)
 
     return Update(init, update)
+
+
+def _gradient_before(
+    config: TrainingConfig, loss_of: Callable[..., Any], params: Params, episodes: Episodes
+) -> tuple[jax.Array, Params, LossInfo]:
+    """Loss, gradient and info of the episodes ``[N, M, T]`` that were played with shared params.
+
+    All episodes are one batch, or one a block. Nothing is differentiated if nothing counts.
+    """
+    number = config.tasks_per_update
+    size = config.agents_per_block or number
+    counts = not config.is_meta or config.zero_shot_weight > 0
+    # Gradients that count for nothing are not computed.
+    gradient = jax.value_and_grad(loss_of, has_aux=True) if counts else _without_gradient(loss_of)
+    sums = sum_over_blocks(
+        lambda block: gradient(params, *merge_blocks(block)),
+        split_blocks(_with_advantages(episodes), size),
+    )
+    (loss, info), grads = jax.tree.map(lambda x: x * (size / number), sums)
+    return loss, grads, info
+
+
+def _without_gradient(loss_of: Callable[..., Any]) -> Callable[..., Any]:
+    """Like ``jax.value_and_grad(loss_of, has_aux=True)``, with zeros for the gradient."""
+    return lambda params, *data: (loss_of(params, *data), jax.tree.map(jnp.zeros_like, params))
 
 
 def entropy_bonus(
@@ -199,31 +234,28 @@ def entropy_bonus(
     return config.entropy_start + (config.entropy_end - config.entropy_start) * share
 
 
-def _support(config: TrainingConfig, episodes: Episodes, axis: int) -> Episodes:
+def _support(config: TrainingConfig, episodes: Episodes) -> Episodes:
     """The first ``K`` episodes of each agent: what the inner loop adapts on."""
-    keep = functools.partial(
-        jax.lax.slice_in_dim, start_index=0, limit_index=config.adaptation_episodes, axis=axis
-    )
-    return jax.tree.map(keep, episodes)
+    return jax.tree.map(lambda x: x[:, : config.adaptation_episodes], episodes)
 
 
 def _with_advantages(episodes: Episodes) -> tuple[Episodes, jax.Array]:
     return episodes, advantages(episodes.reward)
 
 
-def _score(trajectory: Trajectory) -> jax.Array:
-    return jnp.mean(jnp.sum(trajectory.reward, axis=-1))
+def _score(rewards: jax.Array) -> jax.Array:
+    return jnp.mean(jnp.sum(rewards, axis=-1))
 
 
-def _summarise(before: Trajectory, after: Trajectory, info: LossInfo) -> Metrics:
+def _summarise(before: Trajectory, after: Episodes, info: LossInfo) -> Metrics:
     paid = (before.intervention > 0).astype(jnp.float32)
     return Metrics(
-        score=_score(before),
+        score=_score(before.reward),
         success_rate=jnp.mean(before.step.hit.astype(jnp.float32)),
         interventions=jnp.mean(jnp.sum(paid, axis=-1)),
         world_model_log_likelihood=info.log_likelihood,
         entropy=info.entropy,
-        adapted_score=_score(after),
+        adapted_score=_score(after.reward),
     )
 
 
