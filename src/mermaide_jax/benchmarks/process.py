@@ -31,7 +31,7 @@ class Worker:
           cores: cores to pin it to; empty for none.
         """
         self.contender, self._cores = contender, cores
-        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-m", "mermaide_jax.benchmarks.worker"],
             stdin=subprocess.PIPE,
