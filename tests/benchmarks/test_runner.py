@@ -58,7 +58,8 @@ def test_contenders_are_interleaved_and_failures_do_not_stop_the_rest():
     assert record["checksums_agree"] == {"checked": True, "disagree": ["liar", "facts"]}
     facts = by_name["facts"]["facts"]
     assert facts["compile_s"] == 1.5
-    assert facts["core"] == available_cores()[:1]
+    assert facts["core"][0] in available_cores()
+    assert len(facts["core"]) == 1
     reasons = {n: e["reason"] for n, e in by_name.items() if e["status"] == "not measured"}
     assert reasons["lacking"] == "not installed: no_such_library"
     assert reasons["raising"] == "ValueError: no such luck"
@@ -89,15 +90,15 @@ def test_worker_has_one_thread_and_what_differs(monkeypatch):
     contender = Contender(
         "x", "contestants:environment", {"name": "XLA_FLAGS"}, environment={**HERE, "A": "b"}
     )
-    with Worker(contender, []) as worker:
-        facts = worker.prepare()["facts"]
+    with Worker(contender) as worker:
+        facts = worker.prepare([])["facts"]
     assert "intra_op_parallelism_threads=1" in facts["value"]
     assert "JAX_COMPILATION_CACHE_DIR" not in environment({})
     assert environment({"OMP_NUM_THREADS": "2"})["OMP_NUM_THREADS"] == "2"
 
 
 def test_running_before_preparing_is_an_error():
-    with Worker(fake("x", "constant"), []) as worker, pytest.raises(NotMeasured, match="prepared"):
+    with Worker(fake("x", "constant")) as worker, pytest.raises(NotMeasured, match="prepared"):
         worker.run(1)
 
 

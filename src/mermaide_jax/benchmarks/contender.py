@@ -64,6 +64,12 @@ class Contender:
     """Longest time to set up, and longest time of one repeat."""
     max_repeats: int | None = None
     """Fewer repeats than the others, for the slowest."""
+    same_checksum: bool = True
+    """Whether its checksum is comparable with the others'."""
+    series: str = ""
+    """Line of the scaling figure that it is a point of."""
+    at: float | None = None
+    """Where on the axis that point lies."""
 
     def __post_init__(self) -> None:
         module, _, function = self.factory.partition(":")
@@ -92,7 +98,7 @@ class Case:
     """How the checksums must agree: by a relative error, as means of the same law, or not at all
     (where contenders do different work)."""
     repeats: int | None = None
-    """Repeats in place of the call's, for cases where a single one is long."""
+    """Repeats in place of the call's, for cases where a single one is long; 0 only sets up."""
     call_once: bool = False
     """One call a repeat, without warm-up: for whole processes, whose start is the point."""
 

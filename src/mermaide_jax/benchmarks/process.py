@@ -23,14 +23,9 @@ class NotMeasured(Exception):
 class Worker:
     """One worker process; use it as a context, so that it ends."""
 
-    def __init__(self, contender: Contender, cores: list[int]) -> None:
-        """Starts the process.
-
-        Args:
-          contender: what it will run.
-          cores: cores to pin it to; empty for none.
-        """
-        self.contender, self._cores = contender, cores
+    def __init__(self, contender: Contender) -> None:
+        """Starts the process."""
+        self.contender = contender
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-m", "mermaide_jax.benchmarks.worker"],
@@ -52,8 +47,11 @@ class Worker:
     def __exit__(self, *failure: object) -> None:
         self.close()
 
-    def prepare(self) -> dict[str, Any]:
+    def prepare(self, cores: list[int]) -> dict[str, Any]:
         """Sets the contender up; returns what that took and its facts.
+
+        Args:
+          cores: cores to pin it to meanwhile; empty for none.
 
         Raises:
           NotMeasured: it failed, took too long, or lacks a library.
@@ -62,8 +60,16 @@ class Worker:
             do="prepare",
             factory=self.contender.factory,
             options=dict(self.contender.options),
-            cores=self._cores,
+            cores=cores,
         )
+
+    def pin(self, cores: list[int]) -> None:
+        """Moves all its threads to these cores.
+
+        Raises:
+          NotMeasured: it died.
+        """
+        self._ask(do="pin", cores=cores)
 
     def run(self, calls: int) -> dict[str, Any]:
         """Times ``calls`` calls in a row.

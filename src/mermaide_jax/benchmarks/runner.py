@@ -1,6 +1,8 @@
 """Measures the contenders of a case in turn, block by block, on the same core."""
 
+import concurrent.futures
 import math
+import queue
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -44,6 +46,8 @@ class _Entry:
             "agents": contender.agents,
             "cores": contender.cores,
             "environment": dict(contender.environment),
+            "series": contender.series,
+            "at": contender.at,
             "status": "measured",
             "cpu_s": [],
             "wall_s": [],
@@ -77,15 +81,17 @@ def measure_case(case: Case, settings: Settings, say: Say = lambda line: None) -
       The record of the case, as it goes into ``speed.json``.
     """
     entries = [_Entry(contender) for contender in case.contenders]
-    repeats = case.repeats or settings.repeats
+    repeats = settings.repeats if case.repeats is None else case.repeats
     try:
+        _prepare_all(entries, case, say)
         for entry in entries:
-            _start(entry, case, settings, say)
+            if entry.worker is not None and repeats:
+                _attempt(entry, lambda entry: _calibrate(entry, case, settings.least_s))
         for block in range(repeats):
             turn = block % len(entries)
             for entry in [*entries[turn:], *entries[:turn]]:
                 if entry.worker is not None and block < _repeats_of(entry, repeats):
-                    _repeat(entry)
+                    _attempt(entry, _repeat)
     finally:
         for entry in entries:
             entry.close()
@@ -107,41 +113,60 @@ def _repeats_of(entry: _Entry, repeats: int) -> int:
     return min(repeats, entry.contender.max_repeats or repeats)
 
 
-def _start(entry: _Entry, case: Case, settings: Settings, say: Say) -> None:
-    """Sets a contender up and finds how many calls make a repeat long enough."""
-    say(f"{case.name}: {entry.contender.name}")
-    cores = available_cores()[: entry.contender.cores]
+def _prepare_all(entries: list[_Entry], case: Case, say: Say) -> None:
+    """Sets the contenders up, as many at a time as there are cores, each on one of its own."""
+    free: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+    cores = available_cores()
+    for core in cores or [None]:
+        free.put(core)
+
+    def start(entry: _Entry) -> None:
+        core = free.get()
+        try:
+            _attempt(entry, lambda entry: _start(entry, [] if core is None else [core], cores))
+        finally:
+            free.put(core)
+        reason = entry.record.get("reason")
+        say(f"{case.name}: {entry.contender.name}: {f'not measured: {reason}' if reason else 'ready'}")
+
+    with concurrent.futures.ThreadPoolExecutor(max(len(cores), 1)) as pool:
+        list(pool.map(start, entries))
+
+
+def _start(entry: _Entry, preparing: list[int], cores: list[int]) -> None:
+    """Sets one contender up, then moves it to the cores that it is measured on."""
+    wanted = entry.contender.cores
+    if cores and len(cores) < wanted:
+        raise NotMeasured(f"needs {wanted} cores, may use {len(cores)}")
+    measured_on = cores[:wanted]
+    entry.worker = Worker(entry.contender)
+    # What needs several cores is set up with all of them: libraries count them once.
+    entry.record.update(entry.worker.prepare(preparing if wanted == 1 else measured_on))
+    entry.worker.pin(measured_on)
+
+
+def _calibrate(entry: _Entry, case: Case, least_s: float) -> None:
+    """Finds how many calls last at least ``least_s`` together; warms up on the way."""
+    assert entry.worker is not None
+    # A call so long that its first run hardly differs from the next is not warmed up further.
+    if not case.call_once and entry.worker.run(1)["wall_s"] < 10 * least_s:
+        while (wall := entry.worker.run(entry.calls)["wall_s"]) < least_s:
+            enough = math.ceil(1.1 * entry.calls * least_s / max(wall, 1e-6))
+            entry.calls = max(2 * entry.calls, enough)
+    entry.record["calls"] = entry.calls
+
+
+def _attempt(entry: _Entry, work: Callable[[_Entry], None]) -> None:
+    """Does something with a contender; if that fails, its record says why."""
     try:
-        if cores and len(cores) < entry.contender.cores:
-            raise NotMeasured(f"needs {entry.contender.cores} cores, may use {len(cores)}")
-        entry.worker = Worker(entry.contender, cores)
-        entry.record.update(entry.worker.prepare())
-        if not case.call_once:
-            entry.calls = _calibrate(entry.worker, settings.least_s)
-        entry.record["calls"] = entry.calls
+        work(entry)
     except NotMeasured as reason:
         entry.give_up(reason)
-        say(f"{case.name}: {entry.contender.name}: not measured: {reason}")
-
-
-def _calibrate(worker: Worker, least_s: float) -> int:
-    """Calls that last at least ``least_s`` together; warms the contender up on the way."""
-    worker.run(1)
-    calls = 1
-    while True:
-        wall = worker.run(calls)["wall_s"]
-        if wall >= least_s:
-            return calls
-        calls = max(2 * calls, math.ceil(1.1 * calls * least_s / max(wall, 1e-6)))
 
 
 def _repeat(entry: _Entry) -> None:
     assert entry.worker is not None
-    try:
-        answer = entry.worker.run(entry.calls)
-    except NotMeasured as reason:
-        entry.give_up(reason)
-        return
+    answer = entry.worker.run(entry.calls)
     for name in ("cpu_s", "wall_s"):
         entry.record[name].append(answer[name])
     entry.checksums.extend(answer["checksums"])
@@ -151,7 +176,7 @@ def _repeat(entry: _Entry) -> None:
 def _summarize(entry: _Entry, case: Case) -> None:
     """Adds median, quartiles and rate, and of the checksums their number, mean and spread."""
     record = entry.record
-    if record["status"] != "measured":
+    if record["status"] != "measured" or not record["wall_s"]:
         return
     summary = statistics.summarize(record[f"{case.clock}_s"], entry.calls, entry.contender.work)
     record["summary"] = summary._asdict()
@@ -162,7 +187,11 @@ def _agreement(case: Case, entries: list[_Entry]) -> dict[str, Any]:
     """Compares checksums with those of the first contender that was measured."""
     if case.agree_within is None:
         return {"checked": False, "disagree": []}
-    measured = [entry for entry in entries if entry.record["status"] == "measured"]
+    measured = [
+        entry
+        for entry in entries
+        if entry.record["status"] == "measured" and entry.contender.same_checksum
+    ]
     first = measured[:1]
     disagree = [
         entry.contender.name

@@ -4,6 +4,8 @@ Requests and answers are lines of JSON over standard input and output:
 
     {"do": "prepare", "factory": "module:function", "options": {...}, "cores": [0]}
       -> {"setup_wall_s", "setup_cpu_s", "facts", "peak_bytes"}
+    {"do": "pin", "cores": [1]}
+      -> {}
     {"do": "run", "calls": 3}
       -> {"wall_s", "cpu_s", "checksums": [...], "peak_bytes"}
 
@@ -11,12 +13,14 @@ An exception is answered by ``{"error": "...", "missing": "name of the library o
 nothing; the end of the input ends the worker. Whatever the contender prints goes to standard error.
 """
 
+import contextlib
 import importlib
 import json
 import os
 import sys
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TextIO
 
 MOST_CHECKSUMS = 64
@@ -43,10 +47,20 @@ def peak_bytes() -> int | None:
     return peak if sys.platform == "darwin" else 1024 * peak
 
 
+def pin(cores: list[int]) -> None:
+    """Pins every thread of this process, and those to come, where the system can do that."""
+    if not cores or not hasattr(os, "sched_setaffinity"):
+        return
+    os.sched_setaffinity(0, cores)
+    tasks = Path("/proc/self/task")
+    for thread in os.listdir(tasks) if tasks.exists() else []:
+        with contextlib.suppress(ProcessLookupError):  # it has ended since
+            os.sched_setaffinity(int(thread), cores)
+
+
 def prepare(request: dict[str, Any]) -> tuple[Callable[[], float], dict[str, Any]]:
     """Pins this process, makes the contender, and says what that took."""
-    if request.get("cores") and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, request["cores"])
+    pin(request["cores"])
     wall, cpu = time.perf_counter(), cpu_seconds()
     module, _, function = request["factory"].partition(":")
     run = getattr(importlib.import_module(module), function)(**request["options"])
@@ -77,6 +91,9 @@ def serve(requests: Iterable[str], answers: TextIO) -> None:
         try:
             if request["do"] == "prepare":
                 run, answer = prepare(request)
+            elif request["do"] == "pin":
+                pin(request["cores"])
+                answer = {}
             else:
                 if run is None:
                     raise RuntimeError("asked to run before it was prepared")

@@ -1,14 +1,12 @@
 """Agents in straightforward JAX: the plain agent in a scan over steps, ``vmap`` over agents."""
 
-import functools
-import time
-
 import jax
 import jax.numpy as jnp
 
 from mermaide_jax import agents as rules
 from mermaide_jax.benchmarks.contender import Run
 from mermaide_jax.benchmarks.peers import problem
+from mermaide_jax.benchmarks.programs import with_new_keys
 
 
 def vmap_scan(rule: problem.Rule, agents: int, arms: int = 10, horizon: int = 200) -> Run:
@@ -33,27 +31,4 @@ def vmap_scan(rule: problem.Rule, agents: int, arms: int = 10, horizon: int = 20
     def play(key, means):
         return jnp.mean(jax.vmap(one)(jax.random.split(key, agents), means)) / horizon
 
-    return compiled(play, jnp.asarray(problem.mean_rewards(agents, arms)))
-
-
-def compiled(function, *arguments, **facts) -> Run:
-    """A run of ``function(key, *arguments)``, compiled beforehand, with a new key each call."""
-    begun = time.perf_counter()
-    lowered = jax.jit(function).lower(jax.random.key(0), *arguments)
-    traced = time.perf_counter()
-    program = lowered.compile()
-    done = time.perf_counter()
-    memory = program.memory_analysis()
-    cost = program.cost_analysis() or {}
-    facts |= {
-        "trace_s": traced - begun,
-        "compile_s": done - traced,
-        "temp_bytes": getattr(memory, "temp_size_in_bytes", None),
-        "flops": cost.get("flops"),
-        "bytes_accessed": cost.get("bytes accessed"),
-        "device": jax.devices()[0].device_kind,
-    }
-    seeds = problem.seeds()
-    make_key = functools.partial(jax.jit(jax.random.key))
-    make_key(0)
-    return Run(lambda: float(program(make_key(next(seeds)), *arguments)), **facts)
+    return with_new_keys(play, jnp.asarray(problem.mean_rewards(agents, arms)))

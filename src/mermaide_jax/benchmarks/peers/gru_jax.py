@@ -1,0 +1,48 @@
+"""Two GRU layers over whole sequences in straightforward JAX: Flax's cells in one scan."""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mermaide_jax.benchmarks.contender import Run
+from mermaide_jax.benchmarks.ours import Part, differentiated
+from mermaide_jax.benchmarks.peers import problem
+from mermaide_jax.benchmarks.programs import compile_program
+
+
+class _Cells(nn.Module):
+    """One step of two cells, each reading the one below."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, carry, inputs):
+        hidden = []
+        for before in carry:
+            after, inputs = nn.GRUCell(self.features)(before, inputs)
+            hidden.append(after)
+        return tuple(hidden), inputs
+
+
+def flax_cells(
+    part: Part, batch: int = 15, horizon: int = 200, inputs: int = 31, features: int = 128
+) -> Run:
+    """``vmap`` over sequences of a scan over steps; arguments as of `ours.gru`."""
+    cells = _Cells(features)
+    sequence = jnp.asarray(
+        problem.generator(1).standard_normal((batch, horizon, inputs), np.float32)
+    )
+    carry = (jnp.zeros(features),) * 2
+    variables = cells.init(jax.random.key(0), carry, sequence[0, 0])
+
+    def loss(variables, sequence):
+        unroll = lambda inputs: jax.lax.scan(  # noqa: E731
+            functools.partial(cells.apply, variables), carry, inputs
+        )[1]
+        return jnp.mean(jnp.square(jax.vmap(unroll)(sequence)))
+
+    program = compile_program(differentiated(loss, part), variables, sequence)
+    return Run(lambda: float(program.call(variables, sequence)), **program.facts)

@@ -1,0 +1,151 @@
+"""Networks, the meta-step, whole training, and two devices instead of one."""
+
+from typing import Any
+
+from mermaide_jax.benchmarks.contender import Case, Contender
+
+OURS, JAX, TORCH = "mermaide_jax", "JAX Flax cells", "PyTorch nn.GRU"
+TORCH_FUNC, TORCH_OPT, BOUND = "torch.func vmap", "TorchOpt", "matrix products alone"
+FIRST_ORDER, REMAT = "mermaide_jax, first order", "JAX Flax cells, checkpointed"
+ONE_DEVICE, TWO_DEVICES = "one device", "two devices"
+
+_OURS, _PEERS = "mermaide_jax.benchmarks.ours:", "mermaide_jax.benchmarks.peers."
+_TWO = "--xla_cpu_multi_thread_eigen=false --xla_force_host_platform_device_count=2"
+
+
+def network(quick: bool) -> list[Case]:
+    """Two GRU layers of 128 over whole sequences: value, gradient, Hessian-vector product."""
+    batches = (15,) if quick else (15, 240)
+    return [
+        Case(
+            suite="network",
+            name=f"network_{part}_{batch}",
+            unit="sequences",
+            contenders=tuple(
+                Contender(name, factory, {"part": part, **sizes}, work=batch)
+                for name, factory in (
+                    (OURS, _OURS + "gru"),
+                    (JAX, _PEERS + "gru_jax:flax_cells"),
+                    (TORCH, _PEERS + "gru_torch:whole_sequence"),
+                )
+            ),
+            sizes={"part": part, **sizes},
+            agree_within=1e-3,
+        )
+        for batch in batches
+        for part in ("forward", "gradient", "hessian_vector")
+        for sizes in [{"batch": batch, "horizon": 200, "inputs": 31, "features": 128}]
+    ]
+
+
+def meta_step(quick: bool) -> list[Case]:
+    """One second-order outer update: play, adapt, play again, one Adam step."""
+    one: dict[str, Any] = {"horizon": 50 if quick else 200, "num_tasks": 15, "episodes": 1}
+    many: dict[str, Any] = {**one, "episodes": 16}
+    peers = [(TORCH_FUNC, "meta_torch:torch_func")]
+    if quick:
+        many |= {"horizon": 20, "num_tasks": 5}
+    else:
+        peers += [(TORCH, "meta_torch:torch_gru"), (TORCH_OPT, "meta_torch:torch_opt")]
+    contenders = [
+        _ours(one),
+        _ours({**one, "order": "first"}, FIRST_ORDER),
+        *(_peer(name, factory, one) for name, factory in (*_FLAX, *_BOUND)),
+        *(_peer(name, factory, one, slow=True) for name, factory in peers),
+    ]
+    return [
+        _meta_case("meta_step", one, contenders),
+        _meta_case("meta_step_16_episodes", many, [_ours(many), _peer(*_FLAX[0], many)]),
+    ]
+
+
+_FLAX = ((JAX, "meta_flax:flax_cells"),)
+_BOUND = ((BOUND, "meta_bound:matrix_products"),)
+
+
+def _ours(options: dict[str, Any], name: str = OURS) -> Contender:
+    return Contender(name, _OURS + "meta_step", options, limit_s=300)
+
+
+def _peer(name: str, factory: str, options: dict[str, Any], slow: bool = False) -> Contender:
+    return Contender(
+        name, _PEERS + factory, options, limit_s=300, max_repeats=5 if slow else None
+    )
+
+
+def _meta_case(name: str, sizes: dict[str, Any], contenders: list[Contender]) -> Case:
+    return Case(
+        suite="meta_step",
+        name=name,
+        unit="meta-steps",
+        contenders=tuple(contenders),
+        sizes={**sizes, "arms": 10, "layers": 2, "features": 128, "networks": 2},
+    )
+
+
+def whole_training(quick: bool) -> list[Case]:
+    """Whole updates as `training.train` makes them, at the sizes of the quick preset."""
+    sizes = {"updates": 2 if quick else 5, "num_tasks": 15, "episodes": 8, "horizon": 50}
+    orders = ("second",) if quick else ("second", "first", "none")
+    return [
+        Case(
+            suite="training",
+            name="training_updates",
+            unit="updates",
+            contenders=tuple(
+                Contender(
+                    {"second": OURS, "first": FIRST_ORDER, "none": f"{OURS}, no meta-learning"}[
+                        order
+                    ],
+                    _OURS + "training_chunk",
+                    {**sizes, "features": 32, "order": order},
+                    work=sizes["updates"],
+                    limit_s=300,
+                )
+                for order in orders
+            ),
+            sizes={**sizes, "features": 32, "streams": 1},
+        )
+    ]
+
+
+def devices(quick: bool) -> list[Case]:
+    """Two virtual devices against one, both free to use two cores: wall clock."""
+    agents = 20_000 if quick else 100_000
+    sizes = {
+        "updates": 1, "streams": 2, "num_tasks": 5 if quick else 15, "episodes": 1,
+        "horizon": 50 if quick else 200, "features": 128,
+    }  # fmt: skip
+
+    def pair(factory: str, options: dict[str, Any], work: float, names_devices: bool):
+        for count, name in ((1, ONE_DEVICE), (2, TWO_DEVICES)):
+            yield Contender(
+                name,
+                _OURS + factory,
+                {**options, "devices": count} if names_devices else options,
+                work=work,
+                cores=2,
+                environment={"XLA_FLAGS": _TWO} if count == 2 else {},
+                limit_s=300,
+            )
+
+    simulated = {"rule": "ucb", "agents": agents, "horizon": 200, "arms": 10}
+    return [
+        Case(
+            suite="devices",
+            name="devices_training",
+            unit="updates",
+            contenders=tuple(pair("training_chunk", sizes, 2, False)),
+            sizes=sizes,
+            clock="wall",
+        ),
+        Case(
+            suite="devices",
+            name="devices_simulator",
+            unit="agent-steps",
+            contenders=tuple(pair("sharded_simulator", simulated, agents * 200, True)),
+            sizes=simulated,
+            clock="wall",
+            agree_within="statistically",
+        ),
+    ]

@@ -1,0 +1,101 @@
+"""What comes before the first result: compilation, memory, the start of the command."""
+
+from mermaide_jax.benchmarks.contender import Case, Contender
+from mermaide_jax.benchmarks.suites.learning import JAX, OURS
+
+COLD, WARM = "no compile cache", "warm compile cache"
+
+_OURS = "mermaide_jax.benchmarks.ours:"
+_PEERS = "mermaide_jax.benchmarks.peers."
+
+
+def compilation(quick: bool) -> list[Case]:
+    """Tracing and compiling anew, every cache cleared."""
+    simulated = {"rule": "ucb", "agents": 10_000}
+    programs = {
+        "simulator": [
+            (OURS, _OURS + "simulator", simulated),
+            ("JAX vmap(scan)", _PEERS + "jax_sim:vmap_scan", simulated),
+        ],
+        "gru_gradient": [
+            (OURS, _OURS + "gru", {"part": "gradient"}),
+            (JAX, _PEERS + "gru_jax:flax_cells", {"part": "gradient"}),
+        ],
+    }
+    if not quick:
+        programs["meta_step"] = [
+            (OURS, _OURS + "meta_step", {}),
+            (JAX, _PEERS + "meta_flax:flax_cells", {}),
+        ]
+        programs["training"] = [(OURS, _OURS + "training_chunk", {})]
+    return [
+        Case(
+            suite="compile",
+            name=f"compile_{what}",
+            unit="programs",
+            contenders=tuple(
+                Contender(
+                    name,
+                    "mermaide_jax.benchmarks.setups:compile_again",
+                    {"factory": factory, "options": options},
+                    limit_s=300,
+                )
+                for name, factory, options in contenders
+            ),
+            repeats=3,
+            call_once=True,
+        )
+        for what, contenders in programs.items()
+    ]
+
+
+def memory(quick: bool) -> list[Case]:
+    """Temporary memory of the meta-step against the number of tasks, as XLA plans it."""
+    tasks = (15,) if quick else (15, 60, 240)
+    return [
+        Case(
+            suite="memory",
+            name=f"memory_{number}_tasks",
+            unit="meta-steps",
+            contenders=tuple(
+                Contender(name, factory, sizes, limit_s=300)
+                for name, factory in (
+                    (OURS, _OURS + "meta_step"),
+                    (JAX, _PEERS + "meta_flax:flax_cells"),
+                )
+            ),
+            sizes=sizes,
+            repeats=0,
+        )
+        for number in tasks
+        for sizes in [{"num_tasks": number, "episodes": 1, "horizon": 200, "features": 128}]
+    ]
+
+
+def start(quick: bool) -> list[Case]:
+    """The whole smoke run in a new process, with a warm compilation cache and without one."""
+    arguments = ["reproduce", "--preset", "smoke"]
+    if quick:
+        arguments += ["--principals", "reinforce", "never", "--agents.families", "ucb"]
+    return [
+        Case(
+            suite="start",
+            name="start_smoke",
+            unit="runs",
+            contenders=tuple(
+                Contender(
+                    name,
+                    "mermaide_jax.benchmarks.setups:command_line",
+                    {"arguments": arguments, "warm_cache": warm},
+                    cores=2,
+                    limit_s=900,
+                )
+                for name, warm in ((COLD, False), (WARM, True))
+            ),
+            sizes={"arguments": " ".join(arguments)},
+            clock="wall",
+            agree_within=0.0,
+            repeats=1 if quick else 3,
+            call_once=True,
+        )
+    ]
