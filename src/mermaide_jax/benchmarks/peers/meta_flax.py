@@ -13,6 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
+from jax.flatten_util import ravel_pytree
 
 from mermaide_jax.benchmarks.peers import meta_workload
 from mermaide_jax.benchmarks.peers.meta_workload import MetaWorkload, Run, Tasks
@@ -37,8 +38,14 @@ class Network(nn.Module):
         return tuple(new_carry), nn.Dense(self.num_outputs)(inputs)
 
 
-class Given(NamedTuple):
-    """What is replayed instead of sampled: ``intervention``, ``action``, ``reward``, each [T]."""
+class Played(NamedTuple):
+    """What happened in an episode, without gradient: ``[T]`` each.
+
+    Attributes:
+      intervention: int32.
+      action: int32, the agent's.
+      reward: the principal's.
+    """
 
     intervention: jax.Array
     action: jax.Array
@@ -46,19 +53,19 @@ class Given(NamedTuple):
 
 
 class Episode(NamedTuple):
-    """One episode with leading axis ``T``; the first three carry gradient.
+    """One episode, ``[T]`` each; all but ``played`` carry gradient.
 
     Attributes:
       log_prob: of the intervention.
       entropy: of the policy.
       log_likelihood: of the agent's action under the world model.
-      reward: the principal's.
+      played: what happened.
     """
 
     log_prob: jax.Array
     entropy: jax.Array
     log_likelihood: jax.Array
-    reward: jax.Array
+    played: Played
 
 
 Play = Callable[..., Episode]
@@ -70,7 +77,7 @@ def make_play(work: MetaWorkload, remat: bool = False) -> Play:
         name: Network(work.outputs[name], work.features, work.num_layers) for name in work.outputs
     }
 
-    def play(params: Params, key: jax.Array, task: Tasks, given: Given | None = None) -> Episode:
+    def play(params: Params, key: jax.Array, task: Tasks, given: Played | None = None) -> Episode:
         step = functools.partial(_step, networks, params, task, work.num_arms)
         zeros = jnp.zeros((work.features,), jax.tree.leaves(params)[0].dtype)
         memory = {name: (zeros,) * work.num_layers for name in networks}
@@ -89,18 +96,19 @@ def _step(networks: dict[str, Network], params: Params, task: Tasks, num_arms: i
     observed = jnp.concatenate([one_hot(action), intervention[None] * 1.0, one_hot(task.target)])
 
     def apply(name: str, inputs: jax.Array):
-        carry, logits = networks[name].apply({"params": params[name]}, memory[name], inputs)
+        network: Any = networks[name]  # the declared type of `apply` has mutable collections too
+        carry, logits = network.apply({"params": params[name]}, memory[name], inputs)
         return carry, jax.nn.log_softmax(logits)
 
     model_memory, prediction = apply("world_model", observed)
     belief = jax.lax.stop_gradient(jnp.exp(prediction))
     policy_memory, policy = apply("policy", jnp.concatenate([observed, belief]))
-    intervention = jax.random.categorical(key_policy, policy)
+    intervention = jax.random.categorical(key_policy, policy).astype(jnp.int32)
     width = meta_workload.EXPLORATION * jnp.sqrt(
         jnp.log(jnp.maximum(counts.sum(), 1.0)) / jnp.maximum(counts, 1.0)
     )
     untried = 1e3 + jax.random.uniform(key_ties, (num_arms,))
-    action = jnp.argmax(jnp.where(counts == 0, untried, means + width))
+    action = jnp.argmax(jnp.where(counts == 0, untried, means + width)).astype(jnp.int32)
     reward = (action == task.target) - meta_workload.COST * intervention
     if given is not None:
         intervention, action, reward = given
@@ -110,10 +118,10 @@ def _step(networks: dict[str, Network], params: Params, task: Tasks, num_arms: i
     error = task.mean_rewards[action] + noise + bonus - means[action]
     means = means.at[action].add(error / counts[action])
     entropy = -jnp.sum(jnp.exp(policy) * policy)
-    episode = Episode(policy[intervention], entropy, prediction[action], reward)
+    played = Played(intervention, action, reward)
+    episode = Episode(policy[intervention], entropy, prediction[action], played)
     memory = {"world_model": model_memory, "policy": policy_memory}
-    carry = (key, action.astype(jnp.int32), intervention.astype(jnp.int32))
-    return (*carry, jnp.stack([counts, means]), memory), episode
+    return (key, action, intervention, jnp.stack([counts, means]), memory), episode
 
 
 def make_meta_loss(work: MetaWorkload, play: Play) -> Callable[..., jax.Array]:
@@ -124,7 +132,7 @@ def make_meta_loss(work: MetaWorkload, play: Play) -> Callable[..., jax.Array]:
 
     def inner_loss(params, keys, task, given):
         episode = jax.vmap(play, in_axes=(None, 0, None, 0))(params, keys, task, given)
-        returns = jax.vmap(_rewards_to_go)(episode.reward)
+        returns = jax.vmap(_rewards_to_go)(episode.played.reward)
         steps = -episode.log_prob * jax.lax.stop_gradient(returns) - episode.log_likelihood
         return jnp.mean(jnp.sum(steps, axis=1))
 
@@ -137,7 +145,7 @@ def make_meta_loss(work: MetaWorkload, play: Play) -> Callable[..., jax.Array]:
 
     def loss(params, keys, tasks, given=(None, None)):
         episode = jax.vmap(one_task, in_axes=(None, 0, 0, 0))(params, keys, tasks, given)
-        advantage = jax.lax.stop_gradient(_advantages(episode.reward))
+        advantage = jax.lax.stop_gradient(_advantages(episode.played.reward))
         policy_loss = -episode.log_prob * advantage - meta_workload.ENTROPY_BONUS * episode.entropy
         return jnp.mean(policy_loss - episode.log_likelihood)
 
@@ -176,7 +184,7 @@ def flax_cells(*, remat: bool = False, **options: Any) -> Run:
         keys = jax.random.split(key_now, (work.num_tasks, 2, work.episodes))
         _, gradients = gradient(params, keys, tasks)
         updates, state = networks.update(gradients, state, params)
-        return optax.apply_updates(params, updates), state, key, optax.global_norm(gradients)
+        return optax.apply_updates(params, updates), state, key, _norm(gradients)
 
     params = from_library(meta_workload.make_params(work))
     tasks = jax.tree.map(jnp.asarray, meta_workload.make_tasks(work))
@@ -191,6 +199,10 @@ def flax_cells(*, remat: bool = False, **options: Any) -> Run:
         return float(norm)
 
     return Run(run, compiled.memory_analysis().temp_size_in_bytes, seconds)
+
+
+def _norm(tree: Params) -> jax.Array:
+    return jnp.linalg.norm(ravel_pytree(tree)[0])
 
 
 def _adam() -> optax.GradientTransformation:

@@ -92,6 +92,38 @@ def unroll_cells(work: MetaWorkload) -> Unroll:
     return unroll
 
 
+def unroll_plain(work: MetaWorkload) -> Unroll:
+    """Hand-written cells as one would write them first: inputs projected and gates cut each step.
+
+    Going back through a slice fills a tensor of zeros, and each step's projection leaves a gradient
+    of the whole input kernel.
+    """
+
+    def step(params: Params, layer: str, hidden: Tensor, inputs: Tensor) -> Tensor:
+        size = work.features
+        given = inputs @ params[layer + "input/kernel"] + params[layer + "input/bias"]
+        recurrent = hidden @ params[layer + "recurrent_kernel"]
+        reset = torch.sigmoid(given[:, :size] + recurrent[:, :size])
+        update = torch.sigmoid(given[:, size : 2 * size] + recurrent[:, size : 2 * size])
+        recurrent = recurrent[:, 2 * size :] + params[layer + "candidate_bias"]
+        candidate = torch.tanh(given[:, 2 * size :] + reset * recurrent)
+        return (1 - update) * candidate + update * hidden
+
+    def unroll(params: Params, network: str, inputs: Tensor) -> Tensor:
+        layers, outputs = play.layer_names(work, network), []
+        memory = [inputs.new_zeros(inputs.shape[0], work.features) for _ in layers]
+        for time in range(inputs.shape[1]):
+            output = inputs[:, time]
+            for i, layer in enumerate(layers):
+                memory[i] = output = step(params, layer, memory[i], output)
+            outputs.append(
+                output @ params[network + "/head/kernel"] + params[network + "/head/bias"]
+            )
+        return torch.stack(outputs, 1)
+
+    return unroll
+
+
 def unroll_gru(work: MetaWorkload) -> Unroll:
     """PyTorch's own GRU (what `torch.nn.GRU` calls) over the whole sequence.
 
@@ -114,9 +146,9 @@ def unroll_gru(work: MetaWorkload) -> Unroll:
     return unroll
 
 
-def adapt_by_vmap(work: MetaWorkload) -> Adapt:
+def adapt_by_vmap(work: MetaWorkload, *, plain: bool = False) -> Adapt:
     """`torch.func`: ``vmap`` over tasks of ``grad`` over hand-written cells."""
-    unroll = unroll_cells(work)
+    unroll = unroll_plain(work) if plain else unroll_cells(work)
 
     def inner(params: Params, *episodes: Tensor) -> Tensor:
         return inner_loss(unroll, params, Episodes(*episodes))
@@ -125,9 +157,8 @@ def adapt_by_vmap(work: MetaWorkload) -> Adapt:
     say_all = torch.func.vmap(lambda params, seen: say(unroll, params, seen))
 
     def adapt(params: Params, episodes: Episodes) -> tuple[Params, LogitsOf]:
-        gradients = gradients_of(params, *episodes)
-        if work.order == "first":
-            gradients = {name: gradient.detach() for name, gradient in gradients.items()}
+        constant = {name: leaf.detach() for name, leaf in params.items()}
+        gradients = gradients_of(params if work.order == "second" else constant, *episodes)
         adapted = descend(params, gradients)
         return adapted, lambda others: Said(*say_all(adapted, others.observation))
 

@@ -14,7 +14,7 @@ policy reads the world model's prediction, but its gradient does not pass into t
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -83,20 +83,22 @@ class Run:
       step: does the work and waits for its end.
       memory_bytes: temporary memory of one meta-step, or None where it cannot be known.
       compile_seconds: compilation, which took place before; 0 where nothing is compiled.
+      more: other facts.
     """
 
     step: Callable[[], float]
     memory_bytes: int | None = None
     compile_seconds: float = 0.0
+    more: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __call__(self) -> float:
-        """One meta-step; the checksum is the norm of the outer gradient."""
+        """The work once; the checksum of a meta-step is the norm of the outer gradient."""
         return self.step()
 
     @property
     def facts(self) -> dict[str, Any]:
         """The same under the names of the benchmark's reports, what is not known left out."""
-        facts = {"compile_s": self.compile_seconds, "temp_bytes": self.memory_bytes}
+        facts = {"compile_s": self.compile_seconds, "temp_bytes": self.memory_bytes, **self.more}
         return {name: value for name, value in facts.items() if value is not None}
 
 
