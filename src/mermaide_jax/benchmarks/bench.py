@@ -38,8 +38,7 @@ def run_suites(
     Raises:
       ConfigError: an unknown suite.
     """
-    for name in names:
-        check_choice("suites", name, SUITES)
+    check_suites(names)
     started = time.monotonic()
     records = []
     for suite in (suite for suite in SUITES if suite in names):
@@ -70,6 +69,16 @@ def run_suites(
         "ratios": {row.key: judge(row, by_name, general) for row in ROWS},
         "cases": records,
     }
+
+
+def check_suites(names: Sequence[str]) -> None:
+    """Refuses suites that there are not.
+
+    Raises:
+      ConfigError: naming the suites.
+    """
+    for name in names:
+        check_choice("suites", name, SUITES)
 
 
 def write(directory: Path, results: dict[str, Any]) -> list[Path]:

@@ -19,6 +19,12 @@ from mermaide_jax.training.loop import make_chunk, stream_mesh
 Order = Literal["first", "second", "none"]
 Part = Literal["forward", "gradient", "hessian_vector"]
 
+_META_GRADIENTS: dict[Order, training.config.MetaGradient] = {
+    "first": "first_order",
+    "second": "second_order",
+    "none": "none",
+}
+
 
 def simulator(
     rule: problem.Rule, agents: int, arms: int = 10, horizon: int = 200, **options: Any
@@ -187,7 +193,7 @@ def _update(
         tasks_per_update=num_tasks,
         adaptation_episodes=episodes if zero_shot_weight == 0 else 1,
         episodes_per_task=2 * episodes,
-        meta_gradient="none" if order == "none" else f"{order}_order",
+        meta_gradient=_META_GRADIENTS[order],
         zero_shot_weight=zero_shot_weight,
         variation="none",
         target_first=False,

@@ -46,6 +46,7 @@ class _Entry:
             "agents": contender.agents,
             "cores": contender.cores,
             "environment": dict(contender.environment),
+            "same_checksum": contender.same_checksum,
             "series": contender.series,
             "at": contender.at,
             "status": "measured",
@@ -127,7 +128,8 @@ def _prepare_all(entries: list[_Entry], case: Case, say: Say) -> None:
         finally:
             free.put(core)
         reason = entry.record.get("reason")
-        say(f"{case.name}: {entry.contender.name}: {f'not measured: {reason}' if reason else 'ready'}")
+        state = f"not measured: {reason}" if reason else "ready"
+        say(f"{case.name}: {entry.contender.name}: {state}")
 
     with concurrent.futures.ThreadPoolExecutor(max(len(cores), 1)) as pool:
         list(pool.map(start, entries))

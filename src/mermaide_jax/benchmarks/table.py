@@ -40,8 +40,8 @@ def format_case(case: dict[str, Any]) -> str:
         remark = "" if entry["status"] == "measured" else f"not measured: {entry['reason']}"
         if entry["name"] in case["checksums_agree"]["disagree"]:
             remark = "checksum differs"
-        if entry["same_law"] is False:
-            remark = "another law"
+        if not entry["same_checksum"]:
+            remark = remark or "another law"
         lines.append(
             (
                 entry["name"],

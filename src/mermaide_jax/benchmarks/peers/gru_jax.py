@@ -1,6 +1,7 @@
 """Two GRU layers over whole sequences in straightforward JAX: Flax's cells in one scan."""
 
 import functools
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -39,9 +40,8 @@ def flax_cells(
     variables = cells.init(jax.random.key(0), carry, sequence[0, 0])
 
     def loss(variables, sequence):
-        unroll = lambda inputs: jax.lax.scan(  # noqa: E731
-            functools.partial(cells.apply, variables), carry, inputs
-        )[1]
+        step: Any = functools.partial(cells.apply, variables)
+        unroll = lambda inputs: jax.lax.scan(step, carry, inputs)[1]  # noqa: E731
         return jnp.mean(jnp.square(jax.vmap(unroll)(sequence)))
 
     program = compile_program(differentiated(loss, part), variables, sequence)

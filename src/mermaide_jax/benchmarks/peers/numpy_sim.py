@@ -1,9 +1,9 @@
 """Agents in NumPy: the way one would write it first, tuned, and as fast as we can make it.
 
-The two tuned ones exploit what a careful author would: only the pulled arm changes, so the sample
-mean and ``1/sqrt(n)`` are updated incrementally; float32; the SFC64 generator; blocks of agents that
-fit the cache; every buffer reused. Each agent's arms are put in a random order at the start, so that
-the initial pulls are in random order and the first of tied arms is a random one.
+The two tuned ones exploit what a careful author would: only the pulled arm changes, so the
+sample mean and ``1/sqrt(n)`` are updated incrementally; float32; the SFC64 generator; blocks of
+agents that fit the cache; every buffer reused. Each agent's arms are put in a random order at the
+start, so that the initial pulls are in random order and the first of tied arms is a random one.
 """
 
 from collections.abc import Callable
@@ -53,8 +53,8 @@ def arms_first(
 ):
     """Arms along rows, so that every operation runs along the agents; our fastest.
 
-    NumPy's ``argmax`` takes 25 ns for ten arms; a maximum over rows, a comparison and the maximum of
-    a byte that names the arm take 3. Normal draws by Box and Muller's formula, vectorised, take
+    NumPy's ``argmax`` takes 25 ns for ten arms; a maximum over rows, a comparison and the maximum
+    of a byte that names the arm take 3. Normal draws by Box and Muller's formula, vectorised, take
     less than half of ``standard_normal``.
     """
     return _in_blocks(_column_block, rule, agents, arms, horizon, block)
@@ -150,7 +150,7 @@ def _column_block(rng: np.random.Generator, means: np.ndarray, horizon: int, rul
 
 
 def _learn(flat_estimate, flat_inverse, pulled, reward, mean, scale, root) -> None:
-    """``c <- c / sqrt(1 + c^2)`` and ``m <- m + (r - m) c^2`` of the pulled arms, ``c = n^-1/2``."""
+    """Of the pulled arms, ``c <- c / sqrt(1 + c^2)``, ``m <- m + (r - m) c^2``; c is 1/sqrt(n)."""
     np.multiply(scale, scale, out=root)
     np.add(root, _F32(1), out=root)
     np.sqrt(root, out=root)

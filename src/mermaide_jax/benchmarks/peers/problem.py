@@ -1,9 +1,10 @@
 """The work of every simulator: learning agents on Gaussian bandits, all on the same tables.
 
 ``N`` agents pull one of ``A`` arms in each of ``T`` steps. The reward of arm ``a`` is
-``mu[i, a] + 0.1 * noise``, ``mu`` uniform on [0, 1]. UCB takes ``argmax mean + beta sqrt(ln t / n)``,
-epsilon-greedy the greatest mean or, with probability epsilon, any arm; both pull every arm once in
-random order before anything else, and break ties at random. The checksum is the mean reward.
+``mu[i, a] + 0.1 * noise``, ``mu`` uniform on [0, 1]. UCB takes the arm of the greatest
+``mean + beta sqrt(ln t / n)``, epsilon-greedy that of the greatest mean or, with probability
+epsilon, any arm; both pull every arm once in random order before anything else, and break ties at
+random. The checksum is the mean reward.
 """
 
 import itertools

@@ -6,6 +6,7 @@ from mermaide_jax.benchmarks.contender import Case
 from mermaide_jax.benchmarks.suites import learning, scaling, setup, simulator
 
 SUITES: dict[str, Callable[[bool], list[Case]]] = {
+    "machine": setup.limits,
     "simulator": simulator.cases,
     "network": learning.network,
     "meta_step": learning.meta_step,

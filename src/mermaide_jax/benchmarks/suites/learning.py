@@ -3,9 +3,13 @@
 from typing import Any
 
 from mermaide_jax.benchmarks.contender import Case, Contender
+from mermaide_jax.benchmarks.peers.meta_bound import meta_step_flops
+from mermaide_jax.benchmarks.peers.meta_workload import MetaWorkload
 
 OURS, JAX, TORCH = "mermaide_jax", "JAX Flax cells", "PyTorch nn.GRU"
-TORCH_FUNC, TORCH_OPT, BOUND = "torch.func vmap", "TorchOpt", "matrix products alone"
+TORCH_FUNC, TORCH_OPT = "torch.func vmap", "TorchOpt"
+BOUNDS = {f"matrix products, {library}": library for library in ("jax", "numpy", "torch")}
+"""The machine's rate for matrix products: that of the fastest of these."""
 FIRST_ORDER, REMAT = "mermaide_jax, first order", "JAX Flax cells, checkpointed"
 ONE_DEVICE, TWO_DEVICES = "one device", "two devices"
 
@@ -42,35 +46,53 @@ def meta_step(quick: bool) -> list[Case]:
     """One second-order outer update: play, adapt, play again, one Adam step."""
     one: dict[str, Any] = {"horizon": 50 if quick else 200, "num_tasks": 15, "episodes": 1}
     many: dict[str, Any] = {**one, "episodes": 16}
-    peers = [(TORCH_FUNC, "meta_torch:torch_func")]
-    if quick:
-        many |= {"horizon": 20, "num_tasks": 5}
-    else:
-        peers += [(TORCH, "meta_torch:torch_gru"), (TORCH_OPT, "meta_torch:torch_opt")]
     contenders = [
         _ours(one),
         _ours({**one, "order": "first"}, FIRST_ORDER),
-        *(_peer(name, factory, one) for name, factory in (*_FLAX, *_BOUND)),
-        *(_peer(name, factory, one, slow=True) for name, factory in peers),
+        _peer(JAX, _FLAX, one),
+        _peer(TORCH_FUNC, "meta_torch:torch_func", one),
+        *_bounds(one),
     ]
+    if quick:
+        many |= {"horizon": 20, "num_tasks": 5}
+    else:
+        slow = [(TORCH, "meta_torch:torch_gru"), (TORCH_OPT, "meta_torch:torch_opt")]
+        contenders += [_peer(name, factory, one, max_repeats=3) for name, factory in slow]
+        contenders.append(_peer(REMAT, _FLAX, {**one, "remat": True}))
     return [
         _meta_case("meta_step", one, contenders),
-        _meta_case("meta_step_16_episodes", many, [_ours(many), _peer(*_FLAX[0], many)]),
+        _meta_case(
+            "meta_step_16_episodes", many, [_ours(many), _peer(JAX, _FLAX, many), *_bounds(many)]
+        ),
     ]
 
 
-_FLAX = ((JAX, "meta_flax:flax_cells"),)
-_BOUND = ((BOUND, "meta_bound:matrix_products"),)
+_FLAX = "meta_flax:flax_cells"
+
+
+def _bounds(options: dict[str, Any]) -> list[Contender]:
+    """Matrix products at the machine's rate, as many as one meta-step cannot do without."""
+    needed = meta_step_flops(MetaWorkload(**options)).total
+    size, products = 1024, 4
+    return [
+        Contender(
+            name,
+            _PEERS + "meta_bound:gemm",
+            {"library": library, "size": size, "products": products},
+            work=2 * products * size**3 / needed,
+        )
+        for name, library in BOUNDS.items()
+    ]
 
 
 def _ours(options: dict[str, Any], name: str = OURS) -> Contender:
     return Contender(name, _OURS + "meta_step", options, limit_s=300)
 
 
-def _peer(name: str, factory: str, options: dict[str, Any], slow: bool = False) -> Contender:
-    return Contender(
-        name, _PEERS + factory, options, limit_s=300, max_repeats=5 if slow else None
-    )
+def _peer(
+    name: str, factory: str, options: dict[str, Any], max_repeats: int | None = None
+) -> Contender:
+    return Contender(name, _PEERS + factory, options, limit_s=300, max_repeats=max_repeats)
 
 
 def _meta_case(name: str, sizes: dict[str, Any], contenders: list[Contender]) -> Case:

@@ -1,6 +1,7 @@
 """What comes before the first result: compilation, memory, the start of the command."""
 
 from mermaide_jax.benchmarks.contender import Case, Contender
+from mermaide_jax.benchmarks.roofline import COPY, PRODUCT
 from mermaide_jax.benchmarks.suites.learning import JAX, OURS
 
 COLD, WARM = "no compile cache", "warm compile cache"
@@ -98,4 +99,18 @@ def start(quick: bool) -> list[Case]:
             repeats=1 if quick else 3,
             call_once=True,
         )
+    ]
+
+
+def limits(quick: bool) -> list[Case]:
+    """What the machine can do on one thread: multiply matrices, copy memory."""
+    size, megabytes = 1024, 64 if quick else 512
+    machine = "mermaide_jax.benchmarks.machine:"
+    product = Contender(PRODUCT, machine + "matrix_product", {"size": size}, work=2.0 * size**3)
+    copy = Contender(
+        COPY, machine + "memory_copy", {"megabytes": megabytes}, work=2.0 * megabytes * 2**20
+    )
+    return [
+        Case("machine", "machine_product", "FLOP", (product,), {"size": size}),
+        Case("machine", "machine_copy", "bytes", (copy,), {"megabytes": megabytes}),
     ]

@@ -42,11 +42,7 @@ def simulating(name: str, rule: str, agents: int, label: str = "", **options) ->
 
 def cases(quick: bool) -> list[Case]:
     """Every peer at N=10,000, and those that a small batch makes sense for at N=1 and N=100."""
-    return [
-        _case(rule, agents, quick)
-        for agents in (10_000, 100, 1)
-        for rule in COEFFICIENTS
-    ]
+    return [_case(rule, agents, quick) for agents in (10_000, 100, 1) for rule in COEFFICIENTS]
 
 
 def case_name(rule: str, agents: int) -> str:
