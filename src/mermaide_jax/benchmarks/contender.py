@@ -58,6 +58,8 @@ class Contender:
     """Leading rows of the table of mean rewards that its checksum is a mean over, if it is one."""
     cores: int = 1
     """Cores that the worker is pinned to, the same ones for all contenders."""
+    fewer_cores: bool = False
+    """Whether it may be measured on fewer cores, where there are fewer."""
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """What differs from `ONE_THREAD`."""
     limit_s: float = 120.0

@@ -14,12 +14,13 @@ from mermaide_jax.benchmarks.contender import Run
 from mermaide_jax.benchmarks.peers import problem
 from mermaide_jax.benchmarks.programs import compile_program, with_new_keys
 from mermaide_jax.principals import NetworkConfig, learned_principal
+from mermaide_jax.training.config import MetaGradient
 from mermaide_jax.training.loop import make_chunk, stream_mesh
 
 Order = Literal["first", "second", "none"]
 Part = Literal["forward", "gradient", "hessian_vector"]
 
-_META_GRADIENTS: dict[Order, training.config.MetaGradient] = {
+_META_GRADIENTS: dict[Order, MetaGradient] = {
     "first": "first_order",
     "second": "second_order",
     "none": "none",
@@ -149,14 +150,22 @@ def gru(
     """
     stack = networks.GRUStack(features, 2)
     sequence = problem.generator(1).standard_normal((batch, horizon, inputs), np.float32)
-    variables = stack.init(jax.random.key(0), jnp.asarray(sequence[0]), method="unroll")
+    layers = jax.tree.map(jnp.asarray, problem.gru_layers(inputs, features))
+    params = {
+        f"layers_{number}": {
+            "input": {"kernel": layer["input"], "bias": layer["bias"]},
+            "recurrent_kernel": layer["recurrent"],
+            "candidate_bias": layer["candidate_bias"],
+        }
+        for number, layer in enumerate(layers)
+    }
 
-    def loss(variables, sequence):
-        unroll = functools.partial(stack.apply, variables, method="unroll")
+    def loss(params, sequence):
+        unroll: Any = functools.partial(stack.apply, {"params": params}, method="unroll")
         return jnp.mean(jnp.square(jax.vmap(unroll)(sequence)))
 
-    program = compile_program(differentiated(loss, part), variables, jnp.asarray(sequence))
-    call = functools.partial(program.call, variables, jnp.asarray(sequence))
+    program = compile_program(differentiated(loss, part), params, jnp.asarray(sequence))
+    call = functools.partial(program.call, params, jnp.asarray(sequence))
     return Run(lambda: float(call()), **program.facts)
 
 

@@ -138,7 +138,7 @@ def _prepare_all(entries: list[_Entry], case: Case, say: Say) -> None:
 def _start(entry: _Entry, preparing: list[int], cores: list[int]) -> None:
     """Sets one contender up, then moves it to the cores that it is measured on."""
     wanted = entry.contender.cores
-    if cores and len(cores) < wanted:
+    if cores and len(cores) < wanted and not entry.contender.fewer_cores:
         raise NotMeasured(f"needs {wanted} cores, may use {len(cores)}")
     measured_on = cores[:wanted]
     entry.worker = Worker(entry.contender)

@@ -37,12 +37,26 @@ def flax_cells(
         problem.generator(1).standard_normal((batch, horizon, inputs), np.float32)
     )
     carry = (jnp.zeros(features),) * 2
-    variables = cells.init(jax.random.key(0), carry, sequence[0, 0])
+    layers = problem.gru_layers(inputs, features)
+    params = {f"GRUCell_{number}": _cell(layer) for number, layer in enumerate(layers)}
 
-    def loss(variables, sequence):
-        step: Any = functools.partial(cells.apply, variables)
-        unroll = lambda inputs: jax.lax.scan(step, carry, inputs)[1]  # noqa: E731
+    def loss(params, sequence):
+        step: Any = functools.partial(cells.apply, {"params": params})
+        unroll: Any = lambda inputs: jax.lax.scan(step, carry, inputs)[1]  # noqa: E731
         return jnp.mean(jnp.square(jax.vmap(unroll)(sequence)))
 
-    program = compile_program(differentiated(loss, part), variables, sequence)
-    return Run(lambda: float(program.call(variables, sequence)), **program.facts)
+    program = compile_program(differentiated(loss, part), params, sequence)
+    return Run(lambda: float(program.call(params, sequence)), **program.facts)
+
+
+def _cell(layer: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The same parameters with a kernel for each gate."""
+    kernels, biases, recurrent = (
+        np.split(layer[name], 3, axis=-1) for name in ("input", "bias", "recurrent")
+    )
+    cell: dict[str, Any] = {}
+    for gate, kernel, bias, hidden in zip("rzn", kernels, biases, recurrent, strict=True):
+        cell[f"i{gate}"] = {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(bias)}
+        cell[f"h{gate}"] = {"kernel": jnp.asarray(hidden)}
+    cell["hn"]["bias"] = jnp.asarray(layer["candidate_bias"])
+    return cell

@@ -18,13 +18,22 @@ def whole_sequence(
     """
     torch = importlib.import_module("torch")
     torch.set_num_threads(1)
-    torch.manual_seed(0)
     stack = torch.nn.GRU(inputs, features, num_layers=2, batch_first=True)
     sequence = torch.from_numpy(
         problem.generator(1).standard_normal((batch, horizon, inputs), np.float32)
     )
     params = list(stack.parameters())
-    norm = lambda tensors: torch.sqrt(sum(t.square().sum() for t in tensors))  # noqa: E731
+    with torch.no_grad():
+        for number, layer in enumerate(problem.gru_layers(inputs, features)):
+            # PyTorch has biases of the recurrent products for all gates, not only the candidate.
+            extra = np.concatenate([np.zeros(2 * features, np.float32), layer["candidate_bias"]])
+            values = (layer["input"].T, layer["recurrent"].T, layer["bias"], extra)
+            for param, value in zip(params[4 * number : 4 * number + 4], values, strict=True):
+                param.copy_(torch.from_numpy(np.ascontiguousarray(value)))
+
+    def norm(tensors):
+        shared = [t[2 * features :] if i % 4 == 3 else t for i, t in enumerate(tensors)]
+        return torch.sqrt(sum(t.square().sum() for t in shared))
 
     def run() -> float:
         if part == "forward":

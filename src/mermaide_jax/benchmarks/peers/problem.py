@@ -18,6 +18,7 @@ Rule = Literal["ucb", "epsilon_greedy"]
 NOISE = 0.1
 BETA = 0.42
 EPSILON = 0.1
+_F32 = np.float32
 COEFFICIENTS: dict[str, float] = {"ucb": BETA, "epsilon_greedy": EPSILON}
 """Rule to its exploration coefficient."""
 
@@ -35,6 +36,27 @@ def generator(seed: int) -> np.random.Generator:
 def seeds() -> itertools.count:
     """A new seed for every call, the same in every process."""
     return itertools.count(1)
+
+
+def gru_layers(inputs: int, features: int) -> list[dict[str, np.ndarray]]:
+    """Parameters of two GRU layers, float32, gates r, z, n side by side.
+
+    Returns:
+      For each layer ``input [I, 3H]``, ``bias [3H]``, ``recurrent [H, 3H]``, ``candidate_bias [H]``.
+    """
+    rng = generator(7)
+
+    def layer(size: int) -> dict[str, np.ndarray]:
+        shapes = {
+            "input": (size, 3 * features),
+            "bias": (3 * features,),
+            "recurrent": (features, 3 * features),
+            "candidate_bias": (features,),
+        }
+        scale = _F32(features**-0.5)
+        return {n: scale * rng.standard_normal(s, np.float32) for n, s in shapes.items()}
+
+    return [layer(inputs), layer(features)]
 
 
 def widths(horizon: int) -> list[float]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mermaide_jax.benchmarks.contender import Case, Contender
-from mermaide_jax.benchmarks.suites import simulator
+from mermaide_jax.benchmarks.suites import learning
 from mermaide_jax.benchmarks.suites.simulator import ARMS, ARMS_FIRST, HORIZON, OURS, simulating
 
 AXES: dict[str, str] = {
@@ -25,17 +25,17 @@ def at(name: str, size: int) -> str:
 
 
 def cases(quick: bool) -> list[Case]:
-    """The simulator over N, T and A; the meta-step over tasks, hidden size and T."""
+    """The simulator over N, T and A; unless quick, the meta-step over tasks, H and T."""
     return [
         _simulator("scaling_agents", "agents", (1000, 10_000, 1_000_000) if quick
                    else (1, 10, 100, 1000, 10_000, 100_000, 1_000_000), quick),
         _simulator("scaling_horizon", "horizon", (50, 800) if quick else (50, 200, 800, 3200),
                    quick),
         _simulator("scaling_arms", "arms", (2, 50) if quick else (2, 10, 30, 100), quick),
-        *([_meta("scaling_tasks", "num_tasks", (5, 30), quick)] if quick else [
-            _meta("scaling_tasks", "num_tasks", (1, 5, 15, 60), quick),
-            _meta("scaling_features", "features", (32, 64, 128, 256), quick),
-            _meta("scaling_episode_length", "horizon", (50, 100, 200, 400), quick),
+        *([] if quick else [
+            _meta("scaling_tasks", "num_tasks", (1, 5, 15, 60)),
+            _meta("scaling_features", "features", (32, 64, 128, 256)),
+            _meta("scaling_episode_length", "horizon", (50, 100, 200, 400)),
         ]),
     ]  # fmt: skip
 
@@ -55,14 +55,13 @@ def _simulator(case: str, axis: str, sizes: Iterable[int], quick: bool) -> Case:
     return Case("scaling", case, "agent-steps", tuple(contenders), fixed)
 
 
-def _meta(case: str, axis: str, sizes: Iterable[int], quick: bool) -> Case:
+def _meta(case: str, axis: str, sizes: Iterable[int]) -> Case:
     fixed: dict[str, Any] = {"num_tasks": 15, "episodes": 1, "features": 128, "horizon": 200}
-    if quick:
-        fixed["horizon"] = 50
     del fixed[axis]
-    series = [(simulator.OURS, "mermaide_jax.benchmarks.ours:meta_step")]
-    if not quick:
-        series.append(("JAX Flax cells", "mermaide_jax.benchmarks.peers.meta_flax:flax_cells"))
+    series = (
+        (learning.OURS, "mermaide_jax.benchmarks.ours:meta_step"),
+        (learning.JAX, "mermaide_jax.benchmarks.peers.meta_flax:flax_cells"),
+    )
     contenders = []
     for name, factory in series:
         for size in sizes:

@@ -1,5 +1,7 @@
 """What comes before the first result: compilation, memory, the start of the command."""
 
+from typing import Any
+
 from mermaide_jax.benchmarks.contender import Case, Contender
 from mermaide_jax.benchmarks.roofline import COPY, PRODUCT
 from mermaide_jax.benchmarks.suites.learning import JAX, OURS
@@ -43,7 +45,7 @@ def compilation(quick: bool) -> list[Case]:
                 )
                 for name, factory, options in contenders
             ),
-            repeats=3,
+            repeats=2 if quick else 5,
             call_once=True,
         )
         for what, contenders in programs.items()
@@ -51,26 +53,36 @@ def compilation(quick: bool) -> list[Case]:
 
 
 def memory(quick: bool) -> list[Case]:
-    """Temporary memory of the meta-step against the number of tasks, as XLA plans it."""
-    tasks = (15,) if quick else (15, 60, 240)
-    return [
-        Case(
-            suite="memory",
-            name=f"memory_{number}_tasks",
-            unit="meta-steps",
-            contenders=tuple(
-                Contender(name, factory, sizes, limit_s=300)
-                for name, factory in (
-                    (OURS, _OURS + "meta_step"),
-                    (JAX, _PEERS + "meta_flax:flax_cells"),
-                )
-            ),
-            sizes=sizes,
-            repeats=0,
+    """Temporary memory as XLA plans it: of the networks' gradient, and of the meta-step."""
+    gradients = [
+        _planned(
+            f"memory_gru_{batch}_sequences",
+            {"part": "gradient", "batch": batch, "horizon": 200, "features": 128},
+            _OURS + "gru",
+            _PEERS + "gru_jax:flax_cells",
         )
-        for number in tasks
-        for sizes in [{"num_tasks": number, "episodes": 1, "horizon": 200, "features": 128}]
+        for batch in (15, 240)
     ]
+    if quick:
+        return gradients
+    return gradients + [
+        _planned(
+            f"memory_{number}_tasks",
+            {"num_tasks": number, "episodes": 1, "horizon": 200, "features": 128},
+            _OURS + "meta_step",
+            _PEERS + "meta_flax:flax_cells",
+        )
+        for number in (15, 60, 240)
+    ]
+
+
+def _planned(name: str, sizes: dict[str, Any], ours: str, peer: str) -> Case:
+    """Compiled and not run."""
+    contenders = tuple(
+        Contender(contender, factory, sizes, limit_s=300)
+        for contender, factory in ((OURS, ours), (JAX, peer))
+    )
+    return Case("memory", name, "programs", contenders, sizes, repeats=0)
 
 
 def start(quick: bool) -> list[Case]:
@@ -89,6 +101,7 @@ def start(quick: bool) -> list[Case]:
                     "mermaide_jax.benchmarks.setups:command_line",
                     {"arguments": arguments, "warm_cache": warm},
                     cores=2,
+                    fewer_cores=True,
                     limit_s=900,
                 )
                 for name, warm in ((COLD, False), (WARM, True))

@@ -56,7 +56,7 @@ def _case(rule: str, agents: int, quick: bool) -> Case:
         names = [OURS, TUNED, ARMS_FIRST, C]
         names += [] if quick else [TEXTBOOK, NUMBA, JAX]
     contenders = [simulating(name, rule, agents) for name in names]
-    if agents == 10_000:
+    if agents == 10_000 and not quick:
         contenders.append(simulating(OURS, rule, agents, f"{OURS}, 13 rounds", rounds=13))
         if rule == "ucb":
             contenders.append(simulating(C, rule, agents, f"{C}, paired draws", paired=True))
