@@ -9,7 +9,10 @@ import jax.numpy as jnp
 
 from mermaide_jax import _checks
 from mermaide_jax.agents import Agent
+from mermaide_jax.simulation.reference import simulate_plainly
 from mermaide_jax.simulation.results import Bandits, Simulation
+from mermaide_jax.simulation.rules import MOST_ARMS, rule_of
+from mermaide_jax.simulation.xla import default_block_size, simulate_blocks
 
 Implementation = Literal["auto", "xla", "reference", "pallas"]
 IMPLEMENTATIONS: tuple[str, ...] = get_args(Implementation)
@@ -27,6 +30,7 @@ def simulate(
     implementation: Implementation = "auto",
     block_size: int | None = None,
     rounds: int = 20,
+    first_agent: chex.Numeric = 0,
 ) -> Simulation:
     """Simulates ``N`` agents that pull arms for ``T`` steps, each on its own bandit.
 
@@ -52,6 +56,8 @@ def simulate(
       block_size: agents that are simulated together; None chooses. It does not change the results.
       rounds: rounds of the threefry generator, 20 or 13 (faster, passes the same batteries);
         ignored by the reference, which uses `jax.random`.
+      first_agent: number of the first agent: ``N`` agents from number 1000 on have the draws of
+        agents 1000 to 1000 + N - 1 of a larger call. For devices that share the agents.
 
     Returns:
       Simulation.
@@ -61,38 +67,55 @@ def simulate(
     """
     _checks.check_at_least("horizon", horizon, 1)
     _checks.check_choice("implementation", implementation, IMPLEMENTATIONS)
-    return _reference(key, agent, params, bandits, horizon, schedule, record)
-
-
-@functools.partial(jax.jit, static_argnums=(1, 4, 6))
-def _reference(key, agent, params, bandits, horizon, schedule, record):
-    num_agents, num_arms = bandits.mean_rewards.shape
-    spread = lambda leaf: jnp.broadcast_to(  # noqa: E731
-        leaf, jnp.shape(leaf) if jnp.ndim(leaf) else (num_agents,)
+    num_agents, num_arms = jnp.shape(bandits.mean_rewards)
+    rule = rule_of(agent, num_arms)
+    if implementation == "auto":
+        implementation = "reference" if rule is None else "xla"
+    inputs = (key, first_agent, params, bandits, schedule)
+    if implementation == "reference":
+        return _reference(*inputs, agent=agent, horizon=horizon, record=record)
+    return _blocks(
+        *inputs,
+        rule=rule,
+        horizon=horizon,
+        block_size=block_size or default_block_size(num_agents, num_arms),
+        rounds=rounds,
+        record=record,
+        hints=jax.default_backend() == "cpu",
     )
+
+
+def _spread(params, bandits: Bandits, schedule):
+    """Every leaf with leading axis ``N``."""
+    num_agents = jnp.shape(bandits.mean_rewards)[0]
+
+    def spread(leaf):
+        leaf = jnp.asarray(leaf)
+        return leaf if leaf.ndim else jnp.broadcast_to(leaf, (num_agents,))
+
     params, noise, target = jax.tree.map(spread, (params, bandits.noise, bandits.target))
-    bonus = jnp.zeros(horizon) if schedule is None else jnp.asarray(schedule, jnp.float32)
+    mu = jnp.asarray(bandits.mean_rewards, jnp.float32)
+    bandits = Bandits(mu, noise.astype(jnp.float32), target.astype(jnp.int32))
+    schedule = None if schedule is None else jnp.asarray(schedule, jnp.float32)
+    return params, bandits, schedule
 
-    def one(key, params, mu, noise, target, bonus):
-        def step(carry, bonus):
-            key, state, counts, total = carry
-            key, key_act, key_noise = jax.random.split(key, 3)
-            offer = jnp.where(jnp.arange(num_arms) == target, bonus, 0.0)
-            action = agent.act(key_act, params, state, offer)
-            xi = jax.random.normal(key_noise, dtype=jnp.float32)
-            reward = mu[action] + noise * xi + offer[action]
-            state = agent.update(params, state, action, reward)
-            counts = counts.at[action].add(1)
-            out = (action, reward) if record else None
-            return (key, state, counts, total + reward), out
 
-        start = (key, agent.init(params), jnp.zeros(num_arms, jnp.int32), jnp.float32(0))
-        (_, _, counts, total), out = jax.lax.scan(step, start, bonus)
-        return counts, total, counts[target] / horizon, out
-
-    keys = jax.random.split(key, num_agents)
-    over = (0, 0, 0, 0, 0, 1 if bonus.ndim == 2 else None)
-    counts, total, share, out = jax.vmap(one, in_axes=over, out_axes=(0, 0, 0, 1))(
-        keys, params, bandits.mean_rewards, noise, target, bonus
+def _reference_program(key, first_agent, params, bandits, schedule, **static):
+    return simulate_plainly(
+        key, jnp.uint32(first_agent), *_spread(params, bandits, schedule), **static
     )
-    return Simulation(counts, total, share, *(out or (None, None)))
+
+
+def _blocks_program(key, first_agent, params, bandits, schedule, **static):
+    params, bandits, schedule = _spread(params, bandits, schedule)
+    params = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), params)
+    return simulate_blocks(key, jnp.uint32(first_agent), params, bandits, schedule, **static)
+
+
+_reference = jax.jit(_reference_program, static_argnames=("agent", "horizon", "record"))
+_BLOCKS_STATIC = ("rule", "horizon", "block_size", "rounds", "record", "hints")
+_blocks = jax.jit(
+    _blocks_program,
+    static_argnames=_BLOCKS_STATIC,
+    compiler_options={"xla_cpu_prefer_vector_width": 512},
+)
