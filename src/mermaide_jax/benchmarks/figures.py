@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from mermaide_jax.benchmarks.roofline import Roofline, make_roofline
 from mermaide_jax.benchmarks.suites.scaling import AXES
@@ -64,18 +65,38 @@ def _draw_lines(axes: Axes, case: dict[str, Any]) -> None:
         axes.plot(sizes, costs, "o-", color=colour, label=name, markersize=4, linewidth=1.5)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    every = [point for points in _lines(case).values() for point in points]
+    sizes = sorted({size for size, _ in every})
+    axes.set_xticks(sizes, [_short(size) for size in sizes])
+    axes.xaxis.set_minor_locator(NullLocator())
+    # At least a decade high, so that what is nearly flat looks so; room on top for the legend.
+    low, high = min(cost for _, cost in every), max(cost for _, cost in every)
+    middle = (low * high) ** 0.5
+    axes.set_ylim(min(low / 1.6, middle / 4), max(high * 2.5, middle * 6))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: _short(value)))
     axes.set_xlabel(AXES[case["name"]])
     axes.set_ylabel(f"ns per {case['unit'][:-1]}")
     axes.set_title(f"Cost against {AXES[case['name']]}")
     quiet_grid(axes, "both")
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="upper left")
+
+
+def _short(value: float) -> str:
+    """10000 as 10k."""
+    for unit, scale in (("M", 1e6), ("k", 1e3)):
+        if value >= scale:
+            return f"{value / scale:g}{unit}"
+    return f"{value:g}"
 
 
 def _draw_roofline(path: Path, roof: Roofline) -> None:
-    low = min(point.intensity for point in roof.points) / 4
-    high = max(max(point.intensity for point in roof.points), roof.ridge) * 8
+    low = min(*(point.intensity for point in roof.points), roof.ridge) / 8
+    high = max(*(point.intensity for point in roof.points), roof.ridge) * 300
+    slowest = min(point.flops_per_second for point in roof.points) / 1e9
     with styled():
-        figure = new_figure(6.4, 4.0)
+        figure = new_figure(6.8, 4.2)
         axes = figure.add_subplot()
         edges = [low, roof.ridge, high]
         ceiling = [min(x * roof.bytes_per_second, roof.flops_per_second) for x in edges]
@@ -87,19 +108,22 @@ def _draw_roofline(path: Path, roof: Roofline) -> None:
         )  # fmt: skip
         axes.annotate(
             f"memory, {roof.bytes_per_second / 1e9:.0f} GB/s",
-            (low, low * roof.bytes_per_second / 1e9), (6, 0), textcoords="offset points",
+            (roof.ridge / 3, roof.flops_per_second / 3e9), (8, 0), textcoords="offset points",
             va="top", color=GREY,
         )  # fmt: skip
-        for number, point in enumerate(roof.points):
-            colour = _COLOURS[number % len(_COLOURS)]
-            rate = point.flops_per_second / 1e9
+        for point in roof.points:
+            # Both kinds of work lie about as far to the right: labels on either side.
+            left = point.work == "meta-step"
+            rate, colour = point.flops_per_second / 1e9, ORANGE if left else BLUE
             axes.plot(point.intensity, rate, "o", color=colour, markersize=6)
             axes.annotate(
-                point.name, (point.intensity, rate), (7, -3), textcoords="offset points",
-                color=colour, fontsize=8.5,
+                f"{point.work}: {point.name}", (point.intensity, rate), (-7 if left else 7, -3),
+                textcoords="offset points", color=colour, fontsize=8.5,
+                ha="right" if left else "left",
             )  # fmt: skip
         axes.set_xscale("log")
         axes.set_yscale("log")
+        axes.set_ylim(min(slowest / 2, roof.flops_per_second / 1e11), roof.flops_per_second / 4e8)
         axes.set_xlabel("operations per byte that must pass between memory and processor")
         axes.set_ylabel("G operations/s, one thread")
         axes.set_title("Work done against what the machine allows")

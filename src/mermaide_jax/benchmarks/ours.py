@@ -1,6 +1,7 @@
 """The library's own contenders: everything here calls the public functions a user would call."""
 
 import functools
+import time
 from typing import Any, Literal
 
 import jax
@@ -12,7 +13,7 @@ from mermaide_jax import games, networks, simulation, training
 from mermaide_jax._checks import refuse
 from mermaide_jax.benchmarks.contender import Run
 from mermaide_jax.benchmarks.peers import problem
-from mermaide_jax.benchmarks.programs import compile_program, with_new_keys
+from mermaide_jax.benchmarks.programs import compile_program
 from mermaide_jax.principals import NetworkConfig, learned_principal
 from mermaide_jax.training.config import MetaGradient
 from mermaide_jax.training.loop import make_chunk, stream_mesh
@@ -28,48 +29,52 @@ _META_GRADIENTS: dict[Order, MetaGradient] = {
 
 
 def simulator(
-    rule: problem.Rule, agents: int, arms: int = 10, horizon: int = 200, **options: Any
+    rule: problem.Rule,
+    agents: int,
+    arms: int = 10,
+    horizon: int = 200,
+    devices: int = 1,
+    **options: Any,
 ) -> Run:
-    """`simulation.simulate`; ``options`` are its own, such as ``implementation`` or ``rounds``."""
-    agent = getattr(rules, rule)(arms)
-    coefficient = problem.COEFFICIENTS[rule]
-    params = {"ucb": rules.UCBParams, "epsilon_greedy": rules.EpsilonGreedyParams}[rule](
-        coefficient
-    )
+    """`simulation.simulate`, called as a user would; ``options`` are its own, such as ``rounds``.
 
-    def play(key, means):
-        bandits = simulation.Bandits(means, noise=problem.NOISE)
-        result = simulation.simulate(key, agent, params, bandits, horizon, **options)
-        return jnp.mean(result.total_reward) / horizon
-
-    return with_new_keys(play, jnp.asarray(problem.mean_rewards(agents, arms)))
-
-
-def sharded_simulator(
-    rule: problem.Rule, agents: int, arms: int = 10, horizon: int = 200, devices: int = 2
-) -> Run:
-    """The same, agents split evenly over the devices; each draws from a key of its own."""
-    if jax.device_count() < devices or agents % devices:
+    Args:
+      rule: learning rule.
+      agents: N.
+      arms: A.
+      horizon: T.
+      devices: devices that share the agents evenly.
+      **options: further arguments of `simulation.simulate`.
+    """
+    if agents % devices or jax.device_count() < devices:
         refuse("devices", devices, f"a divisor of {agents}, at most {jax.device_count()}")
     agent = getattr(rules, rule)(arms)
     kind = {"ucb": rules.UCBParams, "epsilon_greedy": rules.EpsilonGreedyParams}[rule]
-    params = kind(problem.COEFFICIENTS[rule])
-    mesh = jax.sharding.Mesh(np.asarray(jax.devices()[:devices]), ("agents",))
-    spec = jax.sharding.PartitionSpec("agents")
+    params, seeds = kind(problem.COEFFICIENTS[rule]), problem.seeds()
+    share = agents // devices
+    means = problem.mean_rewards(agents, arms).reshape(devices, share, arms)
+    chosen = jax.devices()[:devices]
+    bandits = [
+        simulation.Bandits(jax.device_put(rows, device), noise=problem.NOISE)
+        for rows, device in zip(means, chosen, strict=True)
+    ]
+    make_key = jax.jit(jax.random.key)
 
-    def share(keys, means):
-        bandits = simulation.Bandits(means, noise=problem.NOISE)
-        return simulation.simulate(keys[0], agent, params, bandits, horizon).total_reward
+    def run() -> float:
+        key, totals = make_key(next(seeds)), []
+        for number, (device, part) in enumerate(zip(chosen, bandits, strict=True)):
+            extra = {"first_agent": number * share} if number else {}
+            here = jax.device_put(key, device) if number else key
+            result = simulation.simulate(here, agent, params, part, horizon, **options, **extra)
+            totals.append(result.total_reward)
+        return float(sum(np.asarray(total).sum() for total in totals)) / (agents * horizon)
 
-    split = jax.shard_map(share, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)
-    means = jax.device_put(
-        problem.mean_rewards(agents, arms), jax.sharding.NamedSharding(mesh, spec)
-    )
-
-    def play(key, means):
-        return jnp.mean(split(jax.random.split(key, devices), means)) / horizon
-
-    return with_new_keys(play, means)
+    begun = time.perf_counter()
+    run()
+    first = time.perf_counter()
+    run()
+    compile_s = max(2 * first - begun - time.perf_counter(), 0.0)
+    return Run(run, compile_s=compile_s, device=chosen[0].device_kind)
 
 
 def meta_step(

@@ -23,6 +23,7 @@ COPY, PRODUCT = "memory copy", "matrix product"
 class Point(NamedTuple):
     """One contender: operations per byte, and operations per second."""
 
+    work: str
     name: str
     intensity: float
     flops_per_second: float
@@ -48,9 +49,8 @@ def make_roofline(results: dict[str, Any]) -> Roofline | None:
     if COPY not in limits[0] or PRODUCT not in limits[1]:
         return None
     points = [
-        *_points(cases.get("simulator_10000_ucb"), _agent_step),
-        *_points(cases.get("meta_step"), _meta_step),
-        *_points(cases.get("meta_step_16_episodes"), _meta_step),
+        *_points(cases.get("simulator_10000_ucb"), "agents", _agent_step),
+        *_points(cases.get("meta_step"), "meta-step", _meta_step),
     ]
     roof = Roofline(limits[0][COPY], limits[1][PRODUCT], tuple(points))
     return roof if points else None
@@ -61,15 +61,14 @@ def _rates(case: dict[str, Any] | None) -> dict[str, float]:
     return {e["name"]: e["summary"]["rate"] for e in entries if "summary" in e}
 
 
-def _points(case: dict[str, Any] | None, count: Any) -> list[Point]:
+def _points(case: dict[str, Any] | None, what: str, count: Any) -> list[Point]:
     """Every contender that is drawn: ours and the nearest peers."""
     wanted = ("mermaide_jax", "C AVX-512", "NumPy arms first", "torch.func vmap", "JAX Flax cells")
     points = []
     for name, rate in _rates(case).items():
         if case is not None and name in wanted:
             operations, moved = count(case["sizes"])
-            label = f"{name}, {case['name'].replace('_', ' ')}"
-            points.append(Point(label, operations / moved, operations * rate))
+            points.append(Point(what, name, operations / moved, operations * rate))
     return points
 
 

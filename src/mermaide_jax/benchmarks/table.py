@@ -22,7 +22,7 @@ def format_ratios(ratios: dict[str, dict[str, Any]]) -> str:
                 f"{_number(entry['high'])}",
                 _bar(entry),
                 _number(entry.get("aim")),
-                f"not measured: {entry['reason']}" if "reason" in entry
+                _reason(entry) if "reason" in entry
                 else _VERDICT[entry["passed"]],
             )
         )  # fmt: skip
@@ -37,7 +37,7 @@ def format_case(case: dict[str, Any]) -> str:
     ranked = sorted(case["contenders"], key=lambda e: -e.get("summary", {}).get("rate", 0.0))
     for entry in ranked:
         facts, summary = entry.get("facts", {}), entry.get("summary")
-        remark = "" if entry["status"] == "measured" else f"not measured: {entry['reason']}"
+        remark = "" if entry["status"] == "measured" else _reason(entry)
         if entry["name"] in case["checksums_agree"]["disagree"]:
             remark = "checksum differs"
         if not entry["same_checksum"]:
@@ -67,6 +67,11 @@ def _aligned(lines: Sequence[tuple[str, ...]]) -> str:
         cells += [cell.rjust(width) for cell, width in zip(middle, widths[1:-1], strict=True)]
         out.append("  " + "  ".join([*cells, last]).rstrip())
     return "\n".join(out)
+
+
+def _reason(entry: dict[str, Any]) -> str:
+    reason = entry["reason"]
+    return f"not measured: {reason if len(reason) <= 90 else reason[:87] + '...'}"
 
 
 def _bar(entry: dict[str, Any]) -> str:

@@ -112,9 +112,7 @@ def advance(
     undecided = jnp.max(arm) >= _TIED
     if rule.initial_pull:
         undecided |= clock.time < num_arms
-    arm = lax.cond(
-        undecided, lambda: choose_tied(keys, block, state, clock), lambda: arm
-    )
+    arm = lax.cond(undecided, lambda: choose_tied(keys, block, state, clock), lambda: arm)
     earn = stage(functools.partial(_earn, rounds))
     count = stage(functools.partial(_count, rule))(arm, state.weights)
     mean = stage(functools.partial(_learn, rounds))(keys, block, clock, arm, state.means, count)

@@ -42,7 +42,7 @@ def gru_layers(inputs: int, features: int) -> list[dict[str, np.ndarray]]:
     """Parameters of two GRU layers, float32, gates r, z, n side by side.
 
     Returns:
-      For each layer ``input [I, 3H]``, ``bias [3H]``, ``recurrent [H, 3H]``, ``candidate_bias [H]``.
+      ``input [I, 3H]``, ``bias [3H]``, ``recurrent [H, 3H]``, ``candidate_bias [H]`` of each.
     """
     rng = generator(7)
 

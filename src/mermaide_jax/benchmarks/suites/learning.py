@@ -168,7 +168,7 @@ def devices(quick: bool) -> list[Case]:
             suite="devices",
             name="devices_simulator",
             unit="agent-steps",
-            contenders=tuple(pair("sharded_simulator", simulated, agents * 200, True)),
+            contenders=tuple(pair("simulator", simulated, agents * 200, True)),
             sizes=simulated,
             clock="wall",
             agree_within="statistically",
