@@ -76,7 +76,7 @@ def _greedy_values(words, log_time, params, means: Rows, widths: Rows) -> list[j
 def _explore(words, params, num_arms: int) -> tuple[jax.Array, jax.Array]:
     """One uniform serves twice: ``u < epsilon`` explores, and then ``u / epsilon`` names the arm."""
     u = counters.uniform(words(TIES)[0])
-    arm = (u * (num_arms / jnp.maximum(params.epsilon, np.float32(1e-30)))).astype(jnp.int32)
+    arm = (u * counters.reciprocal(jnp.maximum(params.epsilon, np.float32(1e-30))) * np.float32(num_arms)).astype(jnp.int32)
     return u < params.epsilon, jnp.clip(arm, 0, num_arms - 1)
 
 

@@ -79,7 +79,7 @@ def start(rule: Rule, block: Block, num_arms: int) -> State:
 
 def counts_of(rule: Rule, weights: jax.Array) -> jax.Array:
     """Number of pulls, float32."""
-    return jnp.round(1.0 / (weights * weights)) if rule.widths else weights
+    return jnp.round(counters.reciprocal(weights * weights)) if rule.widths else weights
 
 
 def advance(
@@ -109,7 +109,7 @@ def advance(
     choose = stage(functools.partial(_choose, rule, rounds))
     choose_tied = stage(functools.partial(_choose_tied, rule, rounds))
     arm = choose(keys, block, state, clock)
-    undecided = jnp.max(arm) >= _TIED
+    undecided = jnp.any(arm >= _TIED)
     if rule.initial_pull:
         undecided |= clock.time < num_arms
     arm = lax.cond(
@@ -188,7 +188,9 @@ def _count(rule: Rule, arm: jax.Array, weights: Rows) -> jax.Array:
 def _learn(rounds: int, keys, block: Block, clock: Clock, arm, means: Rows, count) -> jax.Array:
     """``Q <- Q + (r - Q) / n`` of the pulled arm."""
     mean = pick(means, arm)
-    return mean + (_earn(rounds, keys, block, clock, arm) - mean) / count
+    error, inverse = _earn(rounds, keys, block, clock, arm) - mean, counters.reciprocal(count)
+    step = error * inverse
+    return mean + (step + inverse * (error - step * count))
 
 
 def pick(rows: Rows, arm: jax.Array) -> jax.Array:
