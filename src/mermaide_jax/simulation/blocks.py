@@ -1,7 +1,6 @@
 """Cutting agents into blocks, and putting the results together again."""
 
 import functools
-import math
 from collections.abc import Callable
 
 import jax
@@ -46,10 +45,14 @@ def map_blocks(
     return Simulation(counts, total, share, *(leaf.T for leaf in recorded))
 
 
+def fill(leaf: jax.Array, block_size: int) -> jax.Array:
+    """``[N, ...]`` lengthened to whole blocks by repeating the last agent."""
+    missing = -leaf.shape[0] % block_size
+    if not missing:
+        return leaf
+    return jnp.pad(leaf, [(0, missing)] + [(0, 0)] * (leaf.ndim - 1), mode="edge")
+
+
 def _cut(leaf: jax.Array, block_size: int) -> jax.Array:
-    """``[N, ...]`` to ``[N / block_size, block_size, ...]``; the last agent fills the last block."""
-    blocks = math.ceil(leaf.shape[0] / block_size)
-    missing = blocks * block_size - leaf.shape[0]
-    if missing:
-        leaf = jnp.pad(leaf, [(0, missing)] + [(0, 0)] * (leaf.ndim - 1), mode="edge")
-    return leaf.reshape(blocks, block_size, *leaf.shape[1:])
+    """``[N, ...]`` to ``[N / block_size, block_size, ...]``."""
+    return fill(leaf, block_size).reshape(-1, block_size, *leaf.shape[1:])

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 
 from mermaide_jax import _checks
 from mermaide_jax.agents import Agent
-from mermaide_jax.simulation import generic, xla
+from mermaide_jax.simulation import generic, pallas, xla
 from mermaide_jax.simulation.reference import simulate_plainly
 from mermaide_jax.simulation.results import Bandits, Simulation
-from mermaide_jax.simulation.rules import MOST_ARMS, rule_of
+from mermaide_jax.simulation.rules import MOST_ARMS, Rule, rule_of
 
 Implementation = Literal["auto", "xla", "reference", "pallas"]
 IMPLEMENTATIONS: tuple[str, ...] = get_args(Implementation)
@@ -77,8 +77,12 @@ def simulate(
     if rule is None:
         size = block_size or min(num_agents, generic.BLOCK_SIZE)
         return _generic(*inputs, agent=agent, block_size=size, **static)
+    platform = jax.default_backend()
+    on_cpu = platform == "cpu"
+    if implementation == "pallas" or (implementation == "auto" and _compiles(rule, platform)):
+        size = block_size or pallas.BLOCK_SIZE
+        return _fused(*inputs, rule=rule, block_size=size, interpret=on_cpu, **static)
     size = block_size or xla.default_block_size(num_agents, num_arms)
-    on_cpu = jax.default_backend() == "cpu"
     program = _blocks_wide() if on_cpu and not _under_trace(inputs) else _blocks
     return program(*inputs, rule=rule, block_size=size, hints=on_cpu, **static)
 
@@ -129,6 +133,23 @@ def _under_trace(inputs) -> bool:
 
 
 @functools.cache
+def _compiles(rule: Rule, platform: str) -> bool:
+    """Whether the Pallas kernel compiles here; on CPU it would only be interpreted."""
+    if platform == "cpu":
+        return False
+    size = pallas.BLOCK_SIZE
+    row = jax.ShapeDtypeStruct((size,), jnp.float32)
+    bandits = Bandits(jax.ShapeDtypeStruct((size, 4), jnp.float32), row, row)
+    inputs = (jax.eval_shape(lambda: jax.random.key(0)), 0, rule.params(row), bandits, None)
+    static = {"horizon": 8, "rounds": 20, "record": False, "block_size": size}
+    try:
+        _fused.lower(*inputs, rule=rule, interpret=False, **static).compile()
+    except Exception:  # whatever Pallas does not know on this platform, XLA does
+        return False
+    return True
+
+
+@functools.cache
 def _blocks_wide():
     """`_blocks` with the widest vectors of the processor, if this XLA can be told to."""
     options: dict[str, Any] = {"xla_cpu_prefer_vector_width": 512}
@@ -172,8 +193,16 @@ def _blocks_program(key, first_agent, params, bandits, schedule, **static):
     return xla.simulate_blocks(key, jnp.uint32(first_agent), *inputs, **static)
 
 
+def _fused_program(key, first_agent, params, bandits, schedule, **static):
+    params, bandits, schedule = _spread(params, bandits, schedule)
+    params = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), params)
+    inputs = (params, bandits, schedule)
+    return pallas.simulate_fused(key, jnp.uint32(first_agent), *inputs, **static)
+
+
 _COMMON = ("horizon", "block_size", "rounds", "record")
 _BLOCKS_STATIC = ("rule", "hints", *_COMMON)
 _reference = jax.jit(_reference_program, static_argnames=("agent", "horizon", "record"))
 _generic = jax.jit(_generic_program, static_argnames=("agent", *_COMMON))
+_fused = jax.jit(_fused_program, static_argnames=("rule", "interpret", *_COMMON))
 _blocks = jax.jit(_blocks_program, static_argnames=_BLOCKS_STATIC)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from mermaide_jax.simulation import counters
+from mermaide_jax.simulation import counters, stages
 from mermaide_jax.simulation.rules import TIES, Rule, Rows
 
 UNTRIED = np.float32(2)
@@ -89,7 +89,8 @@ def advance(
     block: Block,
     state: State,
     clock: Clock,
-    stage: Callable[[Callable], Callable],
+    stage: Callable[[Callable], Callable] = stages.plain,
+    careful: bool = False,
 ) -> tuple[State, jax.Array, jax.Array]:
     """One step.
 
@@ -101,6 +102,7 @@ def advance(
       state: before.
       clock: when.
       stage: how to keep apart what should not be fused; see `stages`.
+      careful: look out for ties in every step, without a branch; the results are the same.
 
     Returns:
       State after, arm pulled (int32 row), reward (row; unused work is removed by the compiler).
@@ -108,13 +110,16 @@ def advance(
     num_arms = len(block.mean_rewards)
     choose = stage(functools.partial(_choose, rule, rounds))
     choose_tied = stage(functools.partial(_choose_tied, rule, rounds))
-    arm = choose(keys, block, state, clock)
-    undecided = jnp.any(arm >= _TIED)
-    if rule.initial_pull:
-        undecided |= clock.time < num_arms
-    arm = lax.cond(
-        undecided, lambda: choose_tied(keys, block, state, clock), lambda: arm
-    )
+    if careful:
+        arm = choose_tied(keys, block, state, clock)
+    else:
+        quick = choose(keys, block, state, clock)
+        undecided = jnp.any(quick >= _TIED)
+        if rule.initial_pull:
+            undecided |= clock.time < num_arms
+        arm = lax.cond(
+            undecided, lambda: choose_tied(keys, block, state, clock), lambda: quick
+        )
     earn = stage(functools.partial(_earn, rounds))
     count = stage(functools.partial(_count, rule))(arm, state.weights)
     mean = stage(functools.partial(_learn, rounds))(keys, block, clock, arm, state.means, count)
