@@ -12,7 +12,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mermaide_jax.agents import Agent, epsilon_greedy, thompson, ucb
+from mermaide_jax.agents import (
+    Agent,
+    EpsilonGreedyParams,
+    ThompsonParams,
+    UCBParams,
+    epsilon_greedy,
+    thompson,
+    ucb,
+)
 from mermaide_jax.simulation import counters
 
 Rows = Sequence[jax.Array] | jax.Array
@@ -26,6 +34,7 @@ class Rule(NamedTuple):
     Attributes:
       initial_pull: every arm is pulled once first, in random order.
       widths: the state holds ``1 / sqrt(n)`` beside the means; else it holds ``n``.
+      params: ``params(row)``: the agent's params, every leaf ``row``.
       num_streams: ``num_streams(A)``, streams of random words used beside that of the rewards.
       initial_value: ``initial_value(params)``, estimate of an arm that was never pulled.
       values: ``values(words, log_time, params, means, widths)``, one row per arm; the agent takes
@@ -36,6 +45,7 @@ class Rule(NamedTuple):
 
     initial_pull: bool
     widths: bool
+    params: Callable[[Any], Any]
     num_streams: Callable[[int], int]
     initial_value: Callable[[Any], Any]
     values: Callable[..., list[jax.Array]]
@@ -77,19 +87,23 @@ def _greedy_values(words, log_time, params, means: Rows, widths: Rows) -> list[j
 def _explore(words, params, num_arms: int) -> tuple[jax.Array, jax.Array]:
     """One uniform serves twice: ``u < epsilon`` explores, and then ``u / epsilon`` names the arm."""
     u = counters.uniform(words(TIES)[0])
-    arm = (u * (num_arms / jnp.maximum(params.epsilon, np.float32(1e-30)))).astype(jnp.int32)
+    arm = (u * counters.reciprocal(jnp.maximum(params.epsilon, np.float32(1e-30))) * np.float32(num_arms)).astype(jnp.int32)
     return u < params.epsilon, jnp.clip(arm, 0, num_arms - 1)
+
+
+def _greedy_params(row: Any) -> EpsilonGreedyParams:
+    return EpsilonGreedyParams(row, row)
 
 
 def _rows(rows: Rows) -> list[jax.Array]:
     return [rows[arm] for arm in range(len(rows))]
 
 
-_UCB = Rule(True, True, lambda _: 1, _zero, _ucb_values)
-_THOMPSON = Rule(True, True, lambda arms: 1 + (arms + 1) // 2, _zero, _thompson_values)
-_GREEDY = Rule(True, False, lambda _: 1, _zero, _greedy_values, _explore)
-_GREEDY_FROM_PRIOR = Rule(
-    False, False, lambda _: 1, lambda params: params.initial_value, _greedy_values, _explore
+_UCB = Rule(True, True, UCBParams, lambda _: 1, _zero, _ucb_values)
+_THOMPSON = Rule(True, True, ThompsonParams, lambda arms: 1 + (arms + 1) // 2, _zero, _thompson_values)
+_GREEDY = Rule(True, False, _greedy_params, lambda _: 1, _zero, _greedy_values, _explore)
+_GREEDY_FROM_PRIOR = _GREEDY._replace(
+    initial_pull=False, initial_value=lambda params: params.initial_value
 )
 
 

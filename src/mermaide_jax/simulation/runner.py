@@ -9,10 +9,10 @@ import jax.numpy as jnp
 
 from mermaide_jax import _checks
 from mermaide_jax.agents import Agent
+from mermaide_jax.simulation import generic, pallas, xla
 from mermaide_jax.simulation.reference import simulate_plainly
 from mermaide_jax.simulation.results import Bandits, Simulation
-from mermaide_jax.simulation.rules import MOST_ARMS, rule_of
-from mermaide_jax.simulation.xla import default_block_size, simulate_blocks
+from mermaide_jax.simulation.rules import MOST_ARMS, Rule, rule_of
 
 Implementation = Literal["auto", "xla", "reference", "pallas"]
 IMPLEMENTATIONS: tuple[str, ...] = get_args(Implementation)
@@ -65,24 +65,99 @@ def simulate(
     Raises:
       ConfigError: an argument does not fit the others.
     """
-    _checks.check_at_least("horizon", horizon, 1)
-    _checks.check_choice("implementation", implementation, IMPLEMENTATIONS)
+    _check(key, params, bandits, horizon, schedule, implementation, block_size, rounds)
     num_agents, num_arms = jnp.shape(bandits.mean_rewards)
     rule = rule_of(agent, num_arms)
-    if implementation == "auto":
-        implementation = "reference" if rule is None else "xla"
+    if rule is None:
+        _check_agent(agent, params, bandits, implementation)
     inputs = (key, first_agent, params, bandits, schedule)
     if implementation == "reference":
         return _reference(*inputs, agent=agent, horizon=horizon, record=record)
-    return _blocks(
-        *inputs,
-        rule=rule,
-        horizon=horizon,
-        block_size=block_size or default_block_size(num_agents, num_arms),
-        rounds=rounds,
-        record=record,
-        hints=jax.default_backend() == "cpu",
+    static = {"horizon": horizon, "rounds": rounds, "record": record}
+    if rule is None:
+        size = block_size or min(num_agents, generic.BLOCK_SIZE)
+        return _generic(*inputs, agent=agent, block_size=size, **static)
+    platform = jax.default_backend()
+    on_cpu = platform == "cpu"
+    if implementation == "pallas" or (implementation == "auto" and _compiles(rule, platform)):
+        size = block_size or pallas.BLOCK_SIZE
+        return _fused(*inputs, rule=rule, block_size=size, interpret=on_cpu, **static)
+    size = block_size or xla.default_block_size(num_agents, num_arms)
+    program = _blocks_wide() if on_cpu and not _under_trace(inputs) else _blocks
+    return program(*inputs, rule=rule, block_size=size, hints=on_cpu, **static)
+
+
+def _check(key, params, bandits, horizon, schedule, implementation, block_size, rounds) -> None:
+    """Refuses what does not fit together, before any work."""
+    _checks.check_at_least("horizon", horizon, 1)
+    _checks.check_choice("implementation", implementation, IMPLEMENTATIONS)
+    if block_size is not None:
+        _checks.check_at_least("block_size", block_size, 1)
+    if rounds not in (13, 20):
+        _checks.refuse("rounds", rounds, "13 or 20")
+    if not jnp.issubdtype(getattr(key, "dtype", None), jax.dtypes.prng_key) or key.ndim:
+        _checks.refuse("key", key, "one typed key, jax.random.key(seed)")
+    shape = jnp.shape(bandits.mean_rewards)
+    if len(shape) != 2 or shape[0] < 1 or shape[1] < 2:
+        _checks.refuse("shape of mean_rewards", shape, "(N, A) with N >= 1 and A >= 2")
+    num_agents = shape[0]
+    for name in ("noise", "target"):
+        if jnp.shape(getattr(bandits, name)) not in ((), (num_agents,)):
+            _checks.refuse(f"shape of {name}", jnp.shape(getattr(bandits, name)), "() or (N,)")
+    for leaf in jax.tree.leaves(params):
+        if jnp.shape(leaf)[:1] not in ((), (num_agents,)):
+            _checks.refuse("shape of params", jnp.shape(leaf), f"() or ({num_agents}, ...)")
+    if schedule is not None and jnp.shape(schedule) not in ((horizon,), (horizon, num_agents)):
+        _checks.refuse("shape of schedule", jnp.shape(schedule), "(T,) or (T, N)")
+
+
+def _check_agent(agent: Agent, params, bandits: Bandits, implementation: str) -> None:
+    """An agent that goes through the general runner must have the bandits' arms."""
+    num_arms = jnp.shape(bandits.mean_rewards)[1]
+    if implementation == "pallas":
+        known = f"ucb, epsilon_greedy or thompson, with {num_arms} <= {MOST_ARMS} arms"
+        _checks.refuse("agent", agent, f"one with a specialised rule: {known}")
+    one = lambda leaf: leaf[0] if jnp.ndim(leaf) else jnp.asarray(leaf)  # noqa: E731
+    estimates = lambda p: agent.estimates(p, agent.init(p))  # noqa: E731
+    arms = jax.eval_shape(lambda p: estimates(jax.tree.map(one, p)), params).shape
+    if arms != (num_arms,):
+        _checks.refuse("number of arms of mean_rewards", num_arms, f"the agent's, {arms[0]}")
+
+
+def _under_trace(inputs) -> bool:
+    """Whether this is called while another function is traced: there, no compiler options."""
+    tracer = jax.core.Tracer
+    return any(isinstance(leaf, tracer) for leaf in jax.tree.leaves(inputs)) or (
+        isinstance(jax.lax.full((), 0), tracer)
     )
+
+
+@functools.cache
+def _compiles(rule: Rule, platform: str) -> bool:
+    """Whether the Pallas kernel compiles here; on CPU it would only be interpreted."""
+    if platform == "cpu":
+        return False
+    size = pallas.BLOCK_SIZE
+    row = jax.ShapeDtypeStruct((size,), jnp.float32)
+    bandits = Bandits(jax.ShapeDtypeStruct((size, 4), jnp.float32), row, row)
+    inputs = (jax.eval_shape(lambda: jax.random.key(0)), 0, rule.params(row), bandits, None)
+    static = {"horizon": 8, "rounds": 20, "record": False, "block_size": size}
+    try:
+        _fused.lower(*inputs, rule=rule, interpret=False, **static).compile()
+    except Exception:  # whatever Pallas does not know on this platform, XLA does
+        return False
+    return True
+
+
+@functools.cache
+def _blocks_wide():
+    """`_blocks` with the widest vectors of the processor, if this XLA can be told to."""
+    options: dict[str, Any] = {"xla_cpu_prefer_vector_width": 512}
+    try:
+        jax.jit(lambda: 0, compiler_options=options)()
+    except jax.errors.JaxRuntimeError:
+        return _blocks
+    return jax.jit(_blocks_program, static_argnames=_BLOCKS_STATIC, compiler_options=options)
 
 
 def _spread(params, bandits: Bandits, schedule):
@@ -106,16 +181,28 @@ def _reference_program(key, first_agent, params, bandits, schedule, **static):
     )
 
 
+def _generic_program(key, first_agent, params, bandits, schedule, **static):
+    inputs = _spread(params, bandits, schedule)
+    return generic.simulate_any(key, jnp.uint32(first_agent), *inputs, **static)
+
+
 def _blocks_program(key, first_agent, params, bandits, schedule, **static):
     params, bandits, schedule = _spread(params, bandits, schedule)
     params = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), params)
-    return simulate_blocks(key, jnp.uint32(first_agent), params, bandits, schedule, **static)
+    inputs = (params, bandits, schedule)
+    return xla.simulate_blocks(key, jnp.uint32(first_agent), *inputs, **static)
 
 
+def _fused_program(key, first_agent, params, bandits, schedule, **static):
+    params, bandits, schedule = _spread(params, bandits, schedule)
+    params = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), params)
+    inputs = (params, bandits, schedule)
+    return pallas.simulate_fused(key, jnp.uint32(first_agent), *inputs, **static)
+
+
+_COMMON = ("horizon", "block_size", "rounds", "record")
+_BLOCKS_STATIC = ("rule", "hints", *_COMMON)
 _reference = jax.jit(_reference_program, static_argnames=("agent", "horizon", "record"))
-_BLOCKS_STATIC = ("rule", "horizon", "block_size", "rounds", "record", "hints")
-_blocks = jax.jit(
-    _blocks_program,
-    static_argnames=_BLOCKS_STATIC,
-    compiler_options={"xla_cpu_prefer_vector_width": 512},
-)
+_generic = jax.jit(_generic_program, static_argnames=("agent", *_COMMON))
+_fused = jax.jit(_fused_program, static_argnames=("rule", "interpret", *_COMMON))
+_blocks = jax.jit(_blocks_program, static_argnames=_BLOCKS_STATIC)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from mermaide_jax.simulation import counters
+from mermaide_jax.simulation import counters, stages
 from mermaide_jax.simulation.rules import TIES, Rule, Rows
 
 UNTRIED = np.float32(2)
@@ -79,7 +79,7 @@ def start(rule: Rule, block: Block, num_arms: int) -> State:
 
 def counts_of(rule: Rule, weights: jax.Array) -> jax.Array:
     """Number of pulls, float32."""
-    return jnp.round(1.0 / (weights * weights)) if rule.widths else weights
+    return jnp.round(counters.reciprocal(weights * weights)) if rule.widths else weights
 
 
 def advance(
@@ -89,7 +89,8 @@ def advance(
     block: Block,
     state: State,
     clock: Clock,
-    stage: Callable[[Callable], Callable],
+    stage: Callable[[Callable], Callable] = stages.plain,
+    careful: bool = False,
 ) -> tuple[State, jax.Array, jax.Array]:
     """One step.
 
@@ -101,6 +102,7 @@ def advance(
       state: before.
       clock: when.
       stage: how to keep apart what should not be fused; see `stages`.
+      careful: look out for ties in every step, without a branch; the results are the same.
 
     Returns:
       State after, arm pulled (int32 row), reward (row; unused work is removed by the compiler).
@@ -108,11 +110,16 @@ def advance(
     num_arms = len(block.mean_rewards)
     choose = stage(functools.partial(_choose, rule, rounds))
     choose_tied = stage(functools.partial(_choose_tied, rule, rounds))
-    arm = choose(keys, block, state, clock)
-    undecided = jnp.max(arm) >= _TIED
-    if rule.initial_pull:
-        undecided |= clock.time < num_arms
-    arm = lax.cond(undecided, lambda: choose_tied(keys, block, state, clock), lambda: arm)
+    if careful:
+        arm = choose_tied(keys, block, state, clock)
+    else:
+        quick = choose(keys, block, state, clock)
+        undecided = jnp.any(quick >= _TIED)
+        if rule.initial_pull:
+            undecided |= clock.time < num_arms
+        arm = lax.cond(
+            undecided, lambda: choose_tied(keys, block, state, clock), lambda: quick
+        )
     earn = stage(functools.partial(_earn, rounds))
     count = stage(functools.partial(_count, rule))(arm, state.weights)
     mean = stage(functools.partial(_learn, rounds))(keys, block, clock, arm, state.means, count)
@@ -186,7 +193,9 @@ def _count(rule: Rule, arm: jax.Array, weights: Rows) -> jax.Array:
 def _learn(rounds: int, keys, block: Block, clock: Clock, arm, means: Rows, count) -> jax.Array:
     """``Q <- Q + (r - Q) / n`` of the pulled arm."""
     mean = pick(means, arm)
-    return mean + (_earn(rounds, keys, block, clock, arm) - mean) / count
+    error, inverse = _earn(rounds, keys, block, clock, arm) - mean, counters.reciprocal(count)
+    step = error * inverse
+    return mean + (step + inverse * (error - step * count))
 
 
 def pick(rows: Rows, arm: jax.Array) -> jax.Array:
