@@ -40,10 +40,12 @@ def run_suites(
     """
     check_suites(names)
     started = time.monotonic()
-    records = []
+    records, seconds = [], {}
     for suite in (suite for suite in SUITES if suite in names):
+        begun = time.monotonic()
         for case in SUITES[suite](settings.quick):
             records.append(measure_case(case, settings, say))
+        seconds[suite] = time.monotonic() - begun
     described, found = machine.describe(), machine.versions()
     general = {
         "cpu": described.get("cpu"),
@@ -65,7 +67,8 @@ def run_suites(
         "machine": described,
         "versions": found,
         "environment": dict(ONE_THREAD),
-        "suites": [suite for suite in SUITES if suite in names],
+        "suites": list(seconds),
+        "suite_seconds": seconds,
         "ratios": {row.key: judge(row, by_name, general) for row in ROWS},
         "cases": records,
     }

@@ -85,6 +85,7 @@ def measure_case(case: Case, settings: Settings, say: Say = lambda line: None) -
     repeats = settings.repeats if case.repeats is None else case.repeats
     try:
         _prepare_all(entries, case, say)
+        say(f"{case.name}: {repeats} blocks")
         for entry in entries:
             if entry.worker is not None and repeats:
                 _attempt(entry, lambda entry: _calibrate(entry, case, settings.least_s))
