@@ -28,12 +28,12 @@ def compilation(quick: bool) -> list[Case]:
             (OURS, _OURS + "simulator", simulated),
             ("JAX vmap(scan)", _PEERS + "jax_sim:vmap_scan", simulated),
         ],
-        "gru_gradient": [
-            (OURS, _OURS + "gru", {"part": "gradient"}),
-            (JAX, _PEERS + "gru_jax:flax_cells", {"part": "gradient"}),
-        ],
     }
     if not quick:
+        programs["gru_gradient"] = [
+            (OURS, _OURS + "gru", {"part": "gradient"}),
+            (JAX, _PEERS + "gru_jax:flax_cells", {"part": "gradient"}),
+        ]
         programs["meta_step"] = [
             (OURS, _OURS + "meta_step", {}),
             (JAX, _PEERS + "meta_flax:flax_cells", {}),
@@ -69,7 +69,7 @@ def memory(quick: bool) -> list[Case]:
             _OURS + "gru",
             _PEERS + "gru_jax:flax_cells",
         )
-        for batch in (15, 240)
+        for batch in ((240,) if quick else (15, 240))
     ]
     if quick:
         return gradients
