@@ -10,12 +10,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.experimental import pallas as pl
+from jax.experimental.pallas import triton
 
 from mermaide_jax.simulation import blocks, counters
 from mermaide_jax.simulation.results import Bandits, Simulation
 from mermaide_jax.simulation.rules import Rule
-from mermaide_jax.simulation.step import Block, Clock, State, advance, start
-from mermaide_jax.simulation.xla import square_root_of_log, summarise
+from mermaide_jax.simulation.step import Block, Clock, State, advance, sqrt_log, start
+from mermaide_jax.simulation.xla import summarise
 
 BLOCK_SIZE = 128
 """Agents in one program: a power of two, as Triton wants, and whole vectors of a TPU."""
@@ -33,12 +34,13 @@ def simulate_fused(
     block_size: int,
     rounds: int,
     record: bool,
-    interpret: bool,
+    platform: str,
 ) -> Simulation:
     """See `simulate`; leaves of ``params`` and of ``bandits`` have leading axis ``N``.
 
     Args:
-      interpret: run the kernel's operations one by one, on any platform, instead of compiling it.
+      platform: ``"gpu"`` compiles by Triton, ``"tpu"`` by Mosaic; on ``"cpu"`` the kernel's
+        operations are interpreted one by one.
     """
     num_agents, num_arms = bandits.mean_rewards.shape
     keys = counters.stream_keys(key, 1 + rule.num_streams(num_arms))
@@ -48,13 +50,13 @@ def simulate_fused(
     block = Block(agents, params, bandits.mean_rewards.T, bandits.noise, bandits.target)
     if schedule is not None and schedule.ndim == 2:
         schedule = fill(schedule.T).T
-    inputs = (keys, jnp.asarray(square_root_of_log(horizon)), schedule, block)
+    inputs = (keys, schedule, block)
     rows = lambda dtype, number: jax.ShapeDtypeStruct((number, len(agents)), dtype)  # noqa: E731
     outputs = (rows(jnp.float32, num_arms), rows(jnp.float32, num_arms))
     if record:
         outputs += (rows(jnp.int32, horizon), rows(jnp.float32, horizon))
     last = functools.partial(_by_last_axis, block_size=block_size)
-    specs = (_whole(keys), _whole(inputs[1]), _schedule_spec(schedule, last), jax.tree.map(last, block))
+    specs = (_whole(keys), _schedule_spec(schedule, last), jax.tree.map(last, block))
     leaves, structure = jax.tree.flatten(inputs)
     means, weights, *recorded = pl.pallas_call(
         functools.partial(_kernel, rule, rounds, horizon, structure, len(leaves)),
@@ -62,7 +64,8 @@ def simulate_fused(
         grid=len(agents) // block_size,
         in_specs=jax.tree.leaves(specs),
         out_specs=tuple(map(last, outputs)),
-        interpret=interpret,
+        interpret=platform == "cpu",
+        compiler_params=triton.CompilerParams(num_warps=4) if platform == "gpu" else None,
         name="simulate",
     )(*leaves)
     state = State(means, weights)
@@ -89,7 +92,7 @@ def _schedule_spec(schedule, last) -> pl.BlockSpec | None:
 
 
 def _kernel(rule: Rule, rounds: int, horizon: int, structure, num_inputs: int, *refs) -> None:
-    keys, log_time, schedule, block = jax.tree.unflatten(structure, refs[:num_inputs])
+    keys, schedule, block = jax.tree.unflatten(structure, refs[:num_inputs])
     means_ref, weights_ref, *recorded = refs[num_inputs:]
     num_arms, size = means_ref.shape
     read = lambda ref: ref[:]  # noqa: E731
@@ -106,14 +109,13 @@ def _kernel(rule: Rule, rounds: int, horizon: int, structure, num_inputs: int, *
         if schedule is not None:
             paid = schedule[time] if schedule.ndim == 1 else schedule[time, :]
             bonus = jnp.broadcast_to(paid, (size,))
-        clock = Clock(time, log_time[time], bonus)
+        clock = Clock(time, sqrt_log(time), bonus)
         state, arm, reward = advance(rule, rounds, keys, block, state, clock, careful=True)
         for ref, row in zip(recorded, (arm, reward), strict=False):
             ref[time, :] = row
         return state
 
-    begin = start(rule, block, num_arms)
-    state = lax.fori_loop(0, horizon, step, State(*map(tuple, begin)))
+    state = lax.fori_loop(0, horizon, step, start(rule, block, num_arms))
     for arm in range(num_arms):
         means_ref[arm, :] = state.means[arm]
         weights_ref[arm, :] = state.weights[arm]

@@ -81,8 +81,8 @@ def simulate(
     on_cpu = platform == "cpu"
     if implementation == "pallas" or (implementation == "auto" and _compiles(rule, platform)):
         size = block_size or pallas.BLOCK_SIZE
-        return _fused(*inputs, rule=rule, block_size=size, interpret=on_cpu, **static)
-    size = block_size or xla.default_block_size(num_agents, num_arms)
+        return _fused(*inputs, rule=rule, block_size=size, platform=platform, **static)
+    size = block_size or xla.default_block_size(rule, num_agents, num_arms)
     program = _blocks_wide() if on_cpu and not _under_trace(inputs) else _blocks
     return program(*inputs, rule=rule, block_size=size, hints=on_cpu, **static)
 
@@ -143,7 +143,7 @@ def _compiles(rule: Rule, platform: str) -> bool:
     inputs = (jax.eval_shape(lambda: jax.random.key(0)), 0, rule.params(row), bandits, None)
     static = {"horizon": 8, "rounds": 20, "record": False, "block_size": size}
     try:
-        _fused.lower(*inputs, rule=rule, interpret=False, **static).compile()
+        _fused.lower(*inputs, rule=rule, platform=platform, **static).compile()
     except Exception:  # whatever Pallas does not know on this platform, XLA does
         return False
     return True
@@ -204,5 +204,5 @@ _COMMON = ("horizon", "block_size", "rounds", "record")
 _BLOCKS_STATIC = ("rule", "hints", *_COMMON)
 _reference = jax.jit(_reference_program, static_argnames=("agent", "horizon", "record"))
 _generic = jax.jit(_generic_program, static_argnames=("agent", *_COMMON))
-_fused = jax.jit(_fused_program, static_argnames=("rule", "interpret", *_COMMON))
+_fused = jax.jit(_fused_program, static_argnames=("rule", "platform", *_COMMON))
 _blocks = jax.jit(_blocks_program, static_argnames=_BLOCKS_STATIC)

@@ -60,6 +60,11 @@ class Clock(NamedTuple):
     bonus: jax.Array | None
 
 
+def sqrt_log(time: jax.Array) -> jax.Array:
+    """``sqrt(log t)`` of a step, 0 for the first two."""
+    return jnp.sqrt(jnp.log(jnp.maximum(time.astype(jnp.float32), np.float32(1))))
+
+
 def words_of(keys: jax.Array, block: Block, time: jax.Array, rounds: int) -> Callable:
     """``words(stream)``: two rows of random words of this step."""
     counter = (block.agents, jnp.full_like(block.agents, time.astype(jnp.uint32)))
@@ -71,15 +76,18 @@ def words_of(keys: jax.Array, block: Block, time: jax.Array, rounds: int) -> Cal
 
 
 def start(rule: Rule, block: Block, num_arms: int) -> State:
-    """No pulls. Rows are stacked: ``[A, ...]``."""
-    shape = (num_arms, *block.agents.shape)
-    means = jnp.broadcast_to(jnp.float32(rule.initial_value(block.params)), shape)
-    return State(means, jnp.full(shape, UNTRIED if rule.widths else np.float32(0)))
+    """No pulls; a tuple of rows."""
+    shape = block.agents.shape
+    mean = jnp.broadcast_to(jnp.float32(rule.initial_value(block.params)), shape)
+    weight = jnp.full(shape, UNTRIED if rule.widths else np.float32(0))
+    return State((mean,) * num_arms, (weight,) * num_arms)
 
 
 def counts_of(rule: Rule, weights: jax.Array) -> jax.Array:
     """Number of pulls, float32."""
-    return jnp.round(counters.reciprocal(weights * weights)) if rule.widths else weights
+    if not rule.widths:
+        return weights
+    return jnp.floor(counters.reciprocal(weights * weights) + np.float32(0.5))
 
 
 def advance(

@@ -11,18 +11,31 @@ from jax import lax
 from mermaide_jax.simulation import blocks, counters, stages
 from mermaide_jax.simulation.results import Bandits, Simulation
 from mermaide_jax.simulation.rules import Rule
-from mermaide_jax.simulation.step import Block, Clock, State, advance, counts_of, start
+from mermaide_jax.simulation.step import Block, Clock, State, advance, counts_of, sqrt_log, start
 
 
-def default_block_size(num_agents: int, num_arms: int) -> int:
-    """Agents whose state of ``2 A`` rows stays in a first-level cache, in whole vectors."""
-    most = max(64, min(256, 2560 // num_arms // 64 * 64))
-    return num_agents if num_agents < 12 else min(most, math.ceil(num_agents / 64) * 64)
+_ONE_TASK = 190_000
+"""XLA:CPU splits a loop among threads when it counts 200,000 or more for it; one kernel may not."""
+_SMALLEST = 48
+"""Below three vectors of 16 agents, one kernel does not pay."""
 
 
-def square_root_of_log(horizon: int) -> np.ndarray:
-    """``sqrt(log t)`` for ``t = 0..T-1`` (0 at ``t = 0``), ``[T]`` float32."""
-    return np.sqrt(np.log(np.maximum(np.arange(horizon, dtype=np.float64), 1))).astype(np.float32)
+def largest_kernel(rule: Rule, num_arms: int) -> int:
+    """Most agents in a block that is compiled into one kernel.
+
+    As XLA's cost model counts the dearest stage: 10 for each byte of two rows per arm, 1 for each
+    operation, of which a stream of random numbers takes some 250.
+    """
+    cost = 90 * num_arms + 250 * (1 + rule.num_streams(num_arms))
+    return _ONE_TASK // cost // 16 * 16
+
+
+def default_block_size(rule: Rule, num_agents: int, num_arms: int) -> int:
+    """Agents whose state stays in a first-level cache, in whole vectors."""
+    largest = largest_kernel(rule, num_arms)
+    most = 1024 if largest < _SMALLEST else min(largest, 128)
+    few = num_agents if num_agents < 12 else max(_SMALLEST, math.ceil(num_agents / 16) * 16)
+    return min(most, few)
 
 
 def simulate_blocks(
@@ -42,20 +55,21 @@ def simulate_blocks(
     """See `simulate`; leaves of ``params`` and of ``bandits`` have leading axis ``N``."""
     keys = counters.stream_keys(key, 1 + rule.num_streams(bandits.mean_rewards.shape[1]))
     run = functools.partial(_run_block, rule, horizon, rounds, record, hints)
-    run = stages.one_kernel(run) if hints else run
-    log_time = jnp.asarray(square_root_of_log(horizon))
+    if hints and block_size <= largest_kernel(rule, bandits.mean_rewards.shape[1]):
+        run = stages.one_kernel(run)
 
     def one_block(agents, params, bandits: Bandits, bonus):
         block = Block(agents, params, bandits.mean_rewards.T, bandits.noise, bandits.target)
         bonus = bonus.T if bonus is not None and bonus.ndim == 2 else bonus
-        state, recorded = run(keys, block, log_time, bonus)
+        # A large constant inside one kernel makes XLA:CPU abort: nothing here may look constant.
+        state, recorded = run(*lax.optimization_barrier((keys, block, bonus)))
         counts, total, share = summarise(rule, block.target, state, horizon)
         return counts.T, total, share, tuple(leaf.T for leaf in recorded)
 
     return blocks.map_blocks(one_block, first_agent, params, bandits, schedule, block_size)
 
 
-def _run_block(rule, horizon, rounds, record, hints, keys, block: Block, log_time, bonus):
+def _run_block(rule, horizon, rounds, record, hints, keys, block: Block, bonus):
     """All steps of one block; rows are stacked by arm, ``[A, L]``."""
     num_arms, size = block.mean_rewards.shape
     stage = stages.stage if hints else stages.plain
@@ -63,14 +77,15 @@ def _run_block(rule, horizon, rounds, record, hints, keys, block: Block, log_tim
     def step(time, carry):
         state, recorded = carry
         paid = None if bonus is None else jnp.broadcast_to(bonus[time], (size,))
-        clock = Clock(time, log_time[time], paid)
+        clock = Clock(time, stage(sqrt_log)(time), paid)
         state, arm, reward = advance(rule, rounds, keys, block, state, clock, stage)
         if record:
             recorded = (recorded[0].at[time].set(arm), recorded[1].at[time].set(reward))
         return state, recorded
 
     empty = jnp.zeros((horizon, size), jnp.int32), jnp.zeros((horizon, size), jnp.float32)
-    carry = (start(rule, block, num_arms), empty if record else ())
+    begin = State(*map(jnp.stack, start(rule, block, num_arms)))
+    carry = (begin, empty if record else ())
     return lax.fori_loop(0, horizon, step, carry)
 
 
