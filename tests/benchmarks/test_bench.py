@@ -5,6 +5,8 @@ import inspect
 import json
 import math
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -183,6 +185,15 @@ def check_schema(results):
                 assert math.isfinite(entry["summary"]["rate"])
             else:
                 assert entry["reason"]
+
+
+def test_script_of_the_repository_is_the_command():
+    script = Path(__file__).parents[2] / "benchmarks" / "run.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "--suites", "nothing"], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "--suites: got 'nothing', expected one of machine, simulator" in done.stderr
 
 
 def test_nothing_is_drawn_of_nothing():

@@ -118,3 +118,12 @@ def test_bad_contenders_are_refused(changes, said):
 def test_names_are_unique():
     with pytest.raises(ConfigError, match="contenders"):
         case(fake("x", "constant"), fake("x", "raises"))
+
+
+def test_another_platform_is_told_to_jax_and_timed_by_the_wall():
+    contender = Contender(
+        "x", "contestants:environment", {"name": "JAX_PLATFORMS"}, environment=HERE
+    )
+    record = measure_case(case(contender), BRIEF._replace(platform="gpu"))
+    assert record["clock"] == "wall"
+    assert record["contenders"][0]["facts"]["value"] == "cuda"

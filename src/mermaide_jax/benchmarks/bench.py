@@ -12,7 +12,14 @@ from mermaide_jax._checks import check_choice
 from mermaide_jax.benchmarks import figures, machine
 from mermaide_jax.benchmarks.contender import ONE_THREAD
 from mermaide_jax.benchmarks.rows import ROWS, judge
-from mermaide_jax.benchmarks.runner import FULL, QUICK, Say, Settings, measure_case
+from mermaide_jax.benchmarks.runner import (
+    FULL,
+    QUICK,
+    Platform,
+    Say,
+    Settings,
+    measure_case,
+)
 from mermaide_jax.benchmarks.suites import SUITES
 from mermaide_jax.report._files import write_atomically
 from mermaide_jax.report.provenance import source_revision
@@ -49,7 +56,7 @@ def run_suites(
     described, found = machine.describe(), machine.versions()
     general = {
         "cpu": described.get("cpu"),
-        "platform": "cpu",
+        "platform": settings.platform,
         "threads": 1,
         "quick": settings.quick,
         "jax": found.get("jax"),
@@ -61,6 +68,7 @@ def run_suites(
         "command": command,
         "revision": source_revision(),
         "quick": settings.quick,
+        "platform": settings.platform,
         "repeats": settings.repeats,
         "least_seconds_of_a_repeat": settings.least_s,
         "wall_time_s": time.monotonic() - started,
@@ -99,9 +107,9 @@ def write(directory: Path, results: dict[str, Any]) -> list[Path]:
     return list(write_atomically(directory, writers).values())
 
 
-def settings_of(quick: bool) -> Settings:
-    """How carefully a full or a quick call measures."""
-    return QUICK if quick else FULL
+def settings_of(quick: bool, platform: Platform = "cpu") -> Settings:
+    """How carefully a full or a quick call measures, and where."""
+    return (QUICK if quick else FULL)._replace(platform=platform)
 
 
 def _finite(value: Any) -> Any:

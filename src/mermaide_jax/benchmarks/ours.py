@@ -63,7 +63,7 @@ def simulator(
     def run() -> float:
         key, totals = make_key(next(seeds)), []
         for number, (device, part) in enumerate(zip(chosen, bandits, strict=True)):
-            extra = {"first_agent": number * share} if number else {}
+            extra: dict[str, Any] = {"first_agent": number * share} if number else {}
             here = jax.device_put(key, device) if number else key
             result = simulation.simulate(here, agent, params, part, horizon, **options, **extra)
             totals.append(result.total_reward)

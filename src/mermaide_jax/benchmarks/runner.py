@@ -1,16 +1,18 @@
 """Measures the contenders of a case in turn, block by block, on the same core."""
 
 import concurrent.futures
+import dataclasses
 import math
 import queue
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from mermaide_jax.benchmarks import statistics
 from mermaide_jax.benchmarks.contender import Case, Contender
 from mermaide_jax.benchmarks.process import NotMeasured, Worker, available_cores
 
 Say = Callable[[str], None]
+Platform = Literal["cpu", "gpu", "tpu"]
 
 
 class Settings(NamedTuple):
@@ -20,11 +22,13 @@ class Settings(NamedTuple):
       quick: smaller and fewer, to see that all runs and where things roughly stand.
       repeats: blocks.
       least_s: shortest time of one repeat of one contender.
+      platform: of JAX; elsewhere than on the CPU every ratio is of wall clock.
     """
 
     quick: bool
     repeats: int
     least_s: float
+    platform: Platform = "cpu"
 
 
 FULL = Settings(quick=False, repeats=12, least_s=0.05)
@@ -81,6 +85,7 @@ def measure_case(case: Case, settings: Settings, say: Say = lambda line: None) -
     Returns:
       The record of the case, as it goes into ``speed.json``.
     """
+    case = _on_platform(case, settings.platform)
     entries = [_Entry(contender) for contender in case.contenders]
     repeats = settings.repeats if case.repeats is None else case.repeats
     try:
@@ -109,6 +114,21 @@ def measure_case(case: Case, settings: Settings, say: Say = lambda line: None) -
         "checksums_agree": _agreement(case, entries),
         "contenders": [entry.record for entry in entries],
     }
+
+
+def _on_platform(case: Case, platform: Platform) -> Case:
+    """The case as it is measured there: JAX is told of it, and wall clock is what counts."""
+    if platform == "cpu":
+        return case
+    there = {
+        "JAX_PLATFORMS": {"gpu": "cuda"}.get(platform, platform),
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # several processes share its memory
+    }
+    contenders = tuple(
+        dataclasses.replace(contender, environment={**there, **contender.environment})
+        for contender in case.contenders
+    )
+    return dataclasses.replace(case, contenders=contenders, clock="wall")
 
 
 def _repeats_of(entry: _Entry, repeats: int) -> int:

@@ -10,6 +10,7 @@ import tyro
 
 from mermaide_jax._checks import ConfigError, refuse
 from mermaide_jax.benchmarks import bench, table
+from mermaide_jax.benchmarks.runner import Platform
 from mermaide_jax.benchmarks.suites import SUITES
 from mermaide_jax.cli import Stopped, listing
 from mermaide_jax.cli.naming import as_flag
@@ -194,6 +195,8 @@ class Bench:
     """Smaller and fewer, within 5 minutes on two cores: to see where things stand."""
     suites: Annotated[tuple[str, ...], tyro.conf.arg(metavar="SUITE [SUITE ...]")] = tuple(SUITES)
     """What to measure."""
+    platform: Platform = "cpu"
+    """Where JAX computes; other libraries stay on the CPU. On gpu and tpu, wall clock counts."""
     force: tyro.conf.FlagCreatePairsOff[bool] = False
     """Accept an output directory that holds files; former results in it are replaced."""
 
@@ -204,7 +207,7 @@ class Bench:
         except ConfigError as error:
             raise ConfigError(as_flag(error)) from error
         directory = prepare_output(self.out, force=self.force)
-        settings = bench.settings_of(self.quick)
+        settings = bench.settings_of(self.quick, self.platform)
         results = bench.run_suites(self.suites, settings, _say, command)
         files = bench.write(directory, results)
         for case in results["cases"]:
