@@ -74,8 +74,7 @@ def _thompson_values(words, log_time, params, means: Rows, widths: Rows) -> list
     for pair in range((len(means) + 1) // 2):
         normals += counters.normal_pair(words(TIES + 1 + pair))
     return [
-        m + (params.scale * z) * w
-        for m, w, z in zip(means, widths, normals[: len(means)], strict=True)
+        m + (params.scale * z) * w for m, w, z in zip(means, widths, normals[: len(means)], strict=True)
     ]
 
 
