@@ -9,6 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 TEST_JOBS ?= 2
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,7 +27,7 @@ REPRODUCE = $(BIN)/mermaide reproduce --preset $(1) --out $(if $(OUT),$(OUT),res
 .PHONY: help
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
-	@echo "Variables: PYTHON=python3.12  OUT=directory  FORCE=1  TEST_JOBS=2  PYTEST_ARGS='-k agents'"
+	@echo "Variables: PYTHON=python3.12  OUT=directory  FORCE=1  TEST_JOBS=2  PYTEST_ARGS='-k agents'  BENCH_ARGS=--quick"
 
 # --- what runs ------------------------------------------------------------------------------------
 
@@ -39,6 +40,10 @@ standard: $(VENV)/.stamp-experiments ## the same with more updates and seeds: at
 
 smoke: $(VENV)/.stamp-experiments ## the same in two minutes, to see that everything runs
 	$(call REPRODUCE,smoke)
+
+.PHONY: bench
+bench: $(VENV)/.stamp-experiments,peers ## speed against the peers, half an hour (BENCH_ARGS=--quick: 5 minutes)
+	$(BIN)/mermaide bench --out $(or $(OUT),benchmarks/results) $(if $(or $(FORCE),$(if $(OUT),,default)),--force) $(BENCH_ARGS)
 
 .PHONY: test test-slow lint format docs clean
 test: lint ## lint, types, import contracts and tests

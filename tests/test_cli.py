@@ -121,7 +121,7 @@ def test_every_option_has_help(command, capsys, monkeypatch):
 def test_help_lists_the_commands(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    for command in ("train", "evaluate", "reproduce", "show", "list"):
+    for command in ("train", "evaluate", "reproduce", "show", "bench", "list"):
         assert re.search(rf"[•*-] {command} +\S", text)
 
 
@@ -158,11 +158,14 @@ def test_any_field_can_be_overridden():
 
 
 BAD = [
-    ("", "Expected one of {train, evaluate, reproduce, show, list}"),
+    ("", "Expected one of {train, evaluate, reproduce, show, bench, list}"),
     ("tran", "command: got 'tran', expected one of train, "),
     ("train", "--out: got nothing"),
     ("evaluate", "DIR, --out: got nothing"),
     ("show", "DIR: got nothing"),
+    ("bench", "--out: got nothing"),
+    ("bench --out OUT --suites simulater", "--suites: got 'simulater', expected one of machine"),
+    ("bench --out FULL --quick", "--out: got 'FULL', expected a new or empty directory"),
     ("list --verbose", "Unrecognized options: --verbose"),
     ("train --out OUT --game.costs 1", "--game.costs, 1 (did you mean --game.cost?)"),
     ("train --out OUT --preset bogus", "--preset: got 'bogus', expected one of smoke, quick, "),

@@ -39,6 +39,7 @@ FAMILIES = {
         agents.epsilon_greedy(ARMS, initial_pull=False),
         lambda c, mu: agents.EpsilonGreedyParams(c, mu[0]),
     ),
+    "thompson": (agents.thompson(ARMS), lambda c, mu: agents.ThompsonParams(c)),
     "best_response": (agents.best_response(ARMS), lambda c, mu: agents.BestResponseParams(mu)),
     "standard population": (agents.standard_population(ARMS), _population_params),
     "population of two": (agents.population(PAIR), _pair_params),
@@ -125,7 +126,7 @@ def test_actions_are_arms_and_keys_are_consumed(family):
         jax.random.uniform(key)
 
 
-@pytest.mark.parametrize("make", [agents.ucb, agents.epsilon_greedy, agents.best_response])
+@pytest.mark.parametrize("make", [agents.ucb, agents.epsilon_greedy, agents.best_response, agents.thompson])
 @pytest.mark.parametrize("num_arms", [1, 0, -3, 2.5])
 def test_too_few_arms_are_refused(make, num_arms):
     with pytest.raises(ConfigError) as refusal:

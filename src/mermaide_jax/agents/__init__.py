@@ -1,6 +1,6 @@
 """Who is steered: learning rules as triples of pure functions, and populations of them."""
 
-from mermaide_jax.agents.base import Agent, SampleMeans, random_argmax
+from mermaide_jax.agents.base import Agent, SampleMeans, argmax_of_bits, random_argmax
 from mermaide_jax.agents.best_response import BestResponseParams, best_response
 from mermaide_jax.agents.epsilon_greedy import EpsilonGreedyParams, epsilon_greedy
 from mermaide_jax.agents.population import (
@@ -10,6 +10,7 @@ from mermaide_jax.agents.population import (
     standard_params,
     standard_population,
 )
+from mermaide_jax.agents.thompson import ThompsonParams, thompson, thompson_draw
 from mermaide_jax.agents.ucb import UCBParams, ucb, ucb_index
 
 __all__ = [
@@ -19,13 +20,17 @@ __all__ = [
     "EpsilonGreedyParams",
     "PopulationParams",
     "SampleMeans",
+    "ThompsonParams",
     "UCBParams",
+    "argmax_of_bits",
     "best_response",
     "epsilon_greedy",
     "population",
     "random_argmax",
     "standard_params",
     "standard_population",
+    "thompson",
+    "thompson_draw",
     "ucb",
     "ucb_index",
 ]

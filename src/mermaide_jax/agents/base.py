@@ -71,9 +71,14 @@ def random_argmax(key: chex.PRNGKey, values: jax.Array) -> jax.Array:
     Returns:
       int32 scalar.
     """
-    bits = jax.random.bits(key, values.shape, jnp.uint32) | jnp.uint32(1)
+    return argmax_of_bits(jax.random.bits(key, values.shape, jnp.uint32), values)
+
+
+def argmax_of_bits(bits: jax.Array, values: jax.Array) -> jax.Array:
+    """`random_argmax` as a pure function of its draw, ``bits``: ``[A]`` uint32."""
     tied = values == jnp.max(values)
-    return jnp.argmax(jnp.where(tied, bits, jnp.uint32(0))).astype(jnp.int32)
+    priority = jnp.where(tied, bits | jnp.uint32(1), jnp.uint32(0))
+    return jnp.argmax(priority).astype(jnp.int32)
 
 
 def untried_first(state: SampleMeans, values: jax.Array) -> jax.Array:

@@ -1,6 +1,7 @@
 """The commands: frozen dataclasses whose fields are the options, each with a `run`."""
 
 import dataclasses
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -8,6 +9,9 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from mermaide_jax._checks import ConfigError, refuse
+from mermaide_jax.benchmarks import bench, table
+from mermaide_jax.benchmarks.runner import Platform
+from mermaide_jax.benchmarks.suites import SUITES
 from mermaide_jax.cli import Stopped, listing
 from mermaide_jax.cli.naming import as_flag
 from mermaide_jax.cli.progress import TestingProgress, TrainingProgress
@@ -182,6 +186,38 @@ class Show:
 
 
 @dataclasses.dataclass(frozen=True)
+class Bench:
+    """Measure the library against its peers, interleaved in this one call."""
+
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """Directory for speed.json and the figures."""
+    quick: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Smaller and fewer, within 5 minutes on two cores: to see where things stand."""
+    suites: Annotated[tuple[str, ...], tyro.conf.arg(metavar="SUITE [SUITE ...]")] = tuple(SUITES)
+    """What to measure."""
+    platform: Platform = "cpu"
+    """Where JAX computes; other libraries stay on the CPU. On gpu and tpu, wall clock counts."""
+    force: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Accept an output directory that holds files; former results in it are replaced."""
+
+    def run(self, command: str) -> None:
+        """Measures, writes, draws, prints the tables."""
+        try:
+            bench.check_suites(self.suites)
+        except ConfigError as error:
+            raise ConfigError(as_flag(error)) from error
+        directory = prepare_output(self.out, force=self.force)
+        settings = bench.settings_of(self.quick, self.platform)
+        results = bench.run_suites(self.suites, settings, _say, command)
+        files = bench.write(directory, results)
+        for case in results["cases"]:
+            print(f"{table.format_case(case)}\n")
+        print(f"{table.format_ratios(results['ratios'])}\n")
+        print(f"Wall time: {results['wall_time_s']:.0f} s on {results['machine'].get('cpu')}")
+        _print_files(files)
+
+
+@dataclasses.dataclass(frozen=True)
 class List:
     """List agents, principals and presets."""
 
@@ -224,6 +260,10 @@ def _print_tables(results: Results) -> None:
     collapsed = format_collapsed(collapsed_seeds(results.rows))
     print(f"\n{collapsed}\n" if collapsed else "")
     print(f"Wall time: {results.wall_time_s:.0f} s on {results.device}")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _print_files(files: list[Path]) -> None:

@@ -11,7 +11,7 @@ import tyro
 
 from mermaide_jax import __version__
 from mermaide_jax._checks import ConfigError, check_choice
-from mermaide_jax.cli.commands import Evaluate, List, Reproduce, Show, Train
+from mermaide_jax.cli.commands import Bench, Evaluate, List, Reproduce, Show, Train
 from mermaide_jax.cli.naming import as_option
 from mermaide_jax.study.presets import PRESETS
 
@@ -21,9 +21,9 @@ _DESCRIPTION = """Learn to steer learning agents you have never met: MERMAIDE an
   mermaide COMMAND --help        the options of a command
   mermaide --version             the version"""
 
-_NAMES = ("train", "evaluate", "reproduce", "show", "list")
+_NAMES = ("train", "evaluate", "reproduce", "show", "bench", "list")
 
-Command = Train | Evaluate | Reproduce | Show | List
+Command = Train | Evaluate | Reproduce | Show | Bench | List
 
 
 def parse(arguments: list[str]) -> Command:
@@ -73,6 +73,7 @@ def _commands(preset: str) -> Any:
         | Annotated[Evaluate, tyro.conf.subcommand(name="evaluate")]
         | Annotated[Reproduce, reproduce]
         | Annotated[Show, tyro.conf.subcommand(name="show")]
+        | Annotated[Bench, tyro.conf.subcommand(name="bench")]
         | Annotated[List, tyro.conf.subcommand(name="list")]
     )
 

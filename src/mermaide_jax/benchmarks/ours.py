@@ -1,0 +1,229 @@
+"""The library's own contenders: everything here calls the public functions a user would call."""
+
+import functools
+import time
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mermaide_jax import agents as rules
+from mermaide_jax import games, networks, simulation, training
+from mermaide_jax._checks import refuse
+from mermaide_jax.benchmarks.contender import Run
+from mermaide_jax.benchmarks.peers import problem
+from mermaide_jax.benchmarks.programs import compile_program
+from mermaide_jax.principals import NetworkConfig, learned_principal
+from mermaide_jax.training.config import MetaGradient
+from mermaide_jax.training.loop import make_chunk, stream_mesh
+
+Order = Literal["first", "second", "none"]
+Part = Literal["forward", "gradient", "hessian_vector"]
+
+_META_GRADIENTS: dict[Order, MetaGradient] = {
+    "first": "first_order",
+    "second": "second_order",
+    "none": "none",
+}
+
+
+def simulator(
+    rule: problem.Rule,
+    agents: int,
+    arms: int = 10,
+    horizon: int = 200,
+    devices: int = 1,
+    **options: Any,
+) -> Run:
+    """`simulation.simulate`, called as a user would; ``options`` are its own, such as ``rounds``.
+
+    Args:
+      rule: learning rule.
+      agents: N.
+      arms: A.
+      horizon: T.
+      devices: devices that share the agents evenly.
+      **options: further arguments of `simulation.simulate`.
+    """
+    if agents % devices or jax.device_count() < devices:
+        refuse("devices", devices, f"a divisor of {agents}, at most {jax.device_count()}")
+    agent = getattr(rules, rule)(arms)
+    kind = {"ucb": rules.UCBParams, "epsilon_greedy": rules.EpsilonGreedyParams}[rule]
+    params, seeds = kind(problem.COEFFICIENTS[rule]), problem.seeds()
+    share = agents // devices
+    means = problem.mean_rewards(agents, arms).reshape(devices, share, arms)
+    chosen = jax.devices()[:devices]
+    bandits = [
+        simulation.Bandits(jax.device_put(rows, device), noise=problem.NOISE)
+        for rows, device in zip(means, chosen, strict=True)
+    ]
+    make_key = jax.jit(jax.random.key)
+
+    def run() -> float:
+        key, totals = make_key(next(seeds)), []
+        for number, (device, part) in enumerate(zip(chosen, bandits, strict=True)):
+            extra: dict[str, Any] = {"first_agent": number * share} if number else {}
+            here = jax.device_put(key, device) if number else key
+            result = simulation.simulate(here, agent, params, part, horizon, **options, **extra)
+            totals.append(result.total_reward)
+        return float(sum(np.asarray(total).sum() for total in totals)) / (agents * horizon)
+
+    begun = time.perf_counter()
+    run()
+    first = time.perf_counter()
+    run()
+    compile_s = max(2 * first - begun - time.perf_counter(), 0.0)
+    return Run(run, compile_s=compile_s, device=chosen[0].device_kind)
+
+
+def meta_step(
+    num_tasks: int = 15,
+    episodes: int = 1,
+    horizon: int = 200,
+    num_arms: int = 10,
+    features: int = 128,
+    num_layers: int = 2,
+    order: Order = "second",
+) -> Run:
+    """One outer update of `training.make_update`: play, adapt, play again, one Adam step."""
+    update, tasks = _update(
+        num_tasks, episodes, horizon, num_arms, features, num_layers, order, zero_shot_weight=0.0
+    )
+    state = update.init(jax.random.key(0))
+    program = compile_program(update.update, jax.random.key(1), state, tasks)
+    keys, make_key = problem.seeds(), jax.jit(jax.random.key)
+
+    def run() -> float:
+        nonlocal state
+        state, metrics = program.call(make_key(next(keys)), state, tasks)
+        jax.block_until_ready(state)
+        return float(metrics.adapted_score)
+
+    make_key(0)
+    return Run(run, **program.facts)
+
+
+def training_chunk(
+    updates: int = 5,
+    streams: int = 1,
+    num_tasks: int = 15,
+    episodes: int = 8,
+    horizon: int = 50,
+    num_arms: int = 10,
+    features: int = 32,
+    num_layers: int = 2,
+    order: Order = "second",
+) -> Run:
+    """Whole updates as `training.train` makes them: a chunk of them in one program.
+
+    The defaults are the sizes of the ``quick`` preset. Streams are spread over the devices there
+    are.
+    """
+    update, tasks = _update(
+        num_tasks, episodes, horizon, num_arms, features, num_layers, order, zero_shot_weight=0.5
+    )
+    chunk = make_chunk(update, streams, updates)
+    keys = jax.random.split(jax.random.key(0), streams)
+    state = jax.vmap(update.init)(keys)
+    tasks = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (streams, *jnp.shape(leaf))), tasks)
+    lengths = jnp.full((streams,), updates, jnp.int32)
+    keys, state, tasks, lengths = _placed((keys, state, tasks, lengths), streams)
+    program = compile_program(chunk, keys, state, tasks, lengths)
+
+    def run() -> float:
+        nonlocal state
+        state, metrics = program.call(keys, state, tasks, lengths)
+        jax.block_until_ready(state)
+        return float(jnp.mean(metrics.score))
+
+    return Run(run, **program.facts, devices=jax.device_count())
+
+
+def gru(
+    part: Part, batch: int = 15, horizon: int = 200, inputs: int = 31, features: int = 128
+) -> Run:
+    """A stack of two GRU layers over whole sequences, `networks.GRUStack.unroll`.
+
+    Args:
+      part: the mean square of the outputs (forward), its gradient with respect to the parameters,
+        or the product of its Hessian with the parameters themselves.
+      batch: sequences.
+      horizon: steps.
+      inputs: inputs of the first layer.
+      features: hidden units.
+    """
+    stack = networks.GRUStack(features, 2)
+    sequence = problem.generator(1).standard_normal((batch, horizon, inputs), np.float32)
+    layers = jax.tree.map(jnp.asarray, problem.gru_layers(inputs, features))
+    params = {
+        f"layers_{number}": {
+            "input": {"kernel": layer["input"], "bias": layer["bias"]},
+            "recurrent_kernel": layer["recurrent"],
+            "candidate_bias": layer["candidate_bias"],
+        }
+        for number, layer in enumerate(layers)
+    }
+
+    def loss(params, sequence):
+        unroll: Any = functools.partial(stack.apply, {"params": params}, method="unroll")
+        return jnp.mean(jnp.square(jax.vmap(unroll)(sequence)))
+
+    program = compile_program(differentiated(loss, part), params, jnp.asarray(sequence))
+    call = functools.partial(program.call, params, jnp.asarray(sequence))
+    return Run(lambda: float(call()), **program.facts)
+
+
+def differentiated(loss: Any, part: Part) -> Any:
+    """``f(params, data) -> scalar`` that needs the value, the gradient or ``H params`` whole."""
+
+    def norm(tree):
+        return jnp.sqrt(sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(tree)))
+
+    def gradient(params, data):
+        return norm(jax.grad(loss)(params, data))
+
+    def hessian_vector(params, data):
+        by_params = lambda p: jax.grad(loss)(p, data)  # noqa: E731
+        return norm(jax.jvp(by_params, (params,), (params,))[1])
+
+    return {"forward": loss, "gradient": gradient, "hessian_vector": hessian_vector}[part]
+
+
+def _update(
+    num_tasks: int,
+    episodes: int,
+    horizon: int,
+    num_arms: int,
+    features: int,
+    num_layers: int,
+    order: Order,
+    zero_shot_weight: float,
+) -> tuple[training.Update, games.Task]:
+    """The update of UCB agents, and the agents to train on."""
+    config = training.TrainingConfig(
+        updates=1_000_000,  # no schedule ends while we measure
+        world_model_updates=0,
+        tasks_per_update=num_tasks,
+        adaptation_episodes=episodes if zero_shot_weight == 0 else 1,
+        episodes_per_task=2 * episodes,
+        meta_gradient=_META_GRADIENTS[order],
+        zero_shot_weight=zero_shot_weight,
+        variation="none",
+        target_first=False,
+    )
+    terms = games.TaskTerms()
+    population = rules.standard_population(num_arms)
+    game = games.make_intervention_game(
+        population, games.GameConfig(num_arms=num_arms, horizon=horizon)
+    )
+    network = NetworkConfig(features=features, num_layers=num_layers)
+    learned = learned_principal(network, game.observation_size, num_arms, game.num_interventions)
+    tasks = games.finite_tasks(jax.random.key(7), "ucb", (0.42,), num_tasks, num_arms, terms)
+    return training.make_update(config, learned, game, terms), tasks
+
+
+def _placed(tree: Any, streams: int) -> Any:
+    """Arrays as a chunk returns them, so that nothing moves between two calls."""
+    spec = jax.sharding.PartitionSpec("streams")
+    return jax.device_put(tree, jax.sharding.NamedSharding(stream_mesh(streams), spec))

@@ -1,0 +1,62 @@
+"""Two GRU layers over whole sequences in straightforward JAX: Flax's cells in one scan."""
+
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mermaide_jax.benchmarks.contender import Run
+from mermaide_jax.benchmarks.ours import Part, differentiated
+from mermaide_jax.benchmarks.peers import problem
+from mermaide_jax.benchmarks.programs import compile_program
+
+
+class _Cells(nn.Module):
+    """One step of two cells, each reading the one below."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, carry, inputs):
+        hidden = []
+        for before in carry:
+            after, inputs = nn.GRUCell(self.features)(before, inputs)
+            hidden.append(after)
+        return tuple(hidden), inputs
+
+
+def flax_cells(
+    part: Part, batch: int = 15, horizon: int = 200, inputs: int = 31, features: int = 128
+) -> Run:
+    """``vmap`` over sequences of a scan over steps; arguments as of `ours.gru`."""
+    cells = _Cells(features)
+    sequence = jnp.asarray(
+        problem.generator(1).standard_normal((batch, horizon, inputs), np.float32)
+    )
+    carry = (jnp.zeros(features),) * 2
+    layers = problem.gru_layers(inputs, features)
+    params = {f"GRUCell_{number}": _cell(layer) for number, layer in enumerate(layers)}
+
+    def loss(params, sequence):
+        step: Any = functools.partial(cells.apply, {"params": params})
+        unroll: Any = lambda inputs: jax.lax.scan(step, carry, inputs)[1]  # noqa: E731
+        return jnp.mean(jnp.square(jax.vmap(unroll)(sequence)))
+
+    program = compile_program(differentiated(loss, part), params, sequence)
+    return Run(lambda: float(program.call(params, sequence)), **program.facts)
+
+
+def _cell(layer: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The same parameters with a kernel for each gate."""
+    kernels, biases, recurrent = (
+        np.split(layer[name], 3, axis=-1) for name in ("input", "bias", "recurrent")
+    )
+    cell: dict[str, Any] = {}
+    for gate, kernel, bias, hidden in zip("rzn", kernels, biases, recurrent, strict=True):
+        cell[f"i{gate}"] = {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(bias)}
+        cell[f"h{gate}"] = {"kernel": jnp.asarray(hidden)}
+    cell["hn"]["bias"] = jnp.asarray(layer["candidate_bias"])
+    return cell

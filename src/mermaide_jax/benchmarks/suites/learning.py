@@ -1,0 +1,176 @@
+"""Networks, the meta-step, whole training, and two devices instead of one."""
+
+from typing import Any
+
+from mermaide_jax.benchmarks.contender import Case, Contender
+from mermaide_jax.benchmarks.peers.meta_bound import meta_step_flops
+from mermaide_jax.benchmarks.peers.meta_workload import MetaWorkload
+
+OURS, JAX, TORCH = "mermaide_jax", "JAX Flax cells", "PyTorch nn.GRU"
+TORCH_FUNC, TORCH_OPT = "torch.func vmap", "TorchOpt"
+BOUNDS = {f"matrix products, {library}": library for library in ("jax", "numpy", "torch")}
+"""The machine's rate for matrix products: that of the fastest of these."""
+FIRST_ORDER, REMAT = "mermaide_jax, first order", "JAX Flax cells, checkpointed"
+ONE_DEVICE, TWO_DEVICES = "one device", "two devices"
+
+_OURS, _PEERS = "mermaide_jax.benchmarks.ours:", "mermaide_jax.benchmarks.peers."
+_TWO = "--xla_cpu_multi_thread_eigen=false --xla_force_host_platform_device_count=2"
+
+
+def network(quick: bool) -> list[Case]:
+    """Two GRU layers of 128 over whole sequences: value, gradient, Hessian-vector product."""
+    batches = (15,) if quick else (15, 240)
+    parts = ("gradient", "hessian_vector") if quick else ("forward", "gradient", "hessian_vector")
+    return [
+        Case(
+            suite="network",
+            name=f"network_{part}_{batch}",
+            unit="sequences",
+            contenders=tuple(
+                Contender(name, factory, {"part": part, **sizes}, work=batch)
+                for name, factory in (
+                    (OURS, _OURS + "gru"),
+                    (JAX, _PEERS + "gru_jax:flax_cells"),
+                    (TORCH, _PEERS + "gru_torch:whole_sequence"),
+                )
+            ),
+            sizes={"part": part, **sizes},
+            agree_within=1e-3,
+        )
+        for batch in batches
+        for part in parts
+        for sizes in [{"batch": batch, "horizon": 200, "inputs": 31, "features": 128}]
+    ]
+
+
+def meta_step(quick: bool) -> list[Case]:
+    """One second-order outer update: play, adapt, play again, one Adam step."""
+    one: dict[str, Any] = {"horizon": 50 if quick else 200, "num_tasks": 15, "episodes": 1}
+    many: dict[str, Any] = {**one, "episodes": 16}
+    contenders = [
+        _ours(one),
+        _ours({**one, "order": "first"}, FIRST_ORDER),
+        _peer(JAX, _FLAX, one),
+        _peer(TORCH_FUNC, "meta_torch:torch_func", one),
+        *_bounds(one),
+    ]
+    if quick:
+        many |= {"horizon": 20, "num_tasks": 5}
+    else:
+        slow = [(TORCH, "meta_torch:torch_gru"), (TORCH_OPT, "meta_torch:torch_opt")]
+        contenders += [_peer(name, factory, one, max_repeats=3) for name, factory in slow]
+        contenders.append(_peer(REMAT, _FLAX, {**one, "remat": True}))
+    return [
+        _meta_case("meta_step", one, contenders),
+        _meta_case(
+            "meta_step_16_episodes",
+            many,
+            [_ours(many), _peer(JAX, _FLAX, many), *([] if quick else _bounds(many))],
+        ),
+    ]
+
+
+_FLAX = "meta_flax:flax_cells"
+
+
+def _bounds(options: dict[str, Any]) -> list[Contender]:
+    """Matrix products at the machine's rate, as many as one meta-step cannot do without."""
+    needed = meta_step_flops(MetaWorkload(**options)).total
+    size, products = 1024, 4
+    return [
+        Contender(
+            name,
+            _PEERS + "meta_bound:gemm",
+            {"library": library, "size": size, "products": products},
+            work=2 * products * size**3 / needed,
+        )
+        for name, library in BOUNDS.items()
+    ]
+
+
+def _ours(options: dict[str, Any], name: str = OURS) -> Contender:
+    return Contender(name, _OURS + "meta_step", options, limit_s=300)
+
+
+def _peer(
+    name: str, factory: str, options: dict[str, Any], max_repeats: int | None = None
+) -> Contender:
+    return Contender(name, _PEERS + factory, options, limit_s=300, max_repeats=max_repeats)
+
+
+def _meta_case(name: str, sizes: dict[str, Any], contenders: list[Contender]) -> Case:
+    return Case(
+        suite="meta_step",
+        name=name,
+        unit="meta-steps",
+        contenders=tuple(contenders),
+        sizes={**sizes, "arms": 10, "layers": 2, "features": 128, "networks": 2},
+    )
+
+
+def whole_training(quick: bool) -> list[Case]:
+    """Whole updates as `training.train` makes them, at the sizes of the quick preset."""
+    sizes = {"updates": 2 if quick else 5, "num_tasks": 15, "episodes": 8, "horizon": 50}
+    orders = ("second",) if quick else ("second", "first", "none")
+    return [
+        Case(
+            suite="training",
+            name="training_updates",
+            unit="updates",
+            contenders=tuple(
+                Contender(
+                    {"second": OURS, "first": FIRST_ORDER, "none": f"{OURS}, no meta-learning"}[
+                        order
+                    ],
+                    _OURS + "training_chunk",
+                    {**sizes, "features": 32, "order": order},
+                    work=sizes["updates"],
+                    limit_s=300,
+                )
+                for order in orders
+            ),
+            sizes={**sizes, "features": 32, "streams": 1},
+        )
+    ]
+
+
+def devices(quick: bool) -> list[Case]:
+    """Two virtual devices against one, both free to use two cores: wall clock."""
+    agents = 20_000 if quick else 100_000
+    sizes = {
+        "updates": 1, "streams": 2, "num_tasks": 5 if quick else 15, "episodes": 2,
+        "horizon": 50 if quick else 200, "features": 128, "order": "first" if quick else "second",
+    }  # fmt: skip
+
+    def pair(factory: str, options: dict[str, Any], work: float, names_devices: bool):
+        for count, name in ((1, ONE_DEVICE), (2, TWO_DEVICES)):
+            yield Contender(
+                name,
+                _OURS + factory,
+                {**options, "devices": count} if names_devices else options,
+                work=work,
+                cores=2,
+                environment={"XLA_FLAGS": _TWO} if count == 2 else {},
+                limit_s=300,
+            )
+
+    simulated = {"rule": "ucb", "agents": agents, "horizon": 200, "arms": 10}
+    return [
+        Case(
+            suite="devices",
+            name="devices_training",
+            unit="updates",
+            contenders=tuple(pair("training_chunk", sizes, 2, False)),
+            sizes=sizes,
+            clock="wall",
+        ),
+        Case(
+            suite="devices",
+            name="devices_simulator",
+            unit="agent-steps",
+            contenders=tuple(pair("simulator", simulated, agents * 200, True)),
+            sizes=simulated,
+            clock="wall",
+            agree_within="statistically",
+        ),
+    ]

@@ -1,0 +1,58 @@
+"""Cutting agents into blocks, and putting the results together again."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from mermaide_jax.simulation.results import Bandits, Simulation
+
+
+def map_blocks(
+    one_block: Callable,
+    first_agent: jax.Array,
+    params,
+    bandits: Bandits,
+    schedule: jax.Array | None,
+    block_size: int,
+) -> Simulation:
+    """One block of agents after the other.
+
+    Args:
+      one_block: ``one_block(agents, params, bandits, schedule)``, with leading axis ``block_size``
+        in all but a shared schedule, gives counts, total reward and share on target, and a tuple
+        of what was recorded, all with the same leading axis.
+      first_agent: number of the first agent.
+      params: leaves ``[N, ...]``.
+      bandits: leaves ``[N, ...]``.
+      schedule: None, ``[T]``, or ``[T, N]``, which reaches ``one_block`` as ``[block_size, T]``.
+      block_size: agents in a block; the last one is filled up, and the filling dropped.
+    """
+    num_agents = bandits.mean_rewards.shape[0]
+    agents = jnp.arange(num_agents, dtype=jnp.uint32) + first_agent
+    each = schedule.T if schedule is not None and schedule.ndim == 2 else None
+
+    def one(inputs):
+        *rest, each = inputs
+        return one_block(*rest, schedule if each is None else each)
+
+    cut = functools.partial(_cut, block_size=block_size)
+    out = lax.map(one, jax.tree.map(cut, (agents, params, bandits, each)))
+    join = lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:num_agents]  # noqa: E731
+    counts, total, share, recorded = jax.tree.map(join, out)
+    return Simulation(counts, total, share, *(leaf.T for leaf in recorded))
+
+
+def fill(leaf: jax.Array, block_size: int) -> jax.Array:
+    """``[N, ...]`` lengthened to whole blocks by repeating the last agent."""
+    missing = -leaf.shape[0] % block_size
+    if not missing:
+        return leaf
+    return jnp.pad(leaf, [(0, missing)] + [(0, 0)] * (leaf.ndim - 1), mode="edge")
+
+
+def _cut(leaf: jax.Array, block_size: int) -> jax.Array:
+    """``[N, ...]`` to ``[N / block_size, block_size, ...]``."""
+    return fill(leaf, block_size).reshape(-1, block_size, *leaf.shape[1:])

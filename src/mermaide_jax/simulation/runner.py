@@ -1,0 +1,208 @@
+"""The public function: checks, defaults, and the choice of an implementation."""
+
+import functools
+from typing import Any, Literal, get_args
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from mermaide_jax import _checks
+from mermaide_jax.agents import Agent
+from mermaide_jax.simulation import generic, pallas, xla
+from mermaide_jax.simulation.reference import simulate_plainly
+from mermaide_jax.simulation.results import Bandits, Simulation
+from mermaide_jax.simulation.rules import MOST_ARMS, Rule, rule_of
+
+Implementation = Literal["auto", "xla", "reference", "pallas"]
+IMPLEMENTATIONS: tuple[str, ...] = get_args(Implementation)
+
+
+def simulate(
+    key: chex.PRNGKey,
+    agent: Agent,
+    params: Any,
+    bandits: Bandits,
+    horizon: int,
+    *,
+    schedule: jax.Array | None = None,
+    record: bool = False,
+    implementation: Implementation = "auto",
+    block_size: int | None = None,
+    rounds: int = 20,
+    first_agent: chex.Numeric = 0,
+) -> Simulation:
+    """Simulates ``N`` agents that pull arms for ``T`` steps, each on its own bandit.
+
+    At step ``t`` agent ``i`` takes ``a ~ agent`` and receives
+    ``mu[i, a] + sigma[i] * xi + schedule[t, i] * 1[a = target[i]]``, ``xi`` standard normal.
+
+    Compiled at the first call for each agent, shape and option. It may be called inside ``jit``.
+    Adding agents does not change the draws of the agents before; a longer horizon begins with the
+    shorter one.
+
+    Args:
+      key: typed key, consumed.
+      agent: any learning rule of `mermaide_jax.agents`, e.g. ``agents.ucb(10)``; static.
+      params: its params; every leaf is a scalar (shared) or has leading axis ``N``.
+      bandits: who earns what.
+      horizon: ``T``; static.
+      schedule: bonus announced and paid on the target: ``[T]`` for all agents, or ``[T, N]``.
+        None pays nothing.
+      record: also return all actions and rewards, ``[T, N]``.
+      implementation: ``"reference"`` vmaps a scan of the plain agent; ``"xla"`` is the batched
+        fast path; ``"pallas"`` one fused kernel; ``"auto"`` the fastest that the agent and the
+        platform have.
+      block_size: agents that are simulated together; None chooses. It does not change the results.
+      rounds: rounds of the threefry generator, 20 or 13 (faster, passes the same batteries);
+        ignored by the reference, which uses `jax.random`.
+      first_agent: number of the first agent: ``N`` agents from number 1000 on have the draws of
+        agents 1000 to 1000 + N - 1 of a larger call. For devices that share the agents.
+
+    Returns:
+      Simulation.
+
+    Raises:
+      ConfigError: an argument does not fit the others.
+    """
+    _check(key, params, bandits, horizon, schedule, implementation, block_size, rounds)
+    num_agents, num_arms = jnp.shape(bandits.mean_rewards)
+    rule = rule_of(agent, num_arms)
+    if rule is None:
+        _check_agent(agent, params, bandits, implementation)
+    inputs = (key, first_agent, params, bandits, schedule)
+    if implementation == "reference":
+        return _reference(*inputs, agent=agent, horizon=horizon, record=record)
+    static = {"horizon": horizon, "rounds": rounds, "record": record}
+    if rule is None:
+        size = block_size or min(num_agents, generic.BLOCK_SIZE)
+        return _generic(*inputs, agent=agent, block_size=size, **static)
+    platform = jax.default_backend()
+    on_cpu = platform == "cpu"
+    if implementation == "pallas" or (implementation == "auto" and _compiles(rule, platform)):
+        size = block_size or pallas.BLOCK_SIZE
+        return _fused(*inputs, rule=rule, block_size=size, platform=platform, **static)
+    size = block_size or xla.default_block_size(rule, num_agents, num_arms)
+    program = _blocks_wide() if on_cpu and not _under_trace(inputs) else _blocks
+    return program(*inputs, rule=rule, block_size=size, hints=on_cpu, **static)
+
+
+def _check(key, params, bandits, horizon, schedule, implementation, block_size, rounds) -> None:
+    """Refuses what does not fit together, before any work."""
+    _checks.check_at_least("horizon", horizon, 1)
+    _checks.check_choice("implementation", implementation, IMPLEMENTATIONS)
+    if block_size is not None:
+        _checks.check_at_least("block_size", block_size, 1)
+    if rounds not in (13, 20):
+        _checks.refuse("rounds", rounds, "13 or 20")
+    if not jnp.issubdtype(getattr(key, "dtype", None), jax.dtypes.prng_key) or key.ndim:
+        _checks.refuse("key", key, "one typed key, jax.random.key(seed)")
+    shape = jnp.shape(bandits.mean_rewards)
+    if len(shape) != 2 or shape[0] < 1 or shape[1] < 2:
+        _checks.refuse("shape of mean_rewards", shape, "(N, A) with N >= 1 and A >= 2")
+    num_agents = shape[0]
+    for name in ("noise", "target"):
+        if jnp.shape(getattr(bandits, name)) not in ((), (num_agents,)):
+            _checks.refuse(f"shape of {name}", jnp.shape(getattr(bandits, name)), "() or (N,)")
+    for leaf in jax.tree.leaves(params):
+        if jnp.shape(leaf)[:1] not in ((), (num_agents,)):
+            _checks.refuse("shape of params", jnp.shape(leaf), f"() or ({num_agents}, ...)")
+    if schedule is not None and jnp.shape(schedule) not in ((horizon,), (horizon, num_agents)):
+        _checks.refuse("shape of schedule", jnp.shape(schedule), "(T,) or (T, N)")
+
+
+def _check_agent(agent: Agent, params, bandits: Bandits, implementation: str) -> None:
+    """An agent that goes through the general runner must have the bandits' arms."""
+    num_arms = jnp.shape(bandits.mean_rewards)[1]
+    if implementation == "pallas":
+        known = f"ucb, epsilon_greedy or thompson, with {num_arms} <= {MOST_ARMS} arms"
+        _checks.refuse("agent", agent, f"one with a specialised rule: {known}")
+    one = lambda leaf: leaf[0] if jnp.ndim(leaf) else jnp.asarray(leaf)  # noqa: E731
+    estimates = lambda p: agent.estimates(p, agent.init(p))  # noqa: E731
+    arms = jax.eval_shape(lambda p: estimates(jax.tree.map(one, p)), params).shape
+    if arms != (num_arms,):
+        _checks.refuse("number of arms of mean_rewards", num_arms, f"the agent's, {arms[0]}")
+
+
+def _under_trace(inputs) -> bool:
+    """Whether this is called while another function is traced: there, no compiler options."""
+    tracer = jax.core.Tracer
+    return any(isinstance(leaf, tracer) for leaf in jax.tree.leaves(inputs)) or (
+        isinstance(jax.lax.full((), 0), tracer)
+    )
+
+
+@functools.cache
+def _compiles(rule: Rule, platform: str) -> bool:
+    """Whether the Pallas kernel compiles here; on CPU it would only be interpreted."""
+    if platform == "cpu":
+        return False
+    size = pallas.BLOCK_SIZE
+    row = jax.ShapeDtypeStruct((size,), jnp.float32)
+    bandits = Bandits(jax.ShapeDtypeStruct((size, 4), jnp.float32), row, row)
+    inputs = (jax.eval_shape(lambda: jax.random.key(0)), 0, rule.params(row), bandits, None)
+    static = {"horizon": 8, "rounds": 20, "record": False, "block_size": size}
+    try:
+        _fused.lower(*inputs, rule=rule, platform=platform, **static).compile()
+    except Exception:  # whatever Pallas does not know on this platform, XLA does
+        return False
+    return True
+
+
+@functools.cache
+def _blocks_wide():
+    """`_blocks` with the widest vectors of the processor, if this XLA can be told to."""
+    options: dict[str, Any] = {"xla_cpu_prefer_vector_width": 512}
+    try:
+        jax.jit(lambda: 0, compiler_options=options)()
+    except jax.errors.JaxRuntimeError:
+        return _blocks
+    return jax.jit(_blocks_program, static_argnames=_BLOCKS_STATIC, compiler_options=options)
+
+
+def _spread(params, bandits: Bandits, schedule):
+    """Every leaf with leading axis ``N``."""
+    num_agents = jnp.shape(bandits.mean_rewards)[0]
+
+    def spread(leaf):
+        leaf = jnp.asarray(leaf)
+        return leaf if leaf.ndim else jnp.broadcast_to(leaf, (num_agents,))
+
+    params, noise, target = jax.tree.map(spread, (params, bandits.noise, bandits.target))
+    mu = jnp.asarray(bandits.mean_rewards, jnp.float32)
+    bandits = Bandits(mu, noise.astype(jnp.float32), target.astype(jnp.int32))
+    schedule = None if schedule is None else jnp.asarray(schedule, jnp.float32)
+    return params, bandits, schedule
+
+
+def _reference_program(key, first_agent, params, bandits, schedule, **static):
+    return simulate_plainly(
+        key, jnp.uint32(first_agent), *_spread(params, bandits, schedule), **static
+    )
+
+
+def _generic_program(key, first_agent, params, bandits, schedule, **static):
+    inputs = _spread(params, bandits, schedule)
+    return generic.simulate_any(key, jnp.uint32(first_agent), *inputs, **static)
+
+
+def _blocks_program(key, first_agent, params, bandits, schedule, **static):
+    params, bandits, schedule = _spread(params, bandits, schedule)
+    params = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), params)
+    inputs = (params, bandits, schedule)
+    return xla.simulate_blocks(key, jnp.uint32(first_agent), *inputs, **static)
+
+
+def _fused_program(key, first_agent, params, bandits, schedule, **static):
+    params, bandits, schedule = _spread(params, bandits, schedule)
+    params = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), params)
+    inputs = (params, bandits, schedule)
+    return pallas.simulate_fused(key, jnp.uint32(first_agent), *inputs, **static)
+
+
+_COMMON = ("horizon", "block_size", "rounds", "record")
+_BLOCKS_STATIC = ("rule", "hints", *_COMMON)
+_reference = jax.jit(_reference_program, static_argnames=("agent", "horizon", "record"))
+_generic = jax.jit(_generic_program, static_argnames=("agent", *_COMMON))
+_fused = jax.jit(_fused_program, static_argnames=("rule", "platform", *_COMMON))
+_blocks = jax.jit(_blocks_program, static_argnames=_BLOCKS_STATIC)

@@ -1,0 +1,223 @@
+"""One step of many agents, in the stages that XLA:CPU should compile apart.
+
+The state holds, per arm, the mean reward and either ``1 / sqrt(n)`` or ``n``: only the pulled arm
+changes, so no other arm costs a logarithm, a root or a division.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from mermaide_jax.simulation import counters, stages
+from mermaide_jax.simulation.rules import TIES, Rule, Rows
+
+UNTRIED = np.float32(2)
+"""Stands for ``1 / sqrt(n)`` of an arm never pulled: ``1 / 2**2`` rounds to a count of 0."""
+_TIED = np.int32(1 << 30)
+
+
+class Block(NamedTuple):
+    """Some agents, one row entry each.
+
+    Attributes:
+      agents: uint32, their numbers.
+      params: params of the learning rule, leaves are rows.
+      mean_rewards: one row per arm.
+      noise: standard deviation of the rewards.
+      target: int32.
+    """
+
+    agents: jax.Array
+    params: Any
+    mean_rewards: Rows
+    noise: jax.Array
+    target: jax.Array
+
+
+class State(NamedTuple):
+    """What the agents know: ``means`` and ``weights`` (``1 / sqrt(n)`` or ``n``), by arm."""
+
+    means: Rows
+    weights: Rows
+
+
+class Clock(NamedTuple):
+    """What depends on the step.
+
+    Attributes:
+      time: int32 scalar, pulls made before.
+      log_time: float32 scalar, ``sqrt(log t)``.
+      bonus: None, or a row: what the target pays more.
+    """
+
+    time: jax.Array
+    log_time: jax.Array
+    bonus: jax.Array | None
+
+
+def sqrt_log(time: jax.Array) -> jax.Array:
+    """``sqrt(log t)`` of a step, 0 for the first two."""
+    return jnp.sqrt(jnp.log(jnp.maximum(time.astype(jnp.float32), np.float32(1))))
+
+
+def words_of(keys: jax.Array, block: Block, time: jax.Array, rounds: int) -> Callable:
+    """``words(stream)``: two rows of random words of this step."""
+    counter = (block.agents, jnp.full_like(block.agents, time.astype(jnp.uint32)))
+
+    def words(stream: int) -> counters.Words:
+        return counters.threefry2x32((keys[stream, 0], keys[stream, 1]), counter, rounds)
+
+    return words
+
+
+def start(rule: Rule, block: Block, num_arms: int) -> State:
+    """No pulls; a tuple of rows."""
+    shape = block.agents.shape
+    mean = jnp.broadcast_to(jnp.float32(rule.initial_value(block.params)), shape)
+    weight = jnp.full(shape, UNTRIED if rule.widths else np.float32(0))
+    return State((mean,) * num_arms, (weight,) * num_arms)
+
+
+def counts_of(rule: Rule, weights: jax.Array) -> jax.Array:
+    """Number of pulls, float32."""
+    if not rule.widths:
+        return weights
+    return jnp.floor(counters.reciprocal(weights * weights) + np.float32(0.5))
+
+
+def advance(
+    rule: Rule,
+    rounds: int,
+    keys: jax.Array,
+    block: Block,
+    state: State,
+    clock: Clock,
+    stage: Callable[[Callable], Callable] = stages.plain,
+    careful: bool = False,
+) -> tuple[State, jax.Array, jax.Array]:
+    """One step.
+
+    Args:
+      rule: static.
+      rounds: of threefry; static.
+      keys: ``[S, 2]`` uint32, one per stream.
+      block: who.
+      state: before.
+      clock: when.
+      stage: how to keep apart what should not be fused; see `stages`.
+      careful: look out for ties in every step, without a branch; the results are the same.
+
+    Returns:
+      State after, arm pulled (int32 row), reward (row; unused work is removed by the compiler).
+    """
+    num_arms = len(block.mean_rewards)
+    choose = stage(functools.partial(_choose, rule, rounds))
+    choose_tied = stage(functools.partial(_choose_tied, rule, rounds))
+    if careful:
+        arm = choose_tied(keys, block, state, clock)
+    else:
+        quick = choose(keys, block, state, clock)
+        undecided = jnp.any(quick >= _TIED)
+        if rule.initial_pull:
+            undecided |= clock.time < num_arms
+        arm = lax.cond(
+            undecided, lambda: choose_tied(keys, block, state, clock), lambda: quick
+        )
+    earn = stage(functools.partial(_earn, rounds))
+    count = stage(functools.partial(_count, rule))(arm, state.weights)
+    mean = stage(functools.partial(_learn, rounds))(keys, block, clock, arm, state.means, count)
+    weight = stage(counters.inverse_sqrt)(count) if rule.widths else count
+    put = stage(_put)
+    after = State(put(state.means, arm, mean), put(state.weights, arm, weight))
+    return after, arm, earn(keys, block, clock, arm)
+
+
+def _choose(rule: Rule, rounds: int, keys, block: Block, state: State, clock: Clock) -> jax.Array:
+    """The arm of greatest value; 2^30 or more if several are tied. Assumes all were pulled."""
+    words = words_of(keys, block, clock.time, rounds)
+    values = rule.values(words, clock.log_time, block.params, state.means, state.weights)
+    best = functools.reduce(jnp.maximum, values)
+    first = last = jnp.zeros_like(best, jnp.int32)
+    for arm, value in enumerate(values):
+        last = jnp.where(value == best, np.int32(arm), last)
+    for arm, value in reversed(list(enumerate(values))):
+        first = jnp.where(value == best, np.int32(arm), first)
+    choice = jnp.where(first == last, first, _TIED)
+    return _override(rule, words, block, choice, len(values))
+
+
+def _choose_tied(
+    rule: Rule, rounds: int, keys, block: Block, state: State, clock: Clock
+) -> jax.Array:
+    """The same when there are ties or arms not yet pulled: any of the best, at random."""
+    words = words_of(keys, block, clock.time, rounds)
+    values = rule.values(words, clock.log_time, block.params, state.means, state.weights)
+    num_arms = len(values)
+    if rule.initial_pull:
+        untried = UNTRIED if rule.widths else np.float32(0)
+        values = [
+            jnp.where(state.weights[arm] == untried, np.float32(np.inf), values[arm])
+            for arm in range(num_arms)
+        ]
+    best = functools.reduce(jnp.maximum, values)
+    ties = functools.reduce(jnp.add, [(value == best).astype(jnp.int32) for value in values])
+    rank = counters.below(words(TIES)[1], ties)
+    choice = jnp.zeros_like(rank)
+    for arm, value in enumerate(values):
+        choice = jnp.where((value == best) & (rank == 0), np.int32(arm), choice)
+        rank = rank - (value == best).astype(jnp.int32)
+    chosen = _override(rule, words, block, choice, num_arms)
+    if not rule.initial_pull:
+        return chosen
+    return jnp.where(clock.time < num_arms, choice, chosen)
+
+
+def _override(rule: Rule, words, block: Block, choice: jax.Array, num_arms: int) -> jax.Array:
+    if rule.explore is None:
+        return choice
+    explores, arm = rule.explore(words, block.params, num_arms)
+    return jnp.where(explores, arm, choice)
+
+
+def _earn(rounds: int, keys, block: Block, clock: Clock, arm: jax.Array) -> jax.Array:
+    """``mu[a] + sigma * xi``, and the bonus on the target."""
+    normal, _ = counters.normal_pair(words_of(keys, block, clock.time, rounds)(0))
+    reward = pick(block.mean_rewards, arm) + block.noise * normal
+    if clock.bonus is None:
+        return reward
+    return reward + jnp.where(arm == block.target, clock.bonus, np.float32(0))
+
+
+def _count(rule: Rule, arm: jax.Array, weights: Rows) -> jax.Array:
+    """Pulls of the pulled arm, this one included. Rounding keeps the count exact for ever."""
+    return counts_of(rule, pick(weights, arm)) + np.float32(1)
+
+
+def _learn(rounds: int, keys, block: Block, clock: Clock, arm, means: Rows, count) -> jax.Array:
+    """``Q <- Q + (r - Q) / n`` of the pulled arm."""
+    mean = pick(means, arm)
+    error, inverse = _earn(rounds, keys, block, clock, arm) - mean, counters.reciprocal(count)
+    step = error * inverse
+    return mean + (step + inverse * (error - step * count))
+
+
+def pick(rows: Rows, arm: jax.Array) -> jax.Array:
+    """``rows[arm]`` of each agent, by comparing: faster than a gather for some tens of arms."""
+    picked = rows[0]
+    for index in range(1, len(rows)):
+        picked = jnp.where(arm == np.int32(index), rows[index], picked)
+    return picked
+
+
+def _put(rows: Rows, arm: jax.Array, value: jax.Array) -> Rows:
+    """``rows`` with ``value`` at ``arm``."""
+    if isinstance(rows, tuple):
+        hits = [arm == np.int32(index) for index in range(len(rows))]
+        return tuple(jnp.where(hit, value, row) for hit, row in zip(hits, rows, strict=True))
+    index = lax.broadcasted_iota(jnp.int32, rows.shape, 0)
+    return jnp.where(index == arm[None], value[None], rows)

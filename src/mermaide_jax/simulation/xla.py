@@ -1,0 +1,100 @@
+"""Blocks of agents, one after the other: the fast path for XLA."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from mermaide_jax.simulation import blocks, counters, stages
+from mermaide_jax.simulation.results import Bandits, Simulation
+from mermaide_jax.simulation.rules import Rule
+from mermaide_jax.simulation.step import Block, Clock, State, advance, counts_of, sqrt_log, start
+
+
+_ONE_TASK = 190_000
+"""XLA:CPU splits a loop among threads when it counts 200,000 or more for it; one kernel may not."""
+_SMALLEST = 48
+"""Below three vectors of 16 agents, one kernel does not pay."""
+
+
+def largest_kernel(rule: Rule, num_arms: int) -> int:
+    """Most agents in a block that is compiled into one kernel.
+
+    As XLA's cost model counts the dearest stage: 10 for each byte of two rows per arm, 1 for each
+    operation, of which a stream of random numbers takes some 250.
+    """
+    cost = 90 * num_arms + 250 * (1 + rule.num_streams(num_arms))
+    return _ONE_TASK // cost // 16 * 16
+
+
+def default_block_size(rule: Rule, num_agents: int, num_arms: int) -> int:
+    """Agents whose state stays in a first-level cache, in whole vectors."""
+    largest = largest_kernel(rule, num_arms)
+    most = 1024 if largest < _SMALLEST else min(largest, 128)
+    few = num_agents if num_agents < 12 else max(_SMALLEST, math.ceil(num_agents / 16) * 16)
+    return min(most, few)
+
+
+def simulate_blocks(
+    key: jax.Array,
+    first_agent: jax.Array,
+    params,
+    bandits: Bandits,
+    schedule: jax.Array | None,
+    *,
+    rule: Rule,
+    horizon: int,
+    block_size: int,
+    rounds: int,
+    record: bool,
+    hints: bool,
+) -> Simulation:
+    """See `simulate`; leaves of ``params`` and of ``bandits`` have leading axis ``N``."""
+    keys = counters.stream_keys(key, 1 + rule.num_streams(bandits.mean_rewards.shape[1]))
+    run = functools.partial(_run_block, rule, horizon, rounds, record, hints)
+    if hints and block_size <= largest_kernel(rule, bandits.mean_rewards.shape[1]):
+        run = stages.one_kernel(run)
+
+    def one_block(agents, params, bandits: Bandits, bonus):
+        block = Block(agents, params, bandits.mean_rewards.T, bandits.noise, bandits.target)
+        bonus = bonus.T if bonus is not None and bonus.ndim == 2 else bonus
+        # A large constant inside one kernel makes XLA:CPU abort: nothing here may look constant.
+        state, recorded = run(*lax.optimization_barrier((keys, block, bonus)))
+        counts, total, share = summarise(rule, block.target, state, horizon)
+        return counts.T, total, share, tuple(leaf.T for leaf in recorded)
+
+    return blocks.map_blocks(one_block, first_agent, params, bandits, schedule, block_size)
+
+
+def _run_block(rule, horizon, rounds, record, hints, keys, block: Block, bonus):
+    """All steps of one block; rows are stacked by arm, ``[A, L]``."""
+    num_arms, size = block.mean_rewards.shape
+    stage = stages.stage if hints else stages.plain
+
+    def step(time, carry):
+        state, recorded = carry
+        paid = None if bonus is None else jnp.broadcast_to(bonus[time], (size,))
+        clock = Clock(time, stage(sqrt_log)(time), paid)
+        state, arm, reward = advance(rule, rounds, keys, block, state, clock, stage)
+        if record:
+            recorded = (recorded[0].at[time].set(arm), recorded[1].at[time].set(reward))
+        return state, recorded
+
+    empty = jnp.zeros((horizon, size), jnp.int32), jnp.zeros((horizon, size), jnp.float32)
+    begin = State(*map(jnp.stack, start(rule, block, num_arms)))
+    carry = (begin, empty if record else ())
+    return lax.fori_loop(0, horizon, step, carry)
+
+
+def summarise(
+    rule: Rule, target: jax.Array, state: State, horizon: int
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Counts ``[A, L]`` int32, total reward ``[L]`` and share on target ``[L]``, of stacked rows."""
+    counts = counts_of(rule, jnp.asarray(state.weights))
+    total = jnp.sum(counts * jnp.asarray(state.means), 0)
+    on_target = lax.broadcasted_iota(jnp.int32, counts.shape, 0) == target[None]
+    share = jnp.sum(jnp.where(on_target, counts, 0.0), 0) / np.float32(horizon)
+    return counts.astype(jnp.int32), total, share

@@ -1,0 +1,35 @@
+"""Thompson sampling against its posterior."""
+
+import itertools
+from collections import Counter
+
+import jax
+import numpy as np
+import oracles
+import scipy.stats
+from streams import keys, play, quick_jit
+
+from mermaide_jax.agents import ThompsonParams, base, thompson, thompson_draw
+
+
+def test_draws_have_the_posterior_mean_and_width():
+    state = base.SampleMeans(counts=np.float32([1, 4, 0, 9]), means=np.float32([0.5, 0.25, 0, 1]))
+    draw = thompson_draw(np.float32([0.3, -2, 1, 0.5]), 0.6, state)
+    np.testing.assert_allclose(draw, [0.5 + 0.18, 0.25 - 0.6, np.inf, 1 + 0.1], rtol=1e-6)
+
+
+def test_choices_are_as_likely_as_the_posterior_says():
+    state = base.SampleMeans(counts=np.float32([4, 9]), means=np.float32([0.5, 0.4]))
+    act = quick_jit(jax.vmap(lambda key: thompson(2).act(key, ThompsonParams(0.6), state, None)))
+    second = int(np.sum(act(keys(0, 20_000))))
+    spread = 0.6 * np.sqrt(1 / 4 + 1 / 9)
+    oracles.assert_binomial(second, 20_000, scipy.stats.norm.cdf(-0.1 / spread))
+
+
+def test_untried_arms_come_first_in_any_order_and_ties_are_fair():
+    run = lambda key: play(thompson(3), key, ThompsonParams(0.0), np.ones((4, 3), np.float32))[0]  # noqa: E731
+    actions = np.asarray(quick_jit(jax.vmap(run))(keys(3, 6_000)))
+    orders = Counter(map(tuple, actions[:, :3].tolist()))
+    assert set(orders) == set(itertools.permutations(range(3)))
+    oracles.assert_equally_likely(list(orders.values()))
+    oracles.assert_equally_likely(np.bincount(actions[:, 3], minlength=3))

@@ -1,0 +1,140 @@
+"""The peers do the work they say they do."""
+
+import importlib.util
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from mermaide_jax._checks import ConfigError
+from mermaide_jax.benchmarks import machine, ours
+from mermaide_jax.benchmarks.contender import Case
+from mermaide_jax.benchmarks.peers import c_sim, gru_jax, jax_sim, numpy_sim, problem
+from mermaide_jax.benchmarks.runner import Settings, measure_case
+from mermaide_jax.benchmarks.statistics import agree
+from mermaide_jax.benchmarks.suites import simulator
+
+RULES = ["ucb", "epsilon_greedy"]
+needs_c = pytest.mark.skipif(c_sim.missing() is not None, reason=str(c_sim.missing()))
+
+
+def checksums(run, number=6):
+    return [run() for _ in range(number)]
+
+
+@pytest.fixture(scope="module", params=RULES)
+def rule(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def expected(rule):
+    """Mean rewards of the agents as the textbook has them."""
+    return checksums(numpy_sim.textbook(rule, 2000))
+
+
+@pytest.mark.parametrize("factory", [numpy_sim.tuned, numpy_sim.arms_first])
+def test_numpy_has_the_law_of_the_textbook(factory, rule, expected):
+    assert agree(checksums(factory(rule, 2000, block=900)), expected, "statistically")
+
+
+def test_straightforward_jax_has_the_law_of_the_textbook(expected, rule):
+    with jax.debug_key_reuse(False):
+        run = jax_sim.vmap_scan(rule, 2000)
+    assert agree(checksums(run), expected, "statistically")
+    assert {"compile_s", "trace_s", "temp_bytes"} <= set(run.facts)
+
+
+@needs_c
+@pytest.mark.parametrize("paired", [False, True])
+def test_c_has_the_law_of_the_textbook(expected, rule, paired):
+    assert agree(checksums(c_sim.avx512(rule, 2000, paired=paired)), expected, "statistically")
+
+
+@needs_c
+def test_c_serves_any_number_of_agents(rule):
+    few, more = (checksums(c_sim.avx512(rule, n), 300) for n in (16, 21))
+    means = problem.mean_rewards(21, 10)
+    own = [np.mean(few) * 16, np.mean(more) * 21]
+    assert means[16:].min() * 5 < own[1] - own[0] < means[16:].max(axis=1).sum() + 0.2
+
+
+SIMULATORS = [numpy_sim.textbook, numpy_sim.tuned, numpy_sim.arms_first]
+
+
+@pytest.mark.parametrize("factory", [*SIMULATORS, pytest.param(c_sim.avx512, marks=needs_c)])
+def test_every_arm_is_pulled_once_at_first(factory, rule):
+    agents = 2000
+    found = checksums(factory(rule, agents, horizon=10), 1)[0]
+    error = problem.NOISE / np.sqrt(10 * agents)
+    assert found == pytest.approx(problem.mean_rewards(agents, 10).mean(), abs=5 * error)
+
+
+@needs_c
+def test_c_has_the_generator_of_jax():
+    out = np.empty(32, np.uint32)
+    c_sim.load(10).draw_words(7, 9, 3, out)
+    counters = jnp.concatenate([jnp.arange(16), jnp.full(16, 3)]).astype(jnp.uint32)
+    key = jnp.asarray([7, 9], jnp.uint32)
+    np.testing.assert_array_equal(out, jax.extend.random.threefry_2x32(key, counters))
+
+
+@needs_c
+def test_c_draws_normals():
+    draws = np.empty(2 * 160_000, np.float32)
+    c_sim.load(10).draw_normals(1, 2, 160_000, draws)
+    assert stats.kstest(draws, "norm").pvalue > 1e-3
+    pairs = draws.reshape(-1, 2, 16)
+    assert abs(np.corrcoef(pairs[:, 0].ravel(), pairs[:, 1].ravel())[0, 1]) < 0.01
+
+
+@needs_c
+def test_c_refuses_odd_sizes():
+    with pytest.raises(ConfigError, match="even numbers"):
+        c_sim.avx512("ucb", 16, horizon=201)
+
+
+def test_numpy_draws_normals():
+    noise = np.empty((16, 10_000), np.float32)
+    numpy_sim._box_muller(problem.generator(1), noise)
+    assert stats.kstest(noise.ravel() / problem.NOISE, "norm").pvalue > 1e-3
+
+
+def test_libraries_have_the_law_of_the_textbook(rule):
+    """In workers of their own, as they are measured; those that are not installed are left out."""
+    names = {simulator.NUMBA: "numba", simulator.MABWISER: "mabwiser"}
+    names |= {simulator.SMPY: "SMPyBandits"} if rule == "ucb" else {}
+    here = [name for name, library in names.items() if importlib.util.find_spec(library)]
+    contenders = [simulator.simulating(n, rule, 2000) for n in (simulator.TEXTBOOK, *here)]
+    case = Case("test", "law", "agent-steps", tuple(contenders), agree_within="statistically")
+    record = measure_case(case, Settings(quick=True, repeats=3, least_s=0.01))
+    assert [e.get("reason") for e in record["contenders"]] == [None] * len(contenders)
+    assert record["checksums_agree"]["disagree"] == []
+
+
+SMALL = {"batch": 2, "horizon": 5, "inputs": 3, "features": 4}
+
+
+@pytest.mark.parametrize("part", ["forward", "hessian_vector"])
+def test_networks_are_the_same_function(part):
+    found = ours.gru(part, **SMALL)()
+    assert found == pytest.approx(gru_jax.flax_cells(part, **SMALL)(), rel=1e-4)
+    if importlib.util.find_spec("torch"):
+        from mermaide_jax.benchmarks.peers import gru_torch
+
+        assert found == pytest.approx(gru_torch.whole_sequence(part, **SMALL)(), rel=1e-4)
+
+
+def test_fewer_agents_are_the_first_of_more():
+    np.testing.assert_array_equal(problem.mean_rewards(100, 10)[:7], problem.mean_rewards(7, 10))
+
+
+def test_machine_is_described():
+    assert machine.describe()["cores"] >= 1
+    found = machine.versions()
+    assert "jax" in found
+    assert "numba" in found
+    assert machine.memory_copy(1)() == 0.0
+    assert np.isfinite(machine.matrix_product(8)())
