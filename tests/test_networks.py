@@ -79,7 +79,7 @@ def test_the_reference_path_unrolls_alike(shape):
     """Flax's cell stepped by a scan, for any batch axes between time and features."""
     params, hidden = layer()
     inputs = sequence(5, STEPS, *shape, INPUTS)
-    plain = GRULayer(HIDDEN, reference=True)
+    plain = GRULayer(HIDDEN, "reference")
     ours, theirs = (
         jax.jit(lambda m=m: m.apply({"params": params}, hidden, inputs, method="unroll"))()
         for m in (LAYER, plain)

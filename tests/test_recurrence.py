@@ -10,7 +10,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from streams import assert_same
 
-from mermaide_jax.recurrence import GRUWeights, affine, gru_states, unroll_gru
+from mermaide_jax.recurrence import Gates, GRUWeights, affine, gru_states, unroll_gru
 
 STEPS, INPUTS, HIDDEN = 5, 3, 4
 DRAWS = {"single": (jnp.float32, 2e-5), "double": (jnp.float64, 1e-12)}
@@ -125,11 +125,11 @@ def test_dtypes_are_promoted_and_the_initial_state_is_broadcast(x64):
 def test_projected_inputs_may_come_from_anywhere():
     """The lower function serves cells whose inputs are projected elsewhere."""
     params, inputs, initial = arguments()
-    kernel = jnp.concatenate([params[name]["kernel"] for name in ("hr", "hz", "hn")], axis=-1)
-    projected = jnp.concatenate(
-        [inputs @ params[n]["kernel"] + params[n]["bias"] for n in ("ir", "iz", "in")], axis=-1
+    kernels = Gates(*(params[name]["kernel"] for name in ("hr", "hz", "hn")))
+    projected = Gates(
+        *(inputs @ params[n]["kernel"] + params[n]["bias"] for n in ("ir", "iz", "in"))
     )
-    weights = GRUWeights(kernel, params["hn"]["bias"])
+    weights = GRUWeights(kernels, params["hn"]["bias"])
     assert_same(gru_states(weights, projected, initial), unroll_gru(params, inputs, initial), 1e-6)
 
 

@@ -3,10 +3,10 @@
 Each offers ``__call__`` for one step of one stream and ``unroll`` for known sequences with leading
 axis ``T``; both give the same values. Unrolling projects all inputs in one matrix product before
 the recurrence, takes any batch axes between time and features, and by default runs the recurrence
-of `mermaide_jax.recurrence`; ``reference=True`` leaves it, and its derivatives, to `jax.lax.scan`.
+of `mermaide_jax.recurrence`; ``recurrence="reference"`` steps Flax's cell in a plain scan instead.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import chex
 import jax
@@ -17,6 +17,9 @@ from mermaide_jax.recurrence import unroll_gru
 
 Carry = tuple[jax.Array, ...]
 
+Recurrence = Literal["auto", "scan", "pallas", "reference"]
+"""How known sequences are unrolled; see `GRULayer`."""
+
 
 class GRULayer(nn.Module):
     """One layer of gated recurrent units: Flax's ``nn.GRUCell``, stepped or unrolled.
@@ -26,29 +29,32 @@ class GRULayer(nn.Module):
 
     Attributes:
       features: hidden size ``H``.
-      reference: unroll by stepping the cell in a plain scan.
+      recurrence: how known sequences are unrolled: ``"reference"`` steps the cell in a plain scan;
+        the others are `gru_states`'s ``implementation``.
     """
 
     features: int
-    reference: bool = False
+    recurrence: Recurrence = "auto"
 
     def setup(self) -> None:
         self.cell = nn.GRUCell(self.features, recurrent_kernel_init=_orthogonal)
 
     def __call__(self, hidden: jax.Array, inputs: jax.Array) -> jax.Array:
         """New hidden state ``[H]`` from ``hidden [H]`` and ``inputs [I]``."""
-        return self.cell(hidden, inputs)[0]
+        hidden, _ = self.cell(hidden, inputs)
+        return hidden
 
     def unroll(self, hidden: jax.Array, inputs: jax.Array) -> jax.Array:
         """Hidden states ``[T, ..., H]`` from ``hidden [H]`` and ``inputs [T, ..., I]``."""
         params = self.cell.variables["params"]
-        if not self.reference:
-            return unroll_gru(params, inputs, hidden)
+        if self.recurrence != "reference":
+            return unroll_gru(params, inputs, hidden, self.recurrence)
         cell = nn.GRUCell(self.features, parent=None)
         # A scan does not promote its carry: params in double precision need a carry like theirs.
         dtype = jnp.result_type(hidden, inputs, *jax.tree.leaves(params))
         hidden = jnp.broadcast_to(hidden.astype(dtype), (*inputs.shape[1:-1], self.features))
-        return jax.lax.scan(lambda h, x: cell.apply({"params": params}, h, x), hidden, inputs)[1]
+        step: Any = lambda h, x: cell.apply({"params": params}, h, x)  # noqa: E731
+        return jax.lax.scan(step, hidden, inputs)[1]
 
 
 def _orthogonal(key: chex.PRNGKey, shape: tuple[int, int], dtype: Any = jnp.float32) -> jax.Array:
@@ -69,15 +75,15 @@ class GRUStack(nn.Module):
     Attributes:
       features: hidden size ``H`` of every layer.
       num_layers: number of layers ``L``.
-      reference: see `GRULayer`.
+      recurrence: see `GRULayer`.
     """
 
     features: int
     num_layers: int
-    reference: bool = False
+    recurrence: Recurrence = "auto"
 
     def setup(self) -> None:
-        self.layers = [GRULayer(self.features, self.reference) for _ in range(self.num_layers)]
+        self.layers = [GRULayer(self.features, self.recurrence) for _ in range(self.num_layers)]
 
     def initial_carry(self) -> Carry:
         """Zeros, ``L`` times ``[H]`` float32."""
@@ -108,16 +114,16 @@ class RecurrentHead(nn.Module):
       num_outputs: number of logits.
       features: hidden size of the GRU layers.
       num_layers: number of GRU layers.
-      reference: see `GRULayer`.
+      recurrence: see `GRULayer`.
     """
 
     num_outputs: int
     features: int = 128
     num_layers: int = 2
-    reference: bool = False
+    recurrence: Recurrence = "auto"
 
     def setup(self) -> None:
-        self.body = GRUStack(self.features, self.num_layers, self.reference)
+        self.body = GRUStack(self.features, self.num_layers, self.recurrence)
         # Zero logits at the start: every action, or intervention, is as likely.
         self.head = nn.Dense(self.num_outputs, kernel_init=nn.initializers.zeros_init())
 

@@ -21,30 +21,51 @@ operations over all steps at once. The adjoint has a tangent rule of its own, so
 Hessian-vector product in forward mode over this gradient runs the same two loops once more, and two
 products for each weight.
 
-Known products over all steps keep the gates side by side, in the order r, z, n; inside the loops
-each gate has an array of its own, because XLA's CPU code for ``tanh`` of a slice of a product is
+Gates are kept in arrays of their own, not side by side: XLA's CPU code for ``tanh`` of a slice is
 several times slower than for ``tanh`` of a whole array.
+
+Each of the four loops (forward, adjoint and the tangents of both) is one step function, which
+`mermaide_jax.recurrence_loops` runs by `jax.lax.scan` or as one kernel.
 """
 
-from typing import Any, NamedTuple
+import functools
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+
+from mermaide_jax.recurrence_loops import Dot, Implementation, Loop, Precision, choose_loop
+
+T = TypeVar("T")
+
+
+class Gates(NamedTuple, Generic[T]):
+    """One array, or one array of weights, for each gate of a layer."""
+
+    reset: T
+    update: T
+    candidate: T
 
 
 class GRUWeights(NamedTuple):
     """The recurrent weights of one layer.
 
     Attributes:
-      kernel: ``[H, 3H]``, ``U_r, U_z, U_n`` side by side.
-      bias: ``[H]``, ``d``: the bias that the reset gate multiplies.
+      kernels: ``U_k``, each ``[H, H]``.
+      bias: ``d``, ``[H]``: the bias that the reset gate multiplies.
     """
 
-    kernel: jax.Array
+    kernels: Gates[jax.Array]
     bias: jax.Array
 
 
-def unroll_gru(params: Any, inputs: jax.Array, initial: jax.Array) -> jax.Array:
+def unroll_gru(
+    params: Any,
+    inputs: jax.Array,
+    initial: jax.Array,
+    implementation: Implementation = "auto",
+    precision: Precision = "default",
+) -> jax.Array:
     """What a Flax ``nn.GRUCell`` says to known sequences, ``h_1 .. h_T``.
 
     The same values and gradients as stepping the cell by `jax.lax.scan`, several times cheaper to
@@ -55,17 +76,24 @@ def unroll_gru(params: Any, inputs: jax.Array, initial: jax.Array) -> jax.Array:
         ``hz``, ``hn``).
       inputs: ``[T, ..., I]``, time first, then any batch axes.
       initial: ``[..., H]`` hidden state before the first step.
+      implementation: of the time loops; see `gru_states`.
+      precision: of the recurrent products' operands; see `gru_states`.
 
     Returns:
       ``[T, ..., H]``.
+
+    Raises:
+      ConfigError: as `gru_states` does.
     """
-    side_by_side = lambda part, names: jnp.concatenate(  # noqa: E731
-        [params[name][part] for name in names], axis=-1
+    # One product for all gates is faster than three, above all for the gradient of its weights.
+    kernel, bias = (
+        jnp.concatenate([params[name][part] for name in ("ir", "iz", "in")], axis=-1)
+        for part in ("kernel", "bias")
     )
-    names = ("ir", "iz", "in")
-    projected = affine(inputs, side_by_side("kernel", names), side_by_side("bias", names))
-    kernel = side_by_side("kernel", ("hr", "hz", "hn"))
-    return gru_states(GRUWeights(kernel, params["hn"]["bias"]), projected, initial)
+    projected = Gates(*jnp.split(affine(inputs, kernel, bias), 3, axis=-1))
+    kernels = Gates(*(params[name]["kernel"] for name in ("hr", "hz", "hn")))
+    weights = GRUWeights(kernels, params["hn"]["bias"])
+    return gru_states(weights, projected, initial, implementation, precision)
 
 
 @jax.custom_vjp
@@ -91,7 +119,13 @@ def _affine_backward(residuals, cotangents):
 affine.defvjp(_affine_forward, _affine_backward)
 
 
-def gru_states(weights: GRUWeights, projected: jax.Array, initial: jax.Array) -> jax.Array:
+def gru_states(
+    weights: GRUWeights,
+    projected: Gates[jax.Array],
+    initial: jax.Array,
+    implementation: Implementation = "auto",
+    precision: Precision = "default",
+) -> jax.Array:
     """Hidden states of one layer from projected inputs; the equations are at the module's top.
 
     Streams that share the weights are best given as batch axes: then weight gradients are one
@@ -99,37 +133,48 @@ def gru_states(weights: GRUWeights, projected: jax.Array, initial: jax.Array) ->
 
     Args:
       weights: recurrent weights.
-      projected: ``[T, ..., 3H]``, ``p_r, p_z, p_n`` side by side; time first, then any batch axes.
+      projected: ``p_k``, each ``[T, ..., H]``; time first, then any batch axes.
       initial: ``[..., H]`` hidden state before the first step.
+      implementation: ``"scan"``, ``"pallas"`` (one kernel for all steps of a block of streams), or
+        ``"auto"``: the scan, until the kernel has been measured on an accelerator.
+      precision: of the operands of the recurrent products in the loops: ``"default"`` (JAX's own
+        on the device), ``"full"``, ``"tf32"``, ``"bf16"``; docs/accelerators.md has their errors.
 
     Returns:
       ``[T, ..., H]``, in the promoted dtype of the arguments.
 
-    Differentiable in reverse mode any number of times, and in forward mode over reverse mode
-    (``jax.jvp`` of ``jax.grad``); not in forward mode alone, which `jax.custom_vjp` does not offer.
+    Raises:
+      ConfigError: for an unknown name, or if ``"pallas"`` is asked for where it cannot run.
+
+    Differentiable in reverse mode any number of times (with the kernel: once), and in forward mode
+    over reverse mode (``jax.jvp`` of ``jax.grad``); not in forward mode alone, which
+    `jax.custom_vjp` does not offer.
     """
-    dtype = jnp.result_type(*weights, projected, initial)
-    initial = jnp.broadcast_to(initial, (*projected.shape[1:-1], initial.shape[-1]))
-    return _sequence(*jax.tree.map(lambda x: x.astype(dtype), (weights, projected, initial)))
+    dtype = jnp.result_type(*jax.tree.leaves((weights, projected, initial)))
+    loop = choose_loop(implementation, precision, projected.reset.shape[-1], dtype)
+    initial = jnp.broadcast_to(initial, projected.reset.shape[1:])
+    return _sequence(loop, *jax.tree.map(lambda x: x.astype(dtype), (weights, projected, initial)))
 
 
-@jax.custom_vjp
-def _sequence(weights: GRUWeights, projected: jax.Array, initial: jax.Array) -> jax.Array:
-    return _forward(weights, projected, initial)[0]
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _sequence(loop: Loop, weights: GRUWeights, projected: Gates, initial: jax.Array) -> jax.Array:
+    # A kernel writes all of its outputs, so it is not to have any that nobody reads.
+    return loop(_state_step, weights, initial, projected)[1]
 
 
-def _sequence_forward(weights: GRUWeights, projected: jax.Array, initial: jax.Array):
-    states, steps = _forward(weights, projected, initial)
-    return states, (weights.kernel, steps)
+def _sequence_forward(loop: Loop, weights: GRUWeights, projected: Gates, initial: jax.Array):
+    states, steps = _forward(loop, weights, projected, initial)
+    return states, (weights.kernels, steps)
 
 
-def _sequence_backward(residuals, cotangents: jax.Array):
-    kernel, steps = residuals
-    at_initial, adjoints = _backward(kernel, steps, cotangents)
-    features = kernel.shape[0]
-    of_kernel = _sum_of_products(steps.previous, adjoints.products)
-    of_bias = jnp.sum(adjoints.products[..., -features:].reshape(-1, features), axis=0)
-    return GRUWeights(of_kernel, of_bias), adjoints.projected, at_initial
+def _sequence_backward(loop: Loop, residuals, cotangents: jax.Array):
+    kernels, steps = residuals
+    at_initial, adjoints = _backward(loop, kernels, steps, cotangents)
+    products = jnp.concatenate(adjoints.products, axis=-1)
+    of_kernels = Gates(*jnp.split(_sum_of_products(steps.previous, products), 3, axis=-1))
+    of_bias = jnp.sum(adjoints.products.candidate, axis=range(cotangents.ndim - 1))
+    at_inputs = adjoints.products._replace(candidate=adjoints.candidate)
+    return GRUWeights(of_kernels, of_bias), at_inputs, at_initial
 
 
 _sequence.defvjp(_sequence_forward, _sequence_backward)
@@ -149,25 +194,26 @@ class _Adjoint(NamedTuple):
     """Cotangents of one step.
 
     Attributes:
-      state: ``[..., H]``, ``x_t``, of the hidden state.
-      products: ``[..., 3H]``, ``C_k x_t``, of the products ``s_k``.
-      projected: ``[..., 3H]``, of the projected inputs: the same but for ``c x_t`` in the last.
+      state: ``x_t``, of the hidden state.
+      products: ``C_k x_t``, of the products ``s_k`` (and of ``p_r``, ``p_z``).
+      candidate: ``c x_t``, of ``p_n``.
     """
 
     state: jax.Array
-    products: jax.Array
-    projected: jax.Array
+    products: Gates[jax.Array]
+    candidate: jax.Array
 
 
 def _attribute(step: _Step, state: jax.Array) -> tuple[_Adjoint, jax.Array]:
     """The cotangents that ``x_t`` puts on all of one step, and ``x_t z_t``."""
     _, reset, update, inner, candidate = step
     at_candidate = state * (1.0 - update) * (1.0 - candidate * candidate)
-    at_reset = at_candidate * inner * reset * (1.0 - reset)
-    at_update = state * (step.previous - candidate) * update * (1.0 - update)
-    products = jnp.concatenate([at_reset, at_update, at_candidate * reset], axis=-1)
-    projected = jnp.concatenate([at_reset, at_update, at_candidate], axis=-1)
-    return _Adjoint(state, products, projected), state * update
+    at_products = Gates(
+        reset=at_candidate * inner * reset * (1.0 - reset),
+        update=state * (step.previous - candidate) * update * (1.0 - update),
+        candidate=at_candidate * reset,
+    )
+    return _Adjoint(state, at_products, at_candidate), state * update
 
 
 def _sum_of_products(left: jax.Array, right: jax.Array) -> jax.Array:
@@ -176,89 +222,99 @@ def _sum_of_products(left: jax.Array, right: jax.Array) -> jax.Array:
     return left.T @ right
 
 
-def _thirds(array: jax.Array) -> list[jax.Array]:
-    return jnp.split(array, 3, axis=-1)
+def _forward_step(dot: Dot, weights: GRUWeights, hidden: jax.Array, projected: Gates):
+    products = Gates(*(dot(hidden, kernel) for kernel in weights.kernels))
+    reset = jax.nn.sigmoid(projected.reset + products.reset)
+    update = jax.nn.sigmoid(projected.update + products.update)
+    inner = products.candidate + weights.bias
+    candidate = jnp.tanh(projected.candidate + reset * inner)
+    following = candidate + update * (hidden - candidate)
+    return following, (following, _Step(hidden, reset, update, inner, candidate))
 
 
-@jax.custom_jvp
-def _forward(weights: GRUWeights, projected: jax.Array, initial: jax.Array):
+def _state_step(dot: Dot, weights: GRUWeights, hidden: jax.Array, projected: Gates):
+    following, _ = _forward_step(dot, weights, hidden, projected)
+    return following, following
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _forward(loop: Loop, weights: GRUWeights, projected: Gates, initial: jax.Array):
     """Hidden states ``[T, ..., H]`` and the `_Step` of every step."""
-    kernels = _thirds(weights.kernel)
+    return loop(_forward_step, weights, initial, projected)[1]
 
-    def step(hidden: jax.Array, inputs: list[jax.Array]):
-        reset, update = (
-            jax.nn.sigmoid(p + hidden @ kernel)
-            for p, kernel in zip(inputs[:2], kernels[:2], strict=True)
-        )
-        inner = hidden @ kernels[2] + weights.bias
-        candidate = jnp.tanh(inputs[2] + reset * inner)
-        following = candidate + update * (hidden - candidate)
-        return following, (following, _Step(hidden, reset, update, inner, candidate))
 
-    return jax.lax.scan(step, initial, _thirds(projected))[1]
+def _forward_tangent_step(dot: Dot, weights, tangent: jax.Array, inputs):
+    kernels, d_bias = weights
+    step, d_projected, from_kernels = inputs
+    previous, reset, update, inner, candidate = step
+    products = Gates(*(dot(tangent, kernel) for kernel in kernels))
+    products = jax.tree.map(jnp.add, products, from_kernels)
+    d_reset = reset * (1.0 - reset) * (d_projected.reset + products.reset)
+    d_update = update * (1.0 - update) * (d_projected.update + products.update)
+    d_inner = products.candidate + d_bias
+    d_candidate = (1.0 - candidate * candidate) * (
+        d_projected.candidate + d_reset * inner + reset * d_inner
+    )
+    following = d_candidate + d_update * (previous - candidate)
+    following += update * (tangent - d_candidate)
+    return following, (following, _Step(tangent, d_reset, d_update, d_inner, d_candidate))
 
 
 @_forward.defjvp
-def _forward_tangent(primals, tangents):
+def _forward_tangent(loop: Loop, primals, tangents):
     weights, projected, initial = primals
     d_weights, d_projected, d_initial = tangents
-    states, steps = _forward(weights, projected, initial)
-    kernels = _thirds(weights.kernel)
-    from_kernel = steps.previous @ d_weights.kernel
-
-    def step(tangent: jax.Array, inputs):
-        step, d_projected, from_kernel = inputs
-        previous, reset, update, inner, candidate = step
-        d_products = [
-            tangent @ kernel + known
-            for kernel, known in zip(kernels, _thirds(from_kernel), strict=True)
-        ]
-        d_inputs = _thirds(d_projected)
-        d_reset = reset * (1.0 - reset) * (d_inputs[0] + d_products[0])
-        d_update = update * (1.0 - update) * (d_inputs[1] + d_products[1])
-        d_inner = d_products[2] + d_weights.bias
-        d_candidate = (1.0 - candidate * candidate) * (
-            d_inputs[2] + d_reset * inner + reset * d_inner
-        )
-        following = d_candidate + d_update * (previous - candidate)
-        following += update * (tangent - d_candidate)
-        return following, (following, _Step(tangent, d_reset, d_update, d_inner, d_candidate))
-
-    d_out = jax.lax.scan(step, d_initial, (steps, d_projected, from_kernel))[1]
-    return (states, steps), d_out
+    states, steps = _forward(loop, weights, projected, initial)
+    from_kernels = Gates(*(steps.previous @ kernel for kernel in d_weights.kernels))
+    constants, inputs = (weights.kernels, d_weights.bias), (steps, d_projected, from_kernels)
+    return (states, steps), loop(_forward_tangent_step, constants, d_initial, inputs)[1]
 
 
-def _transposed(kernel: jax.Array) -> jax.Array:
-    """``[3H, H]``, all ``U_k^T``, made once: a product with a transposed array is slower on CPU."""
-    return jnp.concatenate([third.T for third in _thirds(kernel)])
+def _transposed(kernels: Gates) -> jax.Array:
+    """``[3H, H]``, all ``U_k^T``."""
+    return jnp.concatenate([kernel.T for kernel in kernels])
 
 
-@jax.custom_jvp
-def _backward(kernel: jax.Array, steps: _Step, cotangents: jax.Array):
+def _transposed_for(loop: Loop, kernels: Gates):
+    """All ``U_k^T``, made once, outside of the loops: one by one for a kernel."""
+    return Gates(*(kernel.T for kernel in kernels)) if loop.is_kernel else _transposed(kernels)
+
+
+def _through(dot: Dot, transposed: Gates | jax.Array, products: Gates) -> jax.Array:
+    """``sum_k e_k U_k^T``: on a CPU one long product is quicker than three."""
+    if isinstance(transposed, Gates):
+        reset, update, candidate = (dot(*pair) for pair in zip(products, transposed, strict=True))
+        return reset + update + candidate
+    return dot(jnp.concatenate(products, axis=-1), transposed)
+
+
+def _backward_step(dot: Dot, transposed: Gates | jax.Array, carry: jax.Array, inputs):
+    step, cotangent = inputs
+    adjoint, kept = _attribute(step, cotangent + carry)
+    return kept + _through(dot, transposed, adjoint.products), adjoint
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _backward(loop: Loop, kernels: Gates, steps: _Step, cotangents: jax.Array):
     """What reaches ``h_0``, and the `_Adjoint` of every step."""
-    transposed = _transposed(kernel)
+    transposed, last = _transposed_for(loop, kernels), jnp.zeros_like(cotangents[0])
+    return loop(_backward_step, transposed, last, (steps, cotangents), reverse=True)
 
-    def step(carry: jax.Array, inputs):
-        step, cotangent = inputs
-        adjoint, kept = _attribute(step, cotangent + carry)
-        return kept + adjoint.products @ transposed, adjoint
 
-    return jax.lax.scan(step, jnp.zeros_like(cotangents[0]), (steps, cotangents), reverse=True)
+def _backward_tangent_step(dot: Dot, transposed: Gates | jax.Array, carry: jax.Array, inputs):
+    primals, cotangent, *tangents, injection = inputs
+    tangents = (*tangents, cotangent + carry)
+    _, (adjoint, kept) = jax.jvp(_attribute, primals, tangents)
+    return kept + injection + _through(dot, transposed, adjoint.products), adjoint
 
 
 @_backward.defjvp
-def _backward_tangent(primals, tangents):
-    kernel, steps, cotangents = primals
-    d_kernel, d_steps, d_cotangents = tangents
-    at_initial, adjoints = _backward(kernel, steps, cotangents)
-    transposed = _transposed(kernel)
-    from_kernel = adjoints.products @ d_kernel.T
-
-    def step(carry: jax.Array, inputs):
-        primals, cotangent, d_step, from_kernel = inputs
-        _, (adjoint, kept) = jax.jvp(_attribute, primals, (d_step, cotangent + carry))
-        return kept + from_kernel + adjoint.products @ transposed, adjoint
-
-    inputs = ((steps, adjoints.state), d_cotangents, d_steps, from_kernel)
-    d_out = jax.lax.scan(step, jnp.zeros_like(at_initial), inputs, reverse=True)
+def _backward_tangent(loop: Loop, primals, tangents):
+    kernels, steps, cotangents = primals
+    d_kernels, d_steps, d_cotangents = tangents
+    at_initial, adjoints = _backward(loop, kernels, steps, cotangents)
+    injection = jnp.concatenate(adjoints.products, axis=-1) @ _transposed(d_kernels)
+    transposed, last = _transposed_for(loop, kernels), jnp.zeros_like(at_initial)
+    inputs = ((steps, adjoints.state), d_cotangents, d_steps, injection)
+    d_out = loop(_backward_tangent_step, transposed, last, inputs, reverse=True)
     return (at_initial, adjoints), d_out

@@ -53,7 +53,7 @@ def maml_gradient(
 ) -> tuple[jax.Array, Params, Any]:
     """Mean over tasks of `maml_loss` and its gradient, with data sampled under the adapted params.
 
-        theta_i = adapt(theta; D_i)     D'_i ~ play(theta_i)     g_i = grad outer_loss(theta_i; D'_i)
+        theta_i = adapt(theta; D_i)    D'_i ~ play(theta_i)    g_i = grad outer_loss(theta_i; D'_i)
         gradient = 1/N sum_i (d theta_i / d theta)^T g_i
 
     Sampling takes place between adaptation and its pullback, outside of what is differentiated, and
@@ -77,9 +77,9 @@ def maml_gradient(
       mean loss, mean gradient, and the data that were played, leading axis ``N``.
     """
     number = jax.tree.leaves(support)[0].shape[0]
-    block_size = block_size or number
+    size = number if block_size is None else block_size
 
-    def adapt_all(support: Any) -> Any:
+    def adapt_all(support: Any) -> tuple[Params, Callable[..., Any]]:
         return jax.vjp(lambda p: jax.vmap(adapt, (None, 0))(p, support), params)
 
     def learn(adapted: Params, pullback: Callable[..., Any], arguments: Any) -> Any:
@@ -87,14 +87,19 @@ def maml_gradient(
         losses, cotangents = map_batches(gradient, members_in_cache(adapted), adapted, *arguments)
         return jnp.sum(losses), pullback(cotangents)[0]
 
-    if block_size == number:
+    if size == number:
         adapted, pullback = adapt_all(support)
         data = play(adapted, settings)
         loss, grads = learn(adapted, pullback, prepare(data))
     else:
-        blocks = split_blocks((support, settings), block_size)
+        blocks = split_blocks((support, settings), size)
         played = jax.lax.map(lambda block: play(adapt_all(block[0])[0], block[1]), blocks)
         data = merge_blocks(played)
-        blocks = split_blocks((support, prepare(data)), block_size)
-        loss, grads = sum_over_blocks(lambda block: learn(*adapt_all(block[0]), block[1]), blocks)
+        blocks = split_blocks((support, prepare(data)), size)
+
+        def learn_block(block: Any) -> Any:
+            adapted, pullback = adapt_all(block[0])
+            return learn(adapted, pullback, block[1])
+
+        loss, grads = sum_over_blocks(learn_block, blocks)
     return loss / number, jax.tree.map(lambda g: g / number, grads), data

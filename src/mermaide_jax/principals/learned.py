@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from mermaide_jax import _checks
 from mermaide_jax._distributions import Categorical
-from mermaide_jax.networks import MLPHead, RecurrentHead
+from mermaide_jax.networks import MLPHead, Recurrence, RecurrentHead
 from mermaide_jax.principals.base import Principal
 
 Architecture = Literal["gru", "mlp"]
@@ -38,12 +38,14 @@ class NetworkConfig:
     """Whether there is a world model, whose prediction the policy reads."""
     policy_gradient_to_world_model: bool = False
     """Whether the policy's gradient passes into the world model through its prediction."""
-    reference: bool = False
-    """Whether recurrences and their derivatives are left to plain scans and JAX's own rules, the
-    definition that the fast path is tested against."""
+    recurrence: Recurrence = "auto"
+    """How recurrences over known sequences are run: auto (scan), scan (hand-written derivatives),
+    pallas (the same as one kernel; interpreted, slowly, on a CPU) or reference (Flax's cell stepped
+    and differentiated by JAX, the definition that the others are tested against)."""
 
     def __post_init__(self) -> None:
         _checks.check_choice("architecture", self.architecture, get_args(Architecture))
+        _checks.check_choice("recurrence", self.recurrence, get_args(Recurrence))
         _checks.check_at_least("features", self.features, 1)
         _checks.check_at_least("num_layers", self.num_layers, 1)
 
@@ -168,4 +170,4 @@ def _apply(module: RecurrentHead | MLPHead, *args: Any, **kwargs: Any) -> Any:
 def _head(config: NetworkConfig, num_outputs: int) -> RecurrentHead | MLPHead:
     if config.architecture == "mlp":
         return MLPHead(num_outputs, config.features)
-    return RecurrentHead(num_outputs, config.features, config.num_layers, config.reference)
+    return RecurrentHead(num_outputs, config.features, config.num_layers, config.recurrence)

@@ -168,5 +168,5 @@ def make_adapt(
         config.inner_steps if num_steps is None else num_steps,
         first_order=config.meta_gradient == "first_order",
         adapts=moves,
-        reference=learned.config.reference,
+        reference=learned.config.recurrence == "reference",
     )
