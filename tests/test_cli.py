@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mermaide_jax import __version__, cli
-from mermaide_jax.cli import commands, main, progress, set_xla_flags
+from mermaide_jax.cli import actions, commands, main, progress, set_xla_flags
 from mermaide_jax.cli.parsing import condense, parse
 from mermaide_jax.report.results import read_results
 from mermaide_jax.study import PRESETS, StudyConfig
@@ -122,7 +122,7 @@ def test_help_lists_the_commands(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
     for command in ("train", "evaluate", "reproduce", "show", "list"):
-        assert re.search(rf"[•*-] {command} +\S", text)
+        assert re.search(rf"^  {command} +\S", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -201,8 +201,8 @@ BAD = [
 
 @pytest.mark.parametrize(("line", "said"), BAD, ids=[line or "nothing" for line, _ in BAD])
 def test_bad_input_is_refused_before_any_work(line, said, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(commands, "train_study", None)  # nothing may be computed
-    monkeypatch.setattr(commands, "test_study", None)
+    monkeypatch.setattr(actions, "train_study", None)  # nothing may be computed
+    monkeypatch.setattr(actions, "test_study", None)
     (tmp_path / "FILE").touch()
     (tmp_path / "FULL").mkdir()
     (tmp_path / "FULL" / "mine.txt").touch()
@@ -240,7 +240,7 @@ def test_interruption_says_how_to_go_on(monkeypatch, capsys, tmp_path):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "train_study", interrupted)
+    monkeypatch.setattr(actions, "train_study", interrupted)
     out = tmp_path / "a b"
     assert main(["train", "--force", "--preset", "smoke", "--out", str(out)]) == 130
     error = capsys.readouterr().err.splitlines()[-1]
@@ -289,7 +289,7 @@ def test_evaluate_with_other_shots(finished, tmp_path, capsys):
     ],
 )
 def test_evaluate_refuses(finished, options, said, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(commands, "test_study", None)
+    monkeypatch.setattr(actions, "test_study", None)
     out = tmp_path / "out"
     capsys.readouterr()
     assert main(["evaluate", str(finished), "--out", str(out), *options.split()]) == 2
