@@ -1,18 +1,20 @@
 """The command line: what it accepts, refuses, writes and says."""
 
+import contextlib
 import dataclasses
 import os
 import re
 import shlex
 import subprocess
 import sys
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from mermaide_jax import __version__, cli
-from mermaide_jax.cli import actions, commands, main, progress, set_xla_flags
-from mermaide_jax.cli.parsing import condense, parse
+from mermaide_jax.cli import actions, commands, main, overview, progress, set_xla_flags
+from mermaide_jax.cli.parsing import Command, condense, parse
 from mermaide_jax.report.results import read_results
 from mermaide_jax.study import PRESETS, StudyConfig
 from mermaide_jax.training import Metrics, Progress
@@ -125,6 +127,45 @@ def test_help_lists_the_commands(capsys):
         assert re.search(rf"^  {command} +\S", text, re.MULTILINE)
 
 
+def test_help_and_refusals_come_before_anything_heavy():
+    code = (
+        "import sys; from mermaide_jax.cli import main; main(['--help']); main(['--version']);"
+        "assert main(['tran']) == 2; assert not {'jax', 'numpy', 'tyro'} & set(sys.modules);"
+        "main(['train', '--help']);"
+        "assert not {'matplotlib', 'pandas', 'pyarrow', 'orbax', 'scipy.stats'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+
+def test_the_overview_says_what_the_commands_say():
+    classes = get_args(Command)
+    assert {kind.__name__.lower(): kind.__doc__ for kind in classes} == overview.COMMANDS
+
+
+@pytest.mark.parametrize("command", ["train", "reproduce", "evaluate x"])
+def test_the_compile_cache_can_be_left_out(command):
+    line = [*command.split(), "--out", "y"]
+    assert parse(line).compile_cache
+    assert not parse([*line, "--no-compile-cache"]).compile_cache
+
+
+def test_commands_that_compile_use_the_cache(finished, tmp_path, monkeypatch):
+    asked = []
+
+    @contextlib.contextmanager
+    def cache(enabled):
+        asked.append(enabled)
+        yield
+
+    monkeypatch.setattr(actions, "compile_cache", cache)
+    monkeypatch.setattr(actions, "_test_and_report", lambda *_: asked.append("tested"))
+    monkeypatch.setattr(actions, "_train", lambda command: (command.out, {}))
+    out = ["--out", str(tmp_path / "out")]
+    for line in (["evaluate", str(finished)], ["reproduce"], ["train", "--no-compile-cache"]):
+        assert main([*line, *out]) == 0
+    assert asked == [True, "tested", True, "tested", False]
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets_are_the_defaults(preset):
     command = parse(["reproduce", "--preset", preset, "--out", "x"])
@@ -229,7 +270,7 @@ def test_no_complaint_at_all_is_still_said():
 
 def test_missing_extra_is_named(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "tyro", None)
-    for name in ("parsing", "commands"):
+    for name in ("parsing", "commands", "actions"):
         monkeypatch.delitem(sys.modules, f"mermaide_jax.cli.{name}")
         monkeypatch.delattr(cli, name)
     assert main(["list"]) == 2
