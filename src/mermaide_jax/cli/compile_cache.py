@@ -46,7 +46,7 @@ def compile_cache(enabled: bool) -> Iterator[None]:
     settings: dict[str, Any] = {"jax_enable_compilation_cache": False}
     directory = None
     if enabled:
-        if not jax.config.jax_enable_compilation_cache or jax.config.jax_compilation_cache_dir:
+        if not _setting("jax_enable_compilation_cache") or _setting("jax_compilation_cache_dir"):
             yield
             return
         try:
@@ -132,12 +132,16 @@ def _check_private(directory: Path) -> None:
 def _configured(settings: Mapping[str, Any]) -> Iterator[None]:
     """JAX with other settings, read afresh by its cache; the former ones afterwards."""
     names = {*settings, "jax_enable_compilation_cache"}
-    former = {name: getattr(jax.config, name) for name in names}
+    former = {name: _setting(name) for name in names}
     try:
         _configure(settings)
         yield
     finally:
         _configure(former)
+
+
+def _setting(name: str) -> Any:
+    return getattr(jax.config, name)
 
 
 def _configure(settings: Mapping[str, Any]) -> None:
@@ -156,7 +160,7 @@ def _watched(directory: Path | None) -> Iterator[None]:
     def show(message: Warning | str, *where: Any, **options: Any) -> None:
         if directory is None or "persistent compilation cache" not in str(message):
             former(message, *where, **options)
-        elif jax.config.jax_enable_compilation_cache:
+        elif _setting("jax_enable_compilation_cache"):
             _configure({"jax_enable_compilation_cache": False})
             _empty(directory)
             _say(f"the compile cache {directory} was reset and is not used further: {message}")
