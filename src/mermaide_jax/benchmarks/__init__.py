@@ -1,0 +1,1 @@
+"""Benchmarks: the library against named peers, interleaved in one call, each in its own process."""

@@ -1,0 +1,102 @@
+"""What is measured: contenders, cases in which they compete, and what a factory gives back.
+
+A contender is named by ``module:function``. Its worker calls ``function(**options)`` once, which
+sets everything up (and compiles), and gets back ``run``: a function without arguments that does the
+work once, to its end, and returns a float, the checksum. A factory imports the libraries it needs
+itself, so that a missing one is known by its name and everything else goes on.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from mermaide_jax import _checks
+
+Json = Any
+Clock = Literal["cpu", "wall"]
+
+ONE_THREAD: Mapping[str, str] = {
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+    "JAX_PLATFORMS": "cpu",
+}
+"""Environment in which every library at hand computes on one thread of the CPU."""
+
+
+class Run:
+    """A function without arguments, with facts that its set-up learned.
+
+    Attributes:
+      facts: JSON-able numbers and strings. Known names: ``compile_s`` and ``trace_s``, seconds;
+        ``temp_bytes``, memory beside arguments and results; ``flops`` of one call; ``threads``.
+    """
+
+    def __init__(self, call: Callable[[], float], **facts: Json) -> None:
+        self._call, self.facts = call, facts
+
+    def __call__(self) -> float:
+        """Does the work once, to its end; returns the checksum."""
+        return self._call()
+
+
+@dataclasses.dataclass(frozen=True)
+class Contender:
+    """One way to do the work of a case, run by one worker process."""
+
+    name: str
+    """Unique in its case."""
+    factory: str
+    """``module:function``, see `mermaide_jax.benchmarks.contender`."""
+    options: Mapping[str, Json] = dataclasses.field(default_factory=dict)
+    """Keyword arguments of the factory."""
+    work: float = 1.0
+    """Units of work in one call; costs are compared per unit."""
+    agents: int | None = None
+    """Leading rows of the table of mean rewards that its checksum is a mean over, if it is one."""
+    cores: int = 1
+    """Cores that the worker is pinned to, the same ones for all contenders."""
+    environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """What differs from `ONE_THREAD`."""
+    limit_s: float = 120.0
+    """Longest time to set up, and longest time of one repeat."""
+    max_repeats: int | None = None
+    """Fewer repeats than the others, for the slowest."""
+
+    def __post_init__(self) -> None:
+        module, _, function = self.factory.partition(":")
+        if not module or not function:
+            _checks.refuse("factory", self.factory, "module:function")
+        _checks.check_positive("work", self.work)
+        _checks.check_at_least("cores", self.cores, 1)
+        _checks.check_positive("limit_s", self.limit_s)
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """Contenders that do the same work and are measured interleaved."""
+
+    suite: str
+    name: str
+    """Unique among all cases."""
+    unit: str
+    """What ``work`` counts."""
+    contenders: tuple[Contender, ...]
+    sizes: Mapping[str, Json] = dataclasses.field(default_factory=dict)
+    """Sizes of the work, for the report."""
+    clock: Clock = "cpu"
+    """The time that rates and ratios are of."""
+    agree_within: float | Literal["statistically"] | None = None
+    """How the checksums must agree: by a relative error, as means of the same law, or not at all
+    (where contenders do different work)."""
+    repeats: int | None = None
+    """Repeats in place of the call's, for cases where a single one is long."""
+    call_once: bool = False
+    """One call a repeat, without warm-up: for whole processes, whose start is the point."""
+
+    def __post_init__(self) -> None:
+        names = [contender.name for contender in self.contenders]
+        if len(set(names)) < len(names):
+            _checks.refuse("contenders", names, "each name once")
