@@ -40,12 +40,15 @@ standard: $(VENV)/.stamp-experiments ## the same with more updates and seeds: at
 smoke: $(VENV)/.stamp-experiments ## the same in two minutes, to see that everything runs
 	$(call REPRODUCE,smoke)
 
-.PHONY: test test-slow lint format docs clean
+.PHONY: test test-slow baseline lint format docs clean
 test: lint ## lint, types, import contracts and tests
 	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist worksteal $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.stamp-dev ## the tests that take minutes each
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+baseline: $(VENV)/.stamp-dev ## renew benchmarks/counted.json, what compiled programs may cost
+	$(BIN)/python -m mermaide_jax.benchmarks.counted --renew
 
 lint: $(VENV)/.stamp-dev ## ruff, pyright and import-linter
 	$(BIN)/ruff check .

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from mermaide_jax.agents import UCBParams, standard_population, ucb
 from mermaide_jax.benchmarks.counting import count_compiled, count_traced, counted_compilations
@@ -96,7 +97,7 @@ def programs(sizes: Sizes) -> dict[str, Program]:
       sizes: their sizes.
     """
     game = make_intervention_game(
-        standard_population(sizes.arms), GameConfig(horizon=sizes.horizon)
+        standard_population(sizes.arms), GameConfig(num_arms=sizes.arms, horizon=sizes.horizon)
     )
     network = NetworkConfig(features=sizes.features, num_layers=sizes.num_layers)
     learned = learned_principal(network, game.observation_size, sizes.arms, game.num_interventions)
@@ -128,21 +129,17 @@ def programs(sizes: Sizes) -> dict[str, Program]:
     def simulated(key, means):
         return simulate(key, ucb(sizes.arms), UCBParams(0.42), Bandits(means, 0.1), sizes.horizon)
 
-    steps = (1, sizes.horizon)
-    episodes = Episodes(
-        jax.ShapeDtypeStruct((*steps, game.observation_size), float),
-        jax.ShapeDtypeStruct(steps, int),
-        jax.ShapeDtypeStruct(steps, int),
-        jax.ShapeDtypeStruct(steps, float),
-    )
+    shape: Any = lambda *size: jax.ShapeDtypeStruct(size, jnp.float32)  # noqa: E731
+    integers: Any = jax.ShapeDtypeStruct((1, sizes.horizon), jnp.int32)
+    rewards = shape(1, sizes.horizon)
+    observations = shape(1, sizes.horizon, game.observation_size)
+    episodes = Episodes(observations, integers, integers, rewards)
     found = {
         "rollout_scripted": Program(play_scripted, (key, tasks)),
         "rollout_learned": Program(play_learned, (key, params, tasks)),
-        "replay_gradient": Program(replay_gradient, (params, episodes, episodes.reward)),
+        "replay_gradient": Program(replay_gradient, (params, episodes, rewards)),
         "evaluation": Program(evaluate, (key, params, tasks)),
-        "simulator": Program(
-            simulated, (key, jax.ShapeDtypeStruct((sizes.agents, sizes.arms), float))
-        ),
+        "simulator": Program(simulated, (key, shape(sizes.agents, sizes.arms))),
     }
     for kind in ("none", "first_order", "second_order"):
         update = make_update(update_config(kind, sizes), learned, game, TaskTerms())
@@ -213,18 +210,11 @@ def measure_compilations() -> Counts:
     return dict(sorted(counts.items()))
 
 
-def measure(names: tuple[str, ...] | None = None) -> Table:
-    """Everything that is guarded: for each program its counts, and the study's compilations.
-
-    Args:
-      names: of programs; None for all of them.
-    """
+def measure() -> Table:
+    """Everything that is guarded: for each program its counts, and the study's compilations."""
     # First, since it counts what has not been compiled yet.
     compilations = measure_compilations()
-    found = {
-        name: program for name, program in programs(Sizes()).items() if name in (names or name)
-    }
-    table = {name: measure_program(program) for name, program in found.items()}
+    table = {name: measure_program(program) for name, program in programs(Sizes()).items()}
     return table | {"compilations": compilations}
 
 
@@ -240,9 +230,7 @@ def complaints(counted: Table, baseline: Mapping[str, Table], version: str) -> l
     same = version in baseline
     reference = baseline[version if same else max(baseline, key=_as_numbers)]
     lines = [f"{name}: not in the baseline" for name in counted if name not in reference]
-    lines += [
-        f"{name}: in the baseline, but not counted" for name in reference if name not in counted
-    ]
+    lines += [f"{name}: not counted any more" for name in reference if name not in counted]
     for name in counted:
         if name in reference:
             lines += _exceeded(name, counted[name], reference[name], same)

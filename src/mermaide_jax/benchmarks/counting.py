@@ -178,8 +178,8 @@ def counted_compilations() -> Iterator[Counter[str]]:
     """
     counts: Counter[str] = Counter()
 
-    def listen(event: str, seconds: float, **details: Any) -> None:
-        del seconds
+    def listen(event: str, duration_secs: float, **details: Any) -> None:
+        del duration_secs
         if event == _COMPILED:
             counts[str(details.get("fun_name", "?"))] += 1
 
