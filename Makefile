@@ -9,7 +9,6 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 TEST_JOBS ?= 2
 PYTEST_ARGS ?=
-BENCH_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -27,7 +26,7 @@ REPRODUCE = $(BIN)/mermaide reproduce --preset $(1) --out $(if $(OUT),$(OUT),res
 .PHONY: help
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
-	@echo "Variables: PYTHON=python3.12  OUT=directory  FORCE=1  TEST_JOBS=2  PYTEST_ARGS='-k agents'  BENCH_ARGS=--quick"
+	@echo "Variables: PYTHON=python3.12  OUT=directory  FORCE=1  TEST_JOBS=2  PYTEST_ARGS='-k agents'"
 
 # --- what runs ------------------------------------------------------------------------------------
 
@@ -45,12 +44,15 @@ smoke: $(VENV)/.stamp-experiments ## the same in two minutes, to see that everyt
 bench: $(VENV)/.stamp-experiments,peers ## speed against the peers, half an hour (BENCH_ARGS=--quick: 5 minutes)
 	$(BIN)/mermaide bench --out $(or $(OUT),benchmarks/results) $(if $(or $(FORCE),$(if $(OUT),,default)),--force) $(BENCH_ARGS)
 
-.PHONY: test test-slow lint format docs clean
+.PHONY: test test-slow baseline lint format docs clean
 test: lint ## lint, types, import contracts and tests
 	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist worksteal $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.stamp-dev ## the tests that take minutes each
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+baseline: $(VENV)/.stamp-dev ## renew benchmarks/counted.json, what compiled programs may cost
+	$(BIN)/python -m mermaide_jax.benchmarks.counted --renew
 
 lint: $(VENV)/.stamp-dev ## ruff, pyright and import-linter
 	$(BIN)/ruff check .

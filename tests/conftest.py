@@ -4,6 +4,8 @@ import os
 
 # Read by XLA when its first backend starts, so they must be set before jax is imported.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# The commands would keep what they compile in the user's cache directory.
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = (
         os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"

@@ -1,18 +1,20 @@
 """The command line: what it accepts, refuses, writes and says."""
 
+import contextlib
 import dataclasses
 import os
 import re
 import shlex
 import subprocess
 import sys
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from mermaide_jax import __version__, cli
-from mermaide_jax.cli import commands, main, progress, set_xla_flags
-from mermaide_jax.cli.parsing import condense, parse
+from mermaide_jax.cli import actions, commands, main, overview, progress, set_xla_flags
+from mermaide_jax.cli.parsing import Command, condense, parse
 from mermaide_jax.report.results import read_results
 from mermaide_jax.study import PRESETS, StudyConfig
 from mermaide_jax.training import Metrics, Progress
@@ -122,7 +124,52 @@ def test_help_lists_the_commands(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
     for command in ("train", "evaluate", "reproduce", "show", "bench", "list"):
-        assert re.search(rf"[•*-] {command} +\S", text)
+        assert re.search(rf"^  {command} +\S", text, re.MULTILINE)
+
+
+def test_help_and_refusals_come_before_anything_heavy():
+    code = (
+        "import sys; from mermaide_jax.cli import main; main(['--help']); main(['--version']);"
+        "assert main(['tran']) == 2; assert not {'jax', 'numpy', 'tyro'} & set(sys.modules);"
+        "main(['train', '--help']);"
+        "assert not {'matplotlib', 'pandas', 'pyarrow', 'orbax', 'scipy.stats'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+
+def test_the_overview_says_what_the_commands_say():
+    classes = get_args(Command)
+    assert {kind.__name__.lower(): kind.__doc__ for kind in classes} == overview.COMMANDS
+
+
+def test_reference_is_short_for_the_plain_recurrence():
+    config = parse(["train", "--out", "x", "--reference"]).study
+    assert config.network.recurrence == "reference"
+    assert parse(["train", "--out", "x"]).study.network.recurrence == "auto"
+
+
+@pytest.mark.parametrize("command", ["train", "reproduce", "evaluate x"])
+def test_the_compile_cache_can_be_left_out(command):
+    line = [*command.split(), "--out", "y"]
+    assert parse(line).compile_cache
+    assert not parse([*line, "--no-compile-cache"]).compile_cache
+
+
+def test_commands_that_compile_use_the_cache(finished, tmp_path, monkeypatch):
+    asked = []
+
+    @contextlib.contextmanager
+    def cache(enabled):
+        asked.append(enabled)
+        yield
+
+    monkeypatch.setattr(actions, "compile_cache", cache)
+    monkeypatch.setattr(actions, "_test_and_report", lambda *_: asked.append("tested"))
+    monkeypatch.setattr(actions, "_train", lambda command: (command.out, {}))
+    out = ["--out", str(tmp_path / "out")]
+    for line in (["evaluate", str(finished)], ["reproduce"], ["train", "--no-compile-cache"]):
+        assert main([*line, *out]) == 0
+    assert asked == [True, "tested", True, "tested", False]
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -204,8 +251,8 @@ BAD = [
 
 @pytest.mark.parametrize(("line", "said"), BAD, ids=[line or "nothing" for line, _ in BAD])
 def test_bad_input_is_refused_before_any_work(line, said, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(commands, "train_study", None)  # nothing may be computed
-    monkeypatch.setattr(commands, "test_study", None)
+    monkeypatch.setattr(actions, "train_study", None)  # nothing may be computed
+    monkeypatch.setattr(actions, "test_study", None)
     (tmp_path / "FILE").touch()
     (tmp_path / "FULL").mkdir()
     (tmp_path / "FULL" / "mine.txt").touch()
@@ -232,7 +279,7 @@ def test_no_complaint_at_all_is_still_said():
 
 def test_missing_extra_is_named(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "tyro", None)
-    for name in ("parsing", "commands"):
+    for name in ("parsing", "commands", "actions"):
         monkeypatch.delitem(sys.modules, f"mermaide_jax.cli.{name}")
         monkeypatch.delattr(cli, name)
     assert main(["list"]) == 2
@@ -243,7 +290,7 @@ def test_interruption_says_how_to_go_on(monkeypatch, capsys, tmp_path):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "train_study", interrupted)
+    monkeypatch.setattr(actions, "train_study", interrupted)
     out = tmp_path / "a b"
     assert main(["train", "--force", "--preset", "smoke", "--out", str(out)]) == 130
     error = capsys.readouterr().err.splitlines()[-1]
@@ -292,7 +339,7 @@ def test_evaluate_with_other_shots(finished, tmp_path, capsys):
     ],
 )
 def test_evaluate_refuses(finished, options, said, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(commands, "test_study", None)
+    monkeypatch.setattr(actions, "test_study", None)
     out = tmp_path / "out"
     capsys.readouterr()
     assert main(["evaluate", str(finished), "--out", str(out), *options.split()]) == 2

@@ -19,7 +19,6 @@ from mermaide_jax.principals import NetworkConfig, learned_principal
 from mermaide_jax.training.config import TrainingConfig
 from mermaide_jax.training.objective import (
     Episodes,
-    Weights,
     advantages,
     make_adapt,
     outer_loss,
@@ -70,11 +69,12 @@ def library_gradient(order):
     network = NetworkConfig("gru", work.features, work.num_layers)
     learned = learned_principal(network, work.inputs["world_model"], work.num_arms, 2)
     adapt = make_adapt(config, learned)
-    weights = Weights(policy=1.0, entropy=meta_workload.ENTROPY_BONUS)
-    loss = meta.maml_loss(adapt, functools.partial(outer_loss, learned, weights))
+    bonus = meta_workload.ENTROPY_BONUS
+    loss = meta.maml_loss(adapt, functools.partial(outer_loss, learned, bonus))
     before, after = (jax.tree.map(jnp.asarray, episodes) for episodes in made_up_episodes())
 
-    def objective(params):
+    def objective(side_by_side):
+        params = meta_workload.to_library(side_by_side)
         evaluation = after, advantages(after.reward)
         of_task = lambda b, e: loss(params, (b,), e)[0]  # noqa: E731
         return jnp.mean(jax.vmap(of_task)(before, evaluation))

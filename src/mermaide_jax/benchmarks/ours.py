@@ -157,17 +157,16 @@ def gru(
     sequence = problem.generator(1).standard_normal((batch, horizon, inputs), np.float32)
     layers = jax.tree.map(jnp.asarray, problem.gru_layers(inputs, features))
     params = {
-        f"layers_{number}": {
-            "input": {"kernel": layer["input"], "bias": layer["bias"]},
-            "recurrent_kernel": layer["recurrent"],
-            "candidate_bias": layer["candidate_bias"],
-        }
+        f"layers_{number}": meta_workload.cell_of(
+            layer["input"], layer["bias"], layer["recurrent"], layer["candidate_bias"]
+        )
         for number, layer in enumerate(layers)
     }
 
     def loss(params, sequence):
-        unroll: Any = functools.partial(stack.apply, {"params": params}, method="unroll")
-        return jnp.mean(jnp.square(jax.vmap(unroll)(sequence)))
+        time_first = jnp.swapaxes(sequence, 0, 1)
+        unrolled: Any = stack.apply({"params": params}, time_first, method="unroll")
+        return jnp.mean(jnp.square(unrolled))
 
     program = compile_program(differentiated(loss, part), params, jnp.asarray(sequence))
     call = functools.partial(program.call, params, jnp.asarray(sequence))
@@ -213,13 +212,14 @@ def _update(
         target_first=False,
     )
     terms = games.TaskTerms()
-    population = rules.standard_population(num_arms)
     game = games.make_intervention_game(
-        population, games.GameConfig(num_arms=num_arms, horizon=horizon)
+        rules.ucb(num_arms), games.GameConfig(num_arms=num_arms, horizon=horizon)
     )
     network = NetworkConfig(features=features, num_layers=num_layers)
     learned = learned_principal(network, game.observation_size, num_arms, game.num_interventions)
     tasks = games.finite_tasks(jax.random.key(7), "ucb", (0.42,), num_tasks, num_arms, terms)
+    # The rule alone, as the peers have it, not a population of all.
+    tasks = tasks._replace(agent=tasks.agent.members[rules.RULES.index("ucb")])
     return training.make_update(config, learned, game, terms), tasks
 
 

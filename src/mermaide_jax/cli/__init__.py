@@ -1,6 +1,7 @@
 """The `mermaide` command: a thin, typed front of `mermaide_jax.study`.
 
-Everything heavy is imported by `main`, after the XLA flags of this process are set.
+Everything heavy is imported by `main`, after the XLA flags of this process are set, and by those
+commands alone that need it.
 """
 
 import os
@@ -9,6 +10,7 @@ import sys
 from collections.abc import MutableMapping, Sequence
 
 from mermaide_jax._checks import ConfigError
+from mermaide_jax.cli import overview
 
 __all__ = ["main", "set_xla_flags"]
 
@@ -31,6 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     set_xla_flags(os.environ)
     try:
+        if (answer := overview.answer(arguments)) is not None:
+            print(answer)
+            return 0
         from mermaide_jax.cli.parsing import parse
 
         parse(arguments).run(shlex.join(["mermaide", *arguments]))

@@ -1,41 +1,17 @@
-"""The commands: frozen dataclasses whose fields are the options, each with a `run`."""
+"""The commands: frozen dataclasses whose fields are the options, each with a `run`.
+
+What they do is in `actions`, which imports what takes a while, and only when a command is run.
+"""
 
 import dataclasses
-import sys
-import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
-from mermaide_jax._checks import ConfigError, refuse
-from mermaide_jax.benchmarks import bench, table
 from mermaide_jax.benchmarks.runner import Platform
 from mermaide_jax.benchmarks.suites import SUITES
-from mermaide_jax.cli import Stopped, listing
-from mermaide_jax.cli.naming import as_flag
-from mermaide_jax.cli.progress import TestingProgress, TrainingProgress
-from mermaide_jax.report.figures import write_figures
-from mermaide_jax.report.results import Results, prepare_output, read_results, write_results
-from mermaide_jax.report.summary import (
-    collapsed_seeds,
-    format_collapsed,
-    format_table,
-    summarize,
-)
-from mermaide_jax.study.config import LEARNED, SCRIPTED, StudyConfig
-from mermaide_jax.study.learned import Trained
-from mermaide_jax.study.run import (
-    CHECKPOINTS,
-    CONFIG_FILE,
-    check_resumable,
-    learned_names,
-    load_study,
-    make_results,
-    test_study,
-    train_study,
-)
-from mermaide_jax.training import TrainingDiverged
+from mermaide_jax.study.config import StudyConfig
 
 PresetName = Literal["smoke", "quick", "standard", "paper"]
 
@@ -57,25 +33,12 @@ class _Study:
     """Accept an output directory that holds files; former results in it are replaced."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Go on from the checkpoints in the output directory, with the same options as before."""
+    compile_cache: bool = True
+    """Whether compiled programs are kept for later runs, in the user's cache directory."""
     study: Annotated[StudyConfig, tyro.conf.arg(name="")] = dataclasses.field(
         default_factory=StudyConfig
     )
     """The study."""
-
-    def _train(self) -> tuple[Path, dict[str, Trained]]:
-        """Checks the output directory, then trains."""
-        if self.resume:
-            _check_resumable(self.study, self.out)
-        directory = prepare_output(self.out, force=self.force or self.resume)
-        names = learned_names(self.study)
-        try:
-            with TrainingProgress(names, self.study.training.updates) as progress:
-                trained = train_study(
-                    self.study, directory, resume=self.resume, on_progress=progress
-                )
-        except TrainingDiverged as error:
-            raise Stopped(f"{error} (under {directory / CHECKPOINTS})") from error
-        return directory, trained
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,15 +48,9 @@ class Train(_Study):
     def run(self, command: str) -> None:
         """Trains and says where the checkpoints are."""
         del command
-        names = learned_names(self.study)
-        if not names:
-            expected = f"at least one that learns: {', '.join(LEARNED)}"
-            refuse("--principals", " ".join(self.study.principals), expected)
-        started = time.monotonic()
-        directory, _ = self._train()
-        print(f"Wall time: {time.monotonic() - started:.0f} s")
-        _print_files([directory / CONFIG_FILE, *(directory / CHECKPOINTS / n for n in names)])
-        print(f"Test them with: mermaide evaluate {directory} --out DIR")
+        from mermaide_jax.cli import actions
+
+        actions.train(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,9 +59,9 @@ class Reproduce(_Study):
 
     def run(self, command: str) -> None:
         """Trains, tests, writes results and figures, prints the table."""
-        started = time.monotonic()
-        directory, trained = self._train()
-        _test_and_report(self.study, trained, directory, started, command)
+        from mermaide_jax.cli import actions
+
+        actions.reproduce(self, command)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,34 +86,16 @@ class Evaluate:
     """Cost c of one full intervention."""
     horizon: Annotated[int | None, _as_trained("INT")] = None
     """Steps T in one episode."""
+    compile_cache: bool = True
+    """Whether compiled programs are kept for later runs, in the user's cache directory."""
 
     def run(self, command: str) -> None:
         """Loads, tests, writes results and figures, prints the table."""
-        started = time.monotonic()
-        saved, trained = load_study(self.checkpoint_dir)
-        try:
-            config = self._overridden(saved)
-        except ConfigError as error:
-            raise ConfigError(as_flag(error)) from error
-        directory = prepare_output(self.out, force=self.force)
-        trained = {name: trained[name] for name in learned_names(config)}
-        _test_and_report(config, trained, directory, started, command)
+        from mermaide_jax.cli import actions
 
-    def _overridden(self, saved: StudyConfig) -> StudyConfig:
-        """The saved study with the options that were given in place of its own."""
-        known = [*learned_names(saved), *SCRIPTED]
-        for name in self.principals or ():
-            if name in LEARNED and name not in known:
-                refuse("principals", name, f"one that was trained, or scripted: {', '.join(known)}")
-        parts = {
-            "game": dataclasses.replace(saved.game, **self._given("cost", "horizon")),
-            "evaluation": dataclasses.replace(
-                saved.evaluation, **self._given("shots", "episodes", "random_rate")
-            ),
-        }
-        return dataclasses.replace(saved, **parts, **self._given("principals"))
+        actions.evaluate(self, command)
 
-    def _given(self, *names: str) -> dict[str, Any]:
+    def given(self, *names: str) -> dict[str, Any]:
         """Those of the options that were given."""
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
@@ -177,12 +116,9 @@ class Show:
     def run(self, command: str) -> None:
         """Reads, draws, prints."""
         del command
-        results = read_results(self.results_dir)
-        in_place = self.out is None
-        directory = prepare_output(self.out or self.results_dir, force=self.force or in_place)
-        files = write_figures(directory, results)
-        _print_tables(results)
-        _print_files(files)
+        from mermaide_jax.cli import actions
+
+        actions.show(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,19 +138,9 @@ class Bench:
 
     def run(self, command: str) -> None:
         """Measures, writes, draws, prints the tables."""
-        try:
-            bench.check_suites(self.suites)
-        except ConfigError as error:
-            raise ConfigError(as_flag(error)) from error
-        directory = prepare_output(self.out, force=self.force)
-        settings = bench.settings_of(self.quick, self.platform)
-        results = bench.run_suites(self.suites, settings, _say, command)
-        files = bench.write(directory, results)
-        for case in results["cases"]:
-            print(f"{table.format_case(case)}\n")
-        print(f"{table.format_ratios(results['ratios'])}\n")
-        print(f"Wall time: {results['wall_time_s']:.0f} s on {results['machine'].get('cpu')}")
-        _print_files(files)
+        from mermaide_jax.cli import actions
+
+        actions.bench(self, command)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,49 +150,6 @@ class List:
     def run(self, command: str) -> None:
         """Prints them."""
         del command
+        from mermaide_jax.cli import listing
+
         print(listing.text())
-
-
-def _check_resumable(config: StudyConfig, directory: Path) -> None:
-    """Refuses to go on from nothing, or from a run that was trained otherwise."""
-    if not (directory / CONFIG_FILE).exists():
-        refuse("--resume", str(directory), f"an output directory with a {CONFIG_FILE}")
-    try:
-        check_resumable(config, directory)
-    except ConfigError as error:
-        raise ConfigError(f"--resume: {error}") from error
-
-
-def _test_and_report(
-    config: StudyConfig,
-    trained: dict[str, Trained],
-    directory: Path,
-    started: float,
-    command: str,
-) -> None:
-    """Tests all principals, writes results and figures, prints the table."""
-    with TestingProgress(len(config.principals)) as progress:
-        tested = test_study(config, trained, on_principal=progress)
-    results = make_results(config, trained, tested, started=started, command=command)
-    written = write_results(directory, results)
-    files = [*sorted(written.parent.glob("*.parquet")), *write_figures(directory, results)]
-    _print_tables(results)
-    _print_files([written, *files])
-
-
-def _print_tables(results: Results) -> None:
-    """The comparison, the collapsed runs, and what it took."""
-    print(format_table(summarize(results.rows)))
-    collapsed = format_collapsed(collapsed_seeds(results.rows))
-    print(f"\n{collapsed}\n" if collapsed else "")
-    print(f"Wall time: {results.wall_time_s:.0f} s on {results.device}")
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def _print_files(files: list[Path]) -> None:
-    print("Written:")
-    for path in files:
-        print(f"  {path}")

@@ -9,21 +9,16 @@ from typing import Annotated, Any, NoReturn
 
 import tyro
 
-from mermaide_jax import __version__
-from mermaide_jax._checks import ConfigError, check_choice
+from mermaide_jax._checks import ConfigError
 from mermaide_jax.cli.commands import Bench, Evaluate, List, Reproduce, Show, Train
 from mermaide_jax.cli.naming import as_option
+from mermaide_jax.cli.overview import COMMANDS, DESCRIPTION
 from mermaide_jax.study.presets import PRESETS
 
-_DESCRIPTION = """Learn to steer learning agents you have never met: MERMAIDE and its baselines.
-
-  mermaide reproduce --out DIR   the whole job, at the quick preset
-  mermaide COMMAND --help        the options of a command
-  mermaide --version             the version"""
-
-_NAMES = ("train", "evaluate", "reproduce", "show", "bench", "list")
-
 Command = Train | Evaluate | Reproduce | Show | Bench | List
+
+_SHORTHANDS = {"--reference": ("--network.recurrence", "reference")}
+"""What one word stands for: no fast path, the plain definition of the networks."""
 
 
 def parse(arguments: list[str]) -> Command:
@@ -31,19 +26,15 @@ def parse(arguments: list[str]) -> Command:
 
     Raises:
       ConfigError: one line that names the argument, the value and what is allowed.
-      SystemExit: after printing help or version, with code 0.
+      SystemExit: after printing help, with code 0.
     """
-    if arguments == ["--version"]:
-        print(f"mermaide {__version__}")
-        raise SystemExit(0)
-    if arguments and not arguments[0].startswith("-"):
-        check_choice("command", arguments[0], _NAMES)
     preset = _preset(arguments)
+    arguments = [word for given in arguments for word in _SHORTHANDS.get(given, (given,))]
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors), _wide(arguments):
             return tyro.cli(
-                _commands(preset), prog="mermaide", description=_DESCRIPTION, args=arguments
+                _commands(preset), prog="mermaide", description=DESCRIPTION, args=arguments
             )
     except (SystemExit, ConfigError) as stop:
         if isinstance(stop, SystemExit) and not stop.code:
@@ -96,7 +87,7 @@ def _wide(arguments: list[str]):
 
 def _refuse(stop: BaseException, box: str, arguments: list[str], preset: str) -> NoReturn:
     """Turns what tyro had to say into one line."""
-    command = [name for name in arguments[:1] if name in _NAMES]
+    command = [name for name in arguments[:1] if name in COMMANDS]
     hint = f"; see {' '.join(['mermaide', *command, '--help'])}"
     cause: BaseException | None = stop
     while cause is not None:

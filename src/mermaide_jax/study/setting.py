@@ -1,5 +1,6 @@
 """The game and the agents of a study, laid out as streams."""
 
+import functools
 from typing import NamedTuple
 
 import chex
@@ -10,12 +11,13 @@ from mermaide_jax.agents import standard_population
 from mermaide_jax.games import (
     Game,
     Task,
+    TaskTerms,
     finite_tasks,
     make_intervention_game,
     split_coefficients,
     target_first,
 )
-from mermaide_jax.study.config import StudyConfig
+from mermaide_jax.study.config import AgentOptions, StudyConfig
 
 _ROLES = ("train", "test")
 
@@ -70,29 +72,69 @@ def make_setting(config: StudyConfig) -> Setting:
     groups = config.agents.groups
     streams = [Stream(group, config.seed + s) for group in groups for s in range(config.seeds)]
     numbers = {group: number for number, group in enumerate(groups)}
-    keys = [jax.random.fold_in(jax.random.key(s.seed), numbers[s.group]) for s in streams]
-    sets = {
-        (group, role): _agents(config, groups[group], role) for group in groups for role in _ROLES
-    }
-
-    def per_stream(role: str) -> Task:
-        tasks = [sets[stream.group, role] for stream in streams]
-        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *tasks)
-
+    keys, train, test = _draw(
+        config.game.num_arms,
+        config.agents,
+        config.training.target_first,
+        tuple(numbers[stream.group] for stream in streams),
+        config.game.terms,
+        jnp.asarray([stream.seed for stream in streams], jnp.int32),
+        jnp.asarray(config.agents.seed, jnp.int32),
+    )
     return Setting(
         game=make_intervention_game(population, config.game.rules),
         streams=tuple(streams),
-        keys=jnp.stack(keys),
-        train=per_stream("train"),
-        test=per_stream("test"),
+        keys=keys,
+        train=train,
+        test=test,
         test_agents={group: _describe(config, families) for group, families in groups.items()},
     )
 
 
-def _agents(config: StudyConfig, families: tuple[str, ...], role: str) -> Task:
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))  # one program, not a hundred tiny ones
+def _draw(
+    num_arms: int,
+    options: AgentOptions,
+    aligned: bool,
+    groups: tuple[int, ...],
+    terms: TaskTerms,
+    seeds: jax.Array,
+    agent_seed: jax.Array,
+) -> tuple[chex.PRNGKey, Task, Task]:
+    """Keys, training agents and test agents of all streams, leading axis ``[S]``.
+
+    Args:
+      num_arms: ``A``.
+      options: the agents.
+      aligned: whether the target is made arm 0.
+      groups: for each stream, the number of its group.
+      terms: what all agents share.
+      seeds: ``[S]`` int32, for each stream.
+      agent_seed: int32 scalar, fixes both sets of agents.
+    """
+    keys = [jax.random.fold_in(jax.random.key(s), g) for s, g in zip(seeds, groups, strict=True)]
+    role_keys = [jax.random.fold_in(jax.random.key(agent_seed), role) for role in range(2)]
+    families = list(options.groups.values())
+
+    def per_stream(role: str, key: chex.PRNGKey) -> Task:
+        draw = functools.partial(_agents, jax.random.clone(key), num_arms, options, role, terms)
+        sets = [draw(names) for names in families]
+        tasks = jax.tree.map(lambda *leaves: jnp.stack([leaves[g] for g in groups]), *sets)
+        return jax.vmap(jax.vmap(target_first))(tasks) if aligned else tasks
+
+    train, test = (per_stream(role, key) for role, key in zip(_ROLES, role_keys, strict=True))
+    return jnp.stack(keys), train, test
+
+
+def _agents(
+    key: chex.PRNGKey,
+    num_arms: int,
+    options: AgentOptions,
+    role: str,
+    terms: TaskTerms,
+    families: tuple[str, ...],
+) -> Task:
     """The finite set of one role, the families of the group one after the other."""
-    options = config.agents
-    key = jax.random.fold_in(jax.random.key(options.seed), _ROLES.index(role))
     # The families share their draws: rules are compared on the same bandits.
     sets = [
         finite_tasks(
@@ -100,13 +142,12 @@ def _agents(config: StudyConfig, families: tuple[str, ...], role: str) -> Task:
             family,
             split_coefficients(family, options.split, role),
             getattr(options, role),
-            config.game.num_arms,
-            config.game.terms,
+            num_arms,
+            terms,
         )
         for family in families
     ]
-    tasks = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *sets)
-    return jax.vmap(target_first)(tasks) if config.training.target_first else tasks
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *sets)
 
 
 def _describe(config: StudyConfig, families: tuple[str, ...]) -> tuple[TestAgent, ...]:

@@ -211,7 +211,7 @@ def _adam() -> optax.GradientTransformation:
 
 
 def from_library(params: Params) -> Params:
-    """Parameters of `networks.RecurrentHead` in the layout of `Network`: a kernel for each gate."""
+    """Parameters of `meta_workload.make_params` in the layout of `Network`: a kernel a gate."""
 
     def cell(layer: Params) -> Params:
         kernels = jnp.split(jnp.asarray(layer["input"]["kernel"]), 3, axis=1)

@@ -111,7 +111,7 @@ def make_tasks(work: MetaWorkload) -> Tasks:
 
 
 def make_params(work: MetaWorkload) -> Params:
-    """First parameters in the library's own layout (`networks.RecurrentHead`), numpy float32.
+    """First parameters, the gates r, z, n side by side, numpy float32; see `to_library`.
 
     Every leaf is drawn, read-outs and biases too, so that no gradient is zero.
     """
@@ -135,6 +135,35 @@ def make_params(work: MetaWorkload) -> Params:
         return {"body": body, "head": head}
 
     return {name: network(work.inputs[name], work.outputs[name]) for name in work.inputs}
+
+
+def cell_of(kernel: Any, bias: Any, recurrent: Any, candidate_bias: Any) -> Params:
+    """Params of a `networks.GRULayer` from gates r, z, n side by side."""
+    cell: Params = {}
+    for i, gate in enumerate("rzn"):
+        part = slice(i * recurrent.shape[0], (i + 1) * recurrent.shape[0])
+        cell[f"i{gate}"] = {"kernel": kernel[:, part], "bias": bias[part]}
+        cell[f"h{gate}"] = {"kernel": recurrent[:, part]}
+    cell["hn"]["bias"] = candidate_bias
+    return {"cell": cell}
+
+
+def to_library(params: Params) -> Params:
+    """Params of the library's networks (`networks.RecurrentHead`) from those of `make_params`."""
+
+    def network(tree: Params) -> Params:
+        layers = {
+            name: cell_of(
+                layer["input"]["kernel"],
+                layer["input"]["bias"],
+                layer["recurrent_kernel"],
+                layer["candidate_bias"],
+            )
+            for name, layer in tree["body"].items()
+        }
+        return {"body": layers, "head": tree["head"]}
+
+    return {name: network(tree) for name, tree in params.items()}
 
 
 def memory_of(function: Callable[[], Any]) -> int | None:

@@ -1,0 +1,188 @@
+"""What the commands do."""
+
+import dataclasses
+import sys
+import time
+from pathlib import Path
+
+from mermaide_jax._checks import ConfigError, refuse
+from mermaide_jax.benchmarks import bench as speed
+from mermaide_jax.benchmarks import table
+from mermaide_jax.cli import Stopped
+from mermaide_jax.cli.commands import Bench, Evaluate, Reproduce, Show, Train
+from mermaide_jax.cli.compile_cache import compile_cache
+from mermaide_jax.cli.naming import as_flag
+from mermaide_jax.cli.progress import TestingProgress, TrainingProgress
+from mermaide_jax.report.figures import write_figures
+from mermaide_jax.report.results import Results, prepare_output, read_results, write_results
+from mermaide_jax.report.summary import (
+    collapsed_seeds,
+    format_collapsed,
+    format_table,
+    summarize,
+)
+from mermaide_jax.study.config import LEARNED, SCRIPTED, StudyConfig
+from mermaide_jax.study.learned import Trained
+from mermaide_jax.study.run import (
+    CHECKPOINTS,
+    CONFIG_FILE,
+    check_resumable,
+    learned_names,
+    load_study,
+    make_results,
+    test_study,
+    train_study,
+)
+from mermaide_jax.training import TrainingDiverged
+
+
+def train(command: Train) -> None:
+    """Trains and says where the checkpoints are."""
+    names = learned_names(command.study)
+    if not names:
+        expected = f"at least one that learns: {', '.join(LEARNED)}"
+        refuse("--principals", " ".join(command.study.principals), expected)
+    started = time.monotonic()
+    with compile_cache(command.compile_cache):
+        directory, _ = _train(command)
+    print(f"Wall time: {time.monotonic() - started:.0f} s")
+    _print_files([directory / CONFIG_FILE, *(directory / CHECKPOINTS / n for n in names)])
+    print(f"Test them with: mermaide evaluate {directory} --out DIR")
+
+
+def reproduce(command: Reproduce, line: str) -> None:
+    """Trains, tests, writes results and figures, prints the table.
+
+    Args:
+      command: the options.
+      line: the command line.
+    """
+    started = time.monotonic()
+    with compile_cache(command.compile_cache):
+        directory, trained = _train(command)
+        _test_and_report(command.study, trained, directory, started, line)
+
+
+def evaluate(command: Evaluate, line: str) -> None:
+    """Loads, tests, writes results and figures, prints the table.
+
+    Args:
+      command: the options.
+      line: the command line.
+    """
+    started = time.monotonic()
+    with compile_cache(command.compile_cache):
+        saved, trained = load_study(command.checkpoint_dir)
+        try:
+            config = _overridden(command, saved)
+        except ConfigError as error:
+            raise ConfigError(as_flag(error)) from error
+        directory = prepare_output(command.out, force=command.force)
+        trained = {name: trained[name] for name in learned_names(config)}
+        _test_and_report(config, trained, directory, started, line)
+
+
+def show(command: Show) -> None:
+    """Reads, draws, prints."""
+    results = read_results(command.results_dir)
+    in_place = command.out is None
+    directory = prepare_output(command.out or command.results_dir, force=command.force or in_place)
+    files = write_figures(directory, results)
+    _print_tables(results)
+    _print_files(files)
+
+
+def _train(command: Train | Reproduce) -> tuple[Path, dict[str, Trained]]:
+    """Checks the output directory, then trains."""
+    study = command.study
+    if command.resume:
+        _check_resumable(study, command.out)
+    directory = prepare_output(command.out, force=command.force or command.resume)
+    try:
+        with TrainingProgress(learned_names(study), study.training.updates) as progress:
+            trained = train_study(study, directory, resume=command.resume, on_progress=progress)
+    except TrainingDiverged as error:
+        raise Stopped(f"{error} (under {directory / CHECKPOINTS})") from error
+    return directory, trained
+
+
+def _overridden(command: Evaluate, saved: StudyConfig) -> StudyConfig:
+    """The saved study with the options that were given in place of its own."""
+    known = [*learned_names(saved), *SCRIPTED]
+    for name in command.principals or ():
+        if name in LEARNED and name not in known:
+            refuse("principals", name, f"one that was trained, or scripted: {', '.join(known)}")
+    parts = {
+        "game": dataclasses.replace(saved.game, **command.given("cost", "horizon")),
+        "evaluation": dataclasses.replace(
+            saved.evaluation, **command.given("shots", "episodes", "random_rate")
+        ),
+    }
+    return dataclasses.replace(saved, **parts, **command.given("principals"))
+
+
+def _check_resumable(config: StudyConfig, directory: Path) -> None:
+    """Refuses to go on from nothing, or from a run that was trained otherwise."""
+    if not (directory / CONFIG_FILE).exists():
+        refuse("--resume", str(directory), f"an output directory with a {CONFIG_FILE}")
+    try:
+        check_resumable(config, directory)
+    except ConfigError as error:
+        raise ConfigError(f"--resume: {error}") from error
+
+
+def _test_and_report(
+    config: StudyConfig,
+    trained: dict[str, Trained],
+    directory: Path,
+    started: float,
+    command: str,
+) -> None:
+    """Tests all principals, writes results and figures, prints the table."""
+    with TestingProgress(len(config.principals)) as progress:
+        tested = test_study(config, trained, on_principal=progress)
+    results = make_results(config, trained, tested, started=started, command=command)
+    written = write_results(directory, results)
+    files = [*sorted(written.parent.glob("*.parquet")), *write_figures(directory, results)]
+    _print_tables(results)
+    _print_files([written, *files])
+
+
+def _print_tables(results: Results) -> None:
+    """The comparison, the collapsed runs, and what it took."""
+    print(format_table(summarize(results.rows)))
+    collapsed = format_collapsed(collapsed_seeds(results.rows))
+    print(f"\n{collapsed}\n" if collapsed else "")
+    print(f"Wall time: {results.wall_time_s:.0f} s on {results.device}")
+
+
+def bench(command: Bench, line: str) -> None:
+    """Measures, writes, draws, prints the tables.
+
+    Args:
+      command: the options.
+      line: the command line.
+    """
+    try:
+        speed.check_suites(command.suites)
+    except ConfigError as error:
+        raise ConfigError(as_flag(error)) from error
+    directory = prepare_output(command.out, force=command.force)
+    settings = speed.settings_of(command.quick, command.platform)
+    results = speed.run_suites(command.suites, settings, _say, line)
+    files = speed.write(directory, results)
+    for case in results["cases"]:
+        print(f"{table.format_case(case)}\n")
+    print(f"{table.format_ratios(results['ratios'])}\n")
+    print(f"Wall time: {results['wall_time_s']:.0f} s on {results['machine'].get('cpu')}")
+    _print_files(files)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _print_files(files: list[Path]) -> None:
+    print("Written:")
+    for path in files:
+        print(f"  {path}")
