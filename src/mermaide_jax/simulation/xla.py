@@ -15,8 +15,7 @@ from mermaide_jax.simulation.step import Block, Clock, State, advance, counts_of
 
 _ONE_TASK = 190_000
 """XLA:CPU splits a loop among threads when it counts 200,000 or more for it; one kernel may not."""
-_SMALLEST = 48
-"""Below three vectors of 16 agents, one kernel does not pay."""
+_VECTOR = 16
 
 
 def largest_kernel(rule: Rule, num_arms: int) -> int:
@@ -26,14 +25,15 @@ def largest_kernel(rule: Rule, num_arms: int) -> int:
     operation, of which a stream of random numbers takes some 250.
     """
     cost = 90 * num_arms + 250 * (1 + rule.num_streams(num_arms))
-    return _ONE_TASK // cost // 16 * 16
+    return _ONE_TASK // cost // _VECTOR * _VECTOR
 
 
 def default_block_size(rule: Rule, num_agents: int, num_arms: int) -> int:
     """Agents whose state stays in a first-level cache, in whole vectors."""
     largest = largest_kernel(rule, num_arms)
-    most = 1024 if largest < _SMALLEST else min(largest, 128)
-    few = num_agents if num_agents < 12 else max(_SMALLEST, math.ceil(num_agents / 16) * 16)
+    most = min(largest, 128) if largest else 1024
+    # Blocks of one or two vectors are unrolled too far: three are played sooner.
+    few = num_agents if num_agents < 12 else max(48, math.ceil(num_agents / _VECTOR) * _VECTOR)
     return min(most, few)
 
 
