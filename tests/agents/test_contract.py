@@ -126,7 +126,9 @@ def test_actions_are_arms_and_keys_are_consumed(family):
         jax.random.uniform(key)
 
 
-@pytest.mark.parametrize("make", [agents.ucb, agents.epsilon_greedy, agents.best_response, agents.thompson])
+@pytest.mark.parametrize(
+    "make", [agents.ucb, agents.epsilon_greedy, agents.best_response, agents.thompson]
+)
 @pytest.mark.parametrize("num_arms", [1, 0, -3, 2.5])
 def test_too_few_arms_are_refused(make, num_arms):
     with pytest.raises(ConfigError) as refusal:

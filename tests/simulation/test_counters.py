@@ -87,7 +87,9 @@ def test_normals_follow_box_and_muller_to_float32():
 
 
 def test_roots_and_reciprocals_of_counts():
-    n = np.unique(np.r_[1:5000, np.geomspace(5000, 2**22, 5000)].astype(np.int64)).astype(np.float32)
+    n = np.unique(np.r_[1:5000, np.geomspace(5000, 2**22, 5000)].astype(np.int64)).astype(
+        np.float32
+    )
     np.testing.assert_allclose(counters.inverse_sqrt(jnp.asarray(n)), n.astype(float) ** -0.5, 3e-7)
     np.testing.assert_allclose(counters.reciprocal(jnp.asarray(n)), 1 / n.astype(float), 3e-7)
 

@@ -41,7 +41,9 @@ def all_words(key, stream, rounds=20):
     """``[T, N]`` words of a stream, from jax's own threefry: nothing of the simulator."""
     keys = counters.stream_keys(key, stream + 1)[stream]
     time, agent = np.mgrid[:STEPS, :AGENTS].astype(np.uint32)
-    return counters.threefry2x32((keys[0], keys[1]), (jnp.asarray(agent), jnp.asarray(time)), rounds)
+    return counters.threefry2x32(
+        (keys[0], keys[1]), (jnp.asarray(agent), jnp.asarray(time)), rounds
+    )
 
 
 def plain_values(name, params, state, time, normals):
@@ -114,9 +116,9 @@ def test_trajectories_are_those_of_the_plain_functions_on_the_same_draws(name, k
 
     params = jax.tree.map(lambda leaf: np.broadcast_to(leaf, AGENTS), params)
     target = np.broadcast_to(bandit.target, AGENTS)
-    choice, reward, explores, near, gap = quick_jit(
-        jax.vmap(one, (0, 0, 0, 1, 1, 1, 1, 1), 1)
-    )(params, bandit.mean_rewards, target, normal, ties, first, arms_normals, out.actions)
+    choice, reward, explores, near, gap = quick_jit(jax.vmap(one, (0, 0, 0, 1, 1, 1, 1, 1), 1))(
+        params, bandit.mean_rewards, target, normal, ties, first, arms_normals, out.actions
+    )
     same = np.asarray(choice == out.actions)
     assert (same | np.asarray(near)).all(), "a choice that is not a near tie differs"
     assert same.mean() > 0.999
@@ -152,9 +154,7 @@ def test_ties_are_uniform():
     """Equal arms without noise: the first pulls in any order, then any of the tied."""
     number = 12_000
     bandit = Bandits(np.full((number, 3), 0.5, np.float32))
-    out = simulate(
-        jax.random.key(3), agents.ucb(3), agents.UCBParams(0.5), bandit, 6, record=True
-    )
+    out = simulate(jax.random.key(3), agents.ucb(3), agents.UCBParams(0.5), bandit, 6, record=True)
     actions = np.asarray(out.actions)
     for at in (0, 3):  # after three pulls of equal arms the indices are equal again
         orders = actions[at : at + 3].T @ [9, 3, 1]

@@ -36,14 +36,15 @@ Words = tuple[jax.Array, jax.Array]
 
 
 def stream_keys(key: chex.PRNGKey, number: int) -> jax.Array:
-    """Keys of ``number`` independent streams, ``[number, 2]`` uint32; the first do not depend on it.
+    """Keys of independent streams, ``[number, 2]`` uint32; the first do not depend on ``number``.
 
     Args:
       key: typed key of any implementation, consumed.
       number: number of streams.
     """
-    one = lambda k: jax.random.bits(k, (2,), jnp.uint32)  # noqa: E731
-    return jax.vmap(one)(jax.random.split(key, number))
+    base = jax.random.bits(key, (2,), jnp.uint32)
+    stream = jnp.arange(number, dtype=jnp.uint32)
+    return jnp.stack(threefry2x32((base[0], base[1]), (stream, jnp.zeros_like(stream))), -1)
 
 
 def threefry2x32(key: Words, counter: Words, rounds: int = 20) -> Words:

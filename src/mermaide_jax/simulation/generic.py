@@ -40,7 +40,7 @@ def simulate_any(
             noise = counters.normal_pair(_words(keys[0], agents, time, rounds))[0]
             act_keys = jnp.stack(_words(keys[1], agents, time, rounds), -1)
             act_keys = jax.random.wrap_key_data(act_keys, impl="threefry2x32")
-            on_target = jnp.arange(num_arms) == bandits.target[:, None]
+            on_target = jnp.arange(num_arms) == jnp.asarray(bandits.target)[:, None]
             offer = jnp.where(on_target, jnp.expand_dims(bonus, -1), 0.0)
             action = act(act_keys, params, state, offer)
             pulled = jnp.arange(num_arms) == action[:, None]
@@ -50,12 +50,12 @@ def simulate_any(
             carry = (state, counts + pulled, total + reward)
             return carry, (action, reward) if record else ()
 
-        size = agents.shape[0]
+        size, target = agents.shape[0], jnp.asarray(bandits.target)
         state = jax.vmap(agent.init, out_axes=-1)(params)
         carry = (state, jnp.zeros((size, num_arms), jnp.int32), jnp.zeros(size, jnp.float32))
         steps = (jnp.arange(horizon), bonus.T if bonus.ndim == 2 else bonus)
         (_, counts, total), recorded = lax.scan(step, carry, steps)
-        on_target = jnp.take_along_axis(counts, bandits.target[:, None], 1)[:, 0]
+        on_target = jnp.take_along_axis(counts, target[:, None], 1)[:, 0]
         share = on_target.astype(jnp.float32) / horizon
         return counts, total, share, tuple(leaf.T for leaf in recorded)
 

@@ -12,7 +12,7 @@ from jax import lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
-from mermaide_jax.simulation import blocks, counters
+from mermaide_jax.simulation import blocks, counters, stages
 from mermaide_jax.simulation.results import Bandits, Simulation
 from mermaide_jax.simulation.rules import Rule
 from mermaide_jax.simulation.step import Block, Clock, State, advance, sqrt_log, start
@@ -38,16 +38,16 @@ def simulate_fused(
 ) -> Simulation:
     """See `simulate`; leaves of ``params`` and of ``bandits`` have leading axis ``N``.
 
-    Args:
-      platform: ``"gpu"`` compiles by Triton, ``"tpu"`` by Mosaic; on ``"cpu"`` the kernel's
-        operations are interpreted one by one.
+    On ``platform`` ``"gpu"`` the kernel is compiled by Triton, on ``"tpu"`` by Mosaic; on ``"cpu"``
+    its operations are interpreted one by one.
     """
     num_agents, num_arms = bandits.mean_rewards.shape
     keys = counters.stream_keys(key, 1 + rule.num_streams(num_arms))
     fill = functools.partial(blocks.fill, block_size=block_size)
     params, bandits = jax.tree.map(fill, (params, bandits))
-    agents = jnp.arange(bandits.noise.shape[0], dtype=jnp.uint32) + first_agent
-    block = Block(agents, params, bandits.mean_rewards.T, bandits.noise, bandits.target)
+    noise, target = jnp.asarray(bandits.noise), jnp.asarray(bandits.target)
+    agents = jnp.arange(noise.shape[0], dtype=jnp.uint32) + first_agent
+    block = Block(agents, params, bandits.mean_rewards.T, noise, target)
     if schedule is not None and schedule.ndim == 2:
         schedule = fill(schedule.T).T
     inputs = (keys, schedule, block)
@@ -58,10 +58,11 @@ def simulate_fused(
     last = functools.partial(_by_last_axis, block_size=block_size)
     specs = (_whole(keys), _schedule_spec(schedule, last), jax.tree.map(last, block))
     leaves, structure = jax.tree.flatten(inputs)
+    stage = stages.stage if platform == "cpu" else stages.plain
     means, weights, *recorded = pl.pallas_call(
-        functools.partial(_kernel, rule, rounds, horizon, structure, len(leaves)),
+        functools.partial(_kernel, rule, rounds, horizon, stage, structure, len(leaves)),
         out_shape=outputs,
-        grid=len(agents) // block_size,
+        grid=(len(agents) // block_size,),
         in_specs=jax.tree.leaves(specs),
         out_specs=tuple(map(last, outputs)),
         interpret=platform == "cpu",
@@ -69,7 +70,7 @@ def simulate_fused(
         name="simulate",
     )(*leaves)
     state = State(means, weights)
-    counts, total, share = summarise(rule, bandits.target, state, horizon)
+    counts, total, share = summarise(rule, target, state, horizon)
     keep = slice(num_agents)
     recorded = (leaf[:, keep] for leaf in recorded)
     return Simulation(counts.T[keep], total[keep], share[keep], *recorded)
@@ -91,8 +92,10 @@ def _schedule_spec(schedule, last) -> pl.BlockSpec | None:
     return last(schedule) if schedule.ndim == 2 else _whole(schedule)
 
 
-def _kernel(rule: Rule, rounds: int, horizon: int, structure, num_inputs: int, *refs) -> None:
-    keys, schedule, block = jax.tree.unflatten(structure, refs[:num_inputs])
+def _kernel(
+    rule: Rule, rounds: int, horizon: int, stage, structure, num_inputs: int, *refs
+) -> None:
+    keys_ref, schedule, block = jax.tree.unflatten(structure, refs[:num_inputs])
     means_ref, weights_ref, *recorded = refs[num_inputs:]
     num_arms, size = means_ref.shape
     read = lambda ref: ref[:]  # noqa: E731
@@ -104,13 +107,15 @@ def _kernel(rule: Rule, rounds: int, horizon: int, structure, num_inputs: int, *
         target=read(block.target),
     )
 
+    keys = tuple((keys_ref[i, 0], keys_ref[i, 1]) for i in range(keys_ref.shape[0]))
+
     def step(time, state: State) -> State:
         bonus = None
         if schedule is not None:
             paid = schedule[time] if schedule.ndim == 1 else schedule[time, :]
             bonus = jnp.broadcast_to(paid, (size,))
         clock = Clock(time, sqrt_log(time), bonus)
-        state, arm, reward = advance(rule, rounds, keys, block, state, clock, careful=True)
+        state, arm, reward = advance(rule, rounds, keys, block, state, clock, stage, careful=True)
         for ref, row in zip(recorded, (arm, reward), strict=False):
             ref[time, :] = row
         return state

@@ -46,7 +46,7 @@ def simulate_plainly(
             jnp.float32(0),
         )
         (_, _, counts, total), recorded = lax.scan(step, carry, bonus)
-        share = counts[bandit.target].astype(jnp.float32) / horizon
+        share = counts[jnp.asarray(bandit.target)].astype(jnp.float32) / horizon
         return counts, total, share, recorded
 
     numbers = jnp.arange(num_agents, dtype=jnp.uint32) + first_agent

@@ -5,7 +5,7 @@ elementwise over agents, so that the same code runs inside an XLA loop and a Pal
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -23,7 +23,8 @@ from mermaide_jax.agents import (
 )
 from mermaide_jax.simulation import counters
 
-Rows = Sequence[jax.Array] | jax.Array
+Rows = Any
+"""One row per arm: a tuple of them, or an array with leading axis ``A``."""
 MOST_ARMS = 128
 """Rules are unrolled over arms; beyond this many the general runner compiles sooner."""
 
@@ -74,7 +75,8 @@ def _thompson_values(words, log_time, params, means: Rows, widths: Rows) -> list
     for pair in range((len(means) + 1) // 2):
         normals += counters.normal_pair(words(TIES + 1 + pair))
     return [
-        m + (params.scale * z) * w for m, w, z in zip(means, widths, normals[: len(means)], strict=True)
+        m + (params.scale * z) * w
+        for m, w, z in zip(means, widths, normals[: len(means)], strict=True)
     ]
 
 
@@ -84,9 +86,13 @@ def _greedy_values(words, log_time, params, means: Rows, widths: Rows) -> list[j
 
 
 def _explore(words, params, num_arms: int) -> tuple[jax.Array, jax.Array]:
-    """One uniform serves twice: ``u < epsilon`` explores, and then ``u / epsilon`` names the arm."""
+    """One uniform serves twice: ``u < epsilon`` explores, and ``u / epsilon`` names the arm."""
     u = counters.uniform(words(TIES)[0])
-    arm = (u * counters.reciprocal(jnp.maximum(params.epsilon, np.float32(1e-30))) * np.float32(num_arms)).astype(jnp.int32)
+    arm = (
+        u
+        * counters.reciprocal(jnp.maximum(params.epsilon, np.float32(1e-30)))
+        * np.float32(num_arms)
+    ).astype(jnp.int32)
     return u < params.epsilon, jnp.clip(arm, 0, num_arms - 1)
 
 
@@ -99,7 +105,9 @@ def _rows(rows: Rows) -> list[jax.Array]:
 
 
 _UCB = Rule(True, True, UCBParams, lambda _: 1, _zero, _ucb_values)
-_THOMPSON = Rule(True, True, ThompsonParams, lambda arms: 1 + (arms + 1) // 2, _zero, _thompson_values)
+_THOMPSON = Rule(
+    True, True, ThompsonParams, lambda arms: 1 + (arms + 1) // 2, _zero, _thompson_values
+)
 _GREEDY = Rule(True, False, _greedy_params, lambda _: 1, _zero, _greedy_values, _explore)
 _GREEDY_FROM_PRIOR = _GREEDY._replace(
     initial_pull=False, initial_value=lambda params: params.initial_value
@@ -115,9 +123,10 @@ def rule_of(agent: Agent, num_arms: int) -> Rule | None:
         ucb(num_arms): _UCB,
         thompson(num_arms): _THOMPSON,
         epsilon_greedy(num_arms): _GREEDY,
-        epsilon_greedy(num_arms, initial_pull=True): _GREEDY,
-        epsilon_greedy(num_arms, initial_pull=False): _GREEDY_FROM_PRIOR,
+        # However it was made: the factory's cache tells these calls apart.
         epsilon_greedy(num_arms, True): _GREEDY,
+        epsilon_greedy(num_arms, initial_pull=True): _GREEDY,
         epsilon_greedy(num_arms, False): _GREEDY_FROM_PRIOR,
+        epsilon_greedy(num_arms, initial_pull=False): _GREEDY_FROM_PRIOR,
     }
     return known.get(agent)

@@ -6,6 +6,8 @@ from typing import Any, Literal, get_args
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 
 from mermaide_jax import _checks
 from mermaide_jax.agents import Agent
@@ -95,7 +97,8 @@ def _check(key, params, bandits, horizon, schedule, implementation, block_size, 
         _checks.check_at_least("block_size", block_size, 1)
     if rounds not in (13, 20):
         _checks.refuse("rounds", rounds, "13 or 20")
-    if not jnp.issubdtype(getattr(key, "dtype", None), jax.dtypes.prng_key) or key.ndim:
+    typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    if not typed or key.ndim:
         _checks.refuse("key", key, "one typed key, jax.random.key(seed)")
     shape = jnp.shape(bandits.mean_rewards)
     if len(shape) != 2 or shape[0] < 1 or shape[1] < 2:
@@ -126,10 +129,8 @@ def _check_agent(agent: Agent, params, bandits: Bandits, implementation: str) ->
 
 def _under_trace(inputs) -> bool:
     """Whether this is called while another function is traced: there, no compiler options."""
-    tracer = jax.core.Tracer
-    return any(isinstance(leaf, tracer) for leaf in jax.tree.leaves(inputs)) or (
-        isinstance(jax.lax.full((), 0), tracer)
-    )
+    probe = jax.lax.neg(np.float32(0))  # traced even where all the inputs are constants
+    return any(isinstance(leaf, Tracer) for leaf in (*jax.tree.leaves(inputs), probe))
 
 
 @functools.cache
@@ -138,9 +139,8 @@ def _compiles(rule: Rule, platform: str) -> bool:
     if platform == "cpu":
         return False
     size = pallas.BLOCK_SIZE
-    row = jax.ShapeDtypeStruct((size,), jnp.float32)
-    bandits = Bandits(jax.ShapeDtypeStruct((size, 4), jnp.float32), row, row)
-    inputs = (jax.eval_shape(lambda: jax.random.key(0)), 0, rule.params(row), bandits, None)
+    row = jnp.zeros(size)
+    inputs = (jax.random.key(0), 0, rule.params(row), Bandits(jnp.zeros((size, 4)), row, row), None)
     static = {"horizon": 8, "rounds": 20, "record": False, "block_size": size}
     try:
         _fused.lower(*inputs, rule=rule, platform=platform, **static).compile()

@@ -5,7 +5,7 @@ changes, so no other arm costs a logarithm, a root or a division.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -14,11 +14,14 @@ import numpy as np
 from jax import lax
 
 from mermaide_jax.simulation import counters, stages
-from mermaide_jax.simulation.rules import TIES, Rule, Rows
+from mermaide_jax.simulation.rules import TIES, Rows, Rule
 
 UNTRIED = np.float32(2)
 """Stands for ``1 / sqrt(n)`` of an arm never pulled: ``1 / 2**2`` rounds to a count of 0."""
 _TIED = np.int32(1 << 30)
+
+
+Keys = Sequence[counters.Words]
 
 
 class Block(NamedTuple):
@@ -65,12 +68,12 @@ def sqrt_log(time: jax.Array) -> jax.Array:
     return jnp.sqrt(jnp.log(jnp.maximum(time.astype(jnp.float32), np.float32(1))))
 
 
-def words_of(keys: jax.Array, block: Block, time: jax.Array, rounds: int) -> Callable:
+def words_of(keys: Keys, block: Block, time: jax.Array, rounds: int) -> Callable:
     """``words(stream)``: two rows of random words of this step."""
     counter = (block.agents, jnp.full_like(block.agents, time.astype(jnp.uint32)))
 
     def words(stream: int) -> counters.Words:
-        return counters.threefry2x32((keys[stream, 0], keys[stream, 1]), counter, rounds)
+        return counters.threefry2x32(keys[stream], counter, rounds)
 
     return words
 
@@ -93,7 +96,7 @@ def counts_of(rule: Rule, weights: jax.Array) -> jax.Array:
 def advance(
     rule: Rule,
     rounds: int,
-    keys: jax.Array,
+    keys: Keys,
     block: Block,
     state: State,
     clock: Clock,
@@ -105,7 +108,7 @@ def advance(
     Args:
       rule: static.
       rounds: of threefry; static.
-      keys: ``[S, 2]`` uint32, one per stream.
+      keys: two uint32 words for each stream.
       block: who.
       state: before.
       clock: when.
@@ -125,9 +128,7 @@ def advance(
         undecided = jnp.any(quick >= _TIED)
         if rule.initial_pull:
             undecided |= clock.time < num_arms
-        arm = lax.cond(
-            undecided, lambda: choose_tied(keys, block, state, clock), lambda: quick
-        )
+        arm = lax.cond(undecided, lambda: choose_tied(keys, block, state, clock), lambda: quick)
     earn = stage(functools.partial(_earn, rounds))
     count = stage(functools.partial(_count, rule))(arm, state.weights)
     mean = stage(functools.partial(_learn, rounds))(keys, block, clock, arm, state.means, count)

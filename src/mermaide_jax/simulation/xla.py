@@ -13,11 +13,9 @@ from mermaide_jax.simulation.results import Bandits, Simulation
 from mermaide_jax.simulation.rules import Rule
 from mermaide_jax.simulation.step import Block, Clock, State, advance, counts_of, sqrt_log, start
 
-
 _ONE_TASK = 190_000
 """XLA:CPU splits a loop among threads when it counts 200,000 or more for it; one kernel may not."""
-_SMALLEST = 48
-"""Below three vectors of 16 agents, one kernel does not pay."""
+_VECTOR = 16
 
 
 def largest_kernel(rule: Rule, num_arms: int) -> int:
@@ -27,14 +25,15 @@ def largest_kernel(rule: Rule, num_arms: int) -> int:
     operation, of which a stream of random numbers takes some 250.
     """
     cost = 90 * num_arms + 250 * (1 + rule.num_streams(num_arms))
-    return _ONE_TASK // cost // 16 * 16
+    return _ONE_TASK // cost // _VECTOR * _VECTOR
 
 
 def default_block_size(rule: Rule, num_agents: int, num_arms: int) -> int:
     """Agents whose state stays in a first-level cache, in whole vectors."""
     largest = largest_kernel(rule, num_arms)
-    most = 1024 if largest < _SMALLEST else min(largest, 128)
-    few = num_agents if num_agents < 12 else max(_SMALLEST, math.ceil(num_agents / 16) * 16)
+    most = min(largest, 128) if largest else 1024
+    # Blocks of one or two vectors are unrolled too far: three are played sooner.
+    few = num_agents if num_agents < 12 else max(48, math.ceil(num_agents / _VECTOR) * _VECTOR)
     return min(most, few)
 
 
@@ -59,7 +58,8 @@ def simulate_blocks(
         run = stages.one_kernel(run)
 
     def one_block(agents, params, bandits: Bandits, bonus):
-        block = Block(agents, params, bandits.mean_rewards.T, bandits.noise, bandits.target)
+        noise, target = jnp.asarray(bandits.noise), jnp.asarray(bandits.target)
+        block = Block(agents, params, bandits.mean_rewards.T, noise, target)
         bonus = bonus.T if bonus is not None and bonus.ndim == 2 else bonus
         # A large constant inside one kernel makes XLA:CPU abort: nothing here may look constant.
         state, recorded = run(*lax.optimization_barrier((keys, block, bonus)))
@@ -73,6 +73,7 @@ def _run_block(rule, horizon, rounds, record, hints, keys, block: Block, bonus):
     """All steps of one block; rows are stacked by arm, ``[A, L]``."""
     num_arms, size = block.mean_rewards.shape
     stage = stages.stage if hints else stages.plain
+    keys = [(words[0], words[1]) for words in keys]
 
     def step(time, carry):
         state, recorded = carry
@@ -80,7 +81,8 @@ def _run_block(rule, horizon, rounds, record, hints, keys, block: Block, bonus):
         clock = Clock(time, stage(sqrt_log)(time), paid)
         state, arm, reward = advance(rule, rounds, keys, block, state, clock, stage)
         if record:
-            recorded = (recorded[0].at[time].set(arm), recorded[1].at[time].set(reward))
+            write = functools.partial(lax.dynamic_update_index_in_dim, index=time, axis=0)
+            recorded = (write(recorded[0], arm), write(recorded[1], reward))
         return state, recorded
 
     empty = jnp.zeros((horizon, size), jnp.int32), jnp.zeros((horizon, size), jnp.float32)
@@ -92,7 +94,7 @@ def _run_block(rule, horizon, rounds, record, hints, keys, block: Block, bonus):
 def summarise(
     rule: Rule, target: jax.Array, state: State, horizon: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Counts ``[A, L]`` int32, total reward ``[L]`` and share on target ``[L]``, of stacked rows."""
+    """Counts ``[A, L]`` int32, total reward ``[L]``, share on target ``[L]``, of stacked rows."""
     counts = counts_of(rule, jnp.asarray(state.weights))
     total = jnp.sum(counts * jnp.asarray(state.means), 0)
     on_target = lax.broadcasted_iota(jnp.int32, counts.shape, 0) == target[None]
