@@ -12,7 +12,7 @@ from mermaide_jax import agents as rules
 from mermaide_jax import games, networks, simulation, training
 from mermaide_jax._checks import refuse
 from mermaide_jax.benchmarks.contender import Run
-from mermaide_jax.benchmarks.peers import problem
+from mermaide_jax.benchmarks.peers import meta_workload, problem
 from mermaide_jax.benchmarks.programs import compile_program
 from mermaide_jax.principals import NetworkConfig, learned_principal
 from mermaide_jax.training.config import MetaGradient
