@@ -118,11 +118,11 @@ def test_at_least_and_at_most():
 
 def test_memory_is_a_single_number():
     row = row_of("meta_step_memory_vs_jax")
-    ours = measured(learning.OURS, [1.0], facts={"temp_bytes": 10})
+    ours = measured(learning.BLOCKED, [1.0], facts={"temp_bytes": 10})
     peer = measured(learning.JAX, [1.0], facts={"temp_bytes": 100})
     entry = judge(row, case_of(row.case, ours, peer), {})
     assert (entry["ratio"], entry["low"], entry["high"], entry["passed"]) == (0.1, 0.1, 0.1, True)
-    unknown = judge(row, case_of(row.case, measured(learning.OURS, [1.0]), peer), {})
+    unknown = judge(row, case_of(row.case, measured(learning.BLOCKED, [1.0]), peer), {})
     assert unknown["reason"] == "temp_bytes is not known"
 
 

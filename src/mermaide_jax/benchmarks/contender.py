@@ -22,8 +22,10 @@ ONE_THREAD: Mapping[str, str] = {
     "MKL_NUM_THREADS": "1",
     "NUMBA_NUM_THREADS": "1",
     "JAX_PLATFORMS": "cpu",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
-"""Environment in which every library at hand computes on one thread of the CPU."""
+"""Environment in which every library at hand computes on one thread of the CPU, and large arrays
+lie in large pages: what allocates gigabytes anew in every call spends its time faulting else."""
 
 
 class Run:

@@ -85,10 +85,19 @@ def meta_step(
     features: int = 128,
     num_layers: int = 2,
     order: Order = "second",
+    agents_per_block: int | None = None,
 ) -> Run:
     """One outer update of `training.make_update`: play, adapt, play again, one Adam step."""
     update, tasks = _update(
-        num_tasks, episodes, horizon, num_arms, features, num_layers, order, zero_shot_weight=0.0
+        num_tasks,
+        episodes,
+        horizon,
+        num_arms,
+        features,
+        num_layers,
+        order,
+        zero_shot_weight=0.0,
+        agents_per_block=agents_per_block,
     )
     state = update.init(jax.random.key(0))
     program = compile_program(update.update, jax.random.key(1), state, tasks)
@@ -198,6 +207,7 @@ def _update(
     num_layers: int,
     order: Order,
     zero_shot_weight: float,
+    agents_per_block: int | None = None,
 ) -> tuple[training.Update, games.Task]:
     """The update of UCB agents, and the agents to train on."""
     config = training.TrainingConfig(
@@ -210,6 +220,7 @@ def _update(
         zero_shot_weight=zero_shot_weight,
         variation="none",
         target_first=False,
+        agents_per_block=agents_per_block,
     )
     terms = games.TaskTerms()
     game = games.make_intervention_game(

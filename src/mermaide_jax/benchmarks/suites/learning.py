@@ -10,6 +10,7 @@ OURS, JAX, TORCH = "mermaide_jax", "JAX Flax cells", "PyTorch nn.GRU"
 TORCH_FUNC, TORCH_OPT = "torch.func vmap", "TorchOpt"
 BOUNDS = {f"matrix products, {library}": library for library in ("jax", "numpy", "torch")}
 """The machine's rate for matrix products: that of the fastest of these."""
+BLOCKED, TORCH_PLAIN = "mermaide_jax, an agent at a time", "torch.func vmap, as first written"
 FIRST_ORDER, REMAT = "mermaide_jax, first order", "JAX Flax cells, checkpointed"
 ONE_DEVICE, TWO_DEVICES = "one device", "two devices"
 
@@ -50,8 +51,10 @@ def meta_step(quick: bool) -> list[Case]:
     contenders = [
         _ours(one),
         _ours({**one, "order": "first"}, FIRST_ORDER),
+        _ours({**one, "agents_per_block": 1}, BLOCKED),
         _peer(JAX, _FLAX, one),
         _peer(TORCH_FUNC, "meta_torch:torch_func", one),
+        _peer(TORCH_PLAIN, "meta_torch:torch_func", {**one, "plain": True}),
         *_bounds(one),
     ]
     if quick:
@@ -59,13 +62,17 @@ def meta_step(quick: bool) -> list[Case]:
     else:
         slow = [(TORCH, "meta_torch:torch_gru"), (TORCH_OPT, "meta_torch:torch_opt")]
         contenders += [_peer(name, factory, one, max_repeats=3) for name, factory in slow]
-        contenders.append(_peer(REMAT, _FLAX, {**one, "remat": True}))
+        contenders.append(_peer(REMAT, _FLAX, {**one, "remat": True}, max_repeats=5))
     return [
         _meta_case("meta_step", one, contenders),
         _meta_case(
             "meta_step_16_episodes",
             many,
-            [_ours(many), _peer(JAX, _FLAX, many), *([] if quick else _bounds(many))],
+            [
+                _ours({**many, "agents_per_block": 1}),
+                _peer(JAX, _FLAX, many),
+                *([] if quick else _bounds(many)),
+            ],
         ),
     ]
 
