@@ -50,15 +50,25 @@ def _gradient(loss, params, floats, others):
 
     @jax.custom_vjp
     def gradient(params, floats, others):
-        return jax.grad(loss)(params, floats, others)
+        return _tied(jax.grad(loss)(params, floats, others), (params, floats, others))
 
     def forward(params, floats, others):
         both = lambda p: jax.grad(loss, argnums=(0, 1))(p, floats, others)  # noqa: E731
         (of_params, _), tangent = jax.linearize(both, params)
-        return of_params, tangent
+        return _tied(of_params, (params, floats, others)), tangent
 
     def backward(tangent, cotangent):
         return (*tangent(cotangent), None)
 
     gradient.defvjp(forward, backward)
     return gradient(params, floats, others)
+
+
+def _tied(tree: Any, inputs: Any) -> Any:
+    """``tree``, every leaf of which depends on all of ``inputs``, if only in form.
+
+    Under `jax.vmap`, a leaf that depends on no batched input is not batched, and `jax.custom_vjp`
+    hands the sum of its cotangents to every member of the batch: they would count ``N`` times.
+    """
+    same = [jnp.any(leaf == leaf) for leaf in jax.tree.leaves(inputs)]
+    return jax.tree.map(lambda leaf: jnp.where(jnp.any(jnp.stack(same)), leaf, leaf), tree)

@@ -46,7 +46,7 @@ class Progress(NamedTuple):
     Attributes:
       update: updates done so far.
       steps: environment steps played in this chunk, all streams together.
-      state: the training state, leading axis ``[S]``.
+      state: the training state, leading axis ``[S]``, copied to the host.
       history: all metrics so far, ``[S, update]`` numpy arrays.
     """
 
@@ -63,17 +63,20 @@ def stream_mesh(num_streams: int) -> Mesh:
     return Mesh(np.asarray(devices[:count]), ("streams",))
 
 
-def over_streams(function: Callable[..., Any], num_streams: int) -> Callable[..., Any]:
+def over_streams(
+    function: Callable[..., Any], num_streams: int, donate: tuple[int, ...] = ()
+) -> Callable[..., Any]:
     """``vmap`` over leading axis ``[S]``, the streams split evenly over the devices.
 
-    Streams never talk to each other, so each device runs its own share as one program.
+    Streams never talk to each other, so each device runs its own share as one program. Arguments
+    whose numbers are in ``donate`` are overwritten by results of the same shape.
     """
     spec = PartitionSpec("streams")
     mesh = stream_mesh(num_streams)
     mapped = jax.shard_map(
         jax.vmap(function), mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False
     )
-    return jax.jit(mapped)
+    return jax.jit(mapped, donate_argnums=donate)
 
 
 def make_chunk(update: Update, num_streams: int, max_length: int = MAX_CHUNK) -> Chunk:
@@ -82,8 +85,8 @@ def make_chunk(update: Update, num_streams: int, max_length: int = MAX_CHUNK) ->
     Returns:
       ``chunk(keys, states, tasks, lengths) -> (states, metrics)``, every leaf with leading axis
       ``[S]``; ``lengths`` is how many updates to make, at most ``max_length``; metrics are
-      ``[S, max_length]``, those past the length meaningless. The key of update ``j`` is
-      ``fold_in(key, j)``, so runs that stop and resume see the same draws.
+      ``[S, max_length]``, those past the length meaningless. The states are donated. The key of
+      update ``j`` is ``fold_in(key, j)``, so runs that stop and resume see the same draws.
     """
 
     def chunk(key: chex.PRNGKey, state: TrainState, tasks: Task, length: jax.Array):
@@ -96,7 +99,7 @@ def make_chunk(update: Update, num_streams: int, max_length: int = MAX_CHUNK) ->
         history = Metrics(*(jnp.zeros((max_length,), jnp.float32) for _ in Metrics._fields))
         return jax.lax.fori_loop(0, length, body, (state, history))
 
-    return over_streams(chunk, num_streams)
+    return over_streams(chunk, num_streams, donate=(1,))
 
 
 def init_streams(update: Update, keys: chex.PRNGKey) -> TrainState:
@@ -146,7 +149,9 @@ def train(
     done = int(np.asarray(state.update)[0])
     # Placed as a chunk returns them: else its second call would be compiled anew.
     placement = NamedSharding(stream_mesh(num_streams), PartitionSpec("streams"))
-    key_run, state, tasks = jax.device_put((key_run, state, tasks), placement)
+    # The states are donated to the first chunk, so they must not be the caller's own.
+    key_run, tasks = jax.device_put((key_run, tasks), placement)
+    state = jax.device_put(state, placement, may_alias=False)
     for last, world_model_only in ((warm_up, True), (config.updates, False)):
         if done >= last:
             continue
@@ -162,7 +167,8 @@ def train(
             if (failed_at >= 0).any():
                 raise TrainingDiverged(failed_at, state, history)
             done += length
-            on_chunk(Progress(done, length * steps, state, history))
+            kept = jax.tree.map(np.array, state)
+            on_chunk(Progress(done, length * steps, kept, history))
     return state, history
 
 
