@@ -1,4 +1,4 @@
-"""Writes docs/results/speed.json: the ratios of one or more measured runs, with their conditions.
+"""Writes docs/results/speed.json and the table of docs/performance.md from measured runs.
 
     python benchmarks/publish.py benchmarks/results/speed.json benchmarks/results/start/speed.json
 
@@ -9,7 +9,9 @@ import json
 import sys
 from pathlib import Path
 
-PUBLISHED = Path(__file__).parent.parent / "docs" / "results" / "speed.json"
+DOCS = Path(__file__).parent.parent / "docs"
+PUBLISHED = DOCS / "results" / "speed.json"
+PAGE = DOCS / "performance.md"
 
 
 def main(files: list[str]) -> None:
@@ -25,6 +27,27 @@ def main(files: list[str]) -> None:
     PUBLISHED.write_text(
         json.dumps({"ratios": ratios, "runs": about}, indent=1) + "\n", encoding="utf-8"
     )
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition("<!-- table -->\n")
+    _, _, after = rest.partition("<!-- /table -->\n")
+    text = f"{before}<!-- table -->\n{table(ratios)}<!-- /table -->\n{after}"
+    PAGE.write_text(text, encoding="utf-8")
+
+
+def table(ratios: dict[str, dict]) -> str:
+    """The rows in Markdown."""
+    lines = ["| row | ratio | 95% interval | bar | aim | |", "|---|---|---|---|---|---|"]
+    for row in ratios.values():
+        bar = "at least" if "at_least" in row else "at most" if "at_most" in row else ""
+        value = row.get("at_least", row.get("at_most"))
+        verdict = {True: "met", False: "**not met**", None: ""}[row.get("passed")]
+        if row["ratio"] is None:
+            interval, ratio, verdict = "", "not measured", ""
+        else:
+            ratio, interval = f"{row['ratio']:.3g}", f"{row['low']:.3g} to {row['high']:.3g}"
+        bound = f"{bar} {value:.3g}" if bar else ""
+        aim = f"{row['aim']:.3g}" if "aim" in row else ""
+        lines.append(f"| {row['title']} | {ratio} | {interval} | {bound} | {aim} | {verdict} |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
