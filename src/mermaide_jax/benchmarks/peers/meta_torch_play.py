@@ -5,7 +5,7 @@ Parameters are flat dictionaries named by the path in the library's tree
 Everything is batched over tasks ``N`` and episodes ``E``.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
@@ -13,7 +13,7 @@ import torch  # pyright: ignore[reportMissingImports]
 from mermaide_jax.benchmarks.peers import meta_workload
 from mermaide_jax.benchmarks.peers.meta_workload import MetaWorkload, Tasks
 
-Tensor = torch.Tensor
+Tensor = Any  # `torch.Tensor`: the checker may have to do without torch
 Params = dict[str, Tensor]
 
 
