@@ -20,7 +20,10 @@ import importlib, os, pkgutil, threading
 before = dict(os.environ)
 import mermaide_jax
 for module in pkgutil.walk_packages(mermaide_jax.__path__, "mermaide_jax."):
-    importlib.import_module(module.name)
+    try:
+        importlib.import_module(module.name)
+    except ModuleNotFoundError as error:  # a benchmark's peer that is not installed
+        assert ".peers." in module.name and error.name == "torch", error
 
 from jax._src import xla_bridge
 assert not xla_bridge.backends_are_initialized(), "an import started a JAX backend"
