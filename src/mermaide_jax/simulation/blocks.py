@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ from mermaide_jax.simulation.results import Bandits, Simulation
 def map_blocks(
     one_block: Callable,
     first_agent: jax.Array,
-    params,
+    params: Any,
     bandits: Bandits,
     schedule: jax.Array | None,
     block_size: int,
