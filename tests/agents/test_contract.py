@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 from streams import assert_same, keys, play, quick_jit
 
 from mermaide_jax import agents
@@ -100,14 +101,16 @@ def test_dtypes_and_state_are_stable_under_strict_promotion(family, strict_dtype
     def act_and_update(key, state, offer, reward):
         action = agent.act(key, params, state, offer)
         following = agent.update(params, state, action, reward)
-        return action, agent.estimates(params, state), following
+        law = agent.probabilities(params, state, offer)
+        return action, agent.estimates(params, state), law, following
 
     state = jax.eval_shape(agent.init, params)
     offer, reward = jnp.zeros(ARMS, jnp.float32), jnp.float32(1)
     out = jax.eval_shape(act_and_update, jax.random.key(0), state, offer, reward)
-    action, estimates, following = out
+    action, estimates, law, following = out
     assert (action.shape, action.dtype) == ((), jnp.int32)
     assert (estimates.shape, estimates.dtype) == ((ARMS,), jnp.float32)
+    assert (law.shape, law.dtype) == ((ARMS,), jnp.float32)
     assert jax.tree.structure(following) == jax.tree.structure(state)
     # `weak_type` too: a carry that hardens is traced twice by `scan`.
     describe = lambda leaf: (leaf.shape, leaf.dtype, leaf.weak_type)  # noqa: E731
@@ -124,6 +127,81 @@ def test_actions_are_arms_and_keys_are_consumed(family):
     agent.act(key, params, agent.init(params), jnp.zeros(ARMS))
     with pytest.raises(jax.errors.KeyReuseError):
         jax.random.uniform(key)
+
+
+DRAWS, MOMENTS = 3_000, (0, 2, STEPS)
+
+
+@functools.cache
+def states_met(agent):
+    """The states of a played stream before its first step, in the initial pulls, and later."""
+
+    def states(key, params, rewards, offer):
+        def step(carry, row):
+            key, state = carry
+            key, key_act = jax.random.split(key)
+            action = agent.act(key_act, params, state, offer)
+            following = agent.update(params, state, action, row[action])
+            return (key, following), following
+
+        start = agent.init(params)
+        _, later = jax.lax.scan(step, (key, start), rewards)
+        joined = jax.tree.map(lambda x, xs: jnp.concatenate([x[None], xs]), start, later)
+        return jax.tree.map(lambda leaf: leaf[jnp.asarray(MOMENTS)], joined)
+
+    return quick_jit(jax.vmap(states))
+
+
+def situations(make_params, agent, rewards=None):
+    """Params, states and offers of 8 streams at 3 moments, all with leading axis 24."""
+    params, drawn, offer = inputs(make_params, 8)
+    drawn = drawn if rewards is None else rewards
+    states = states_met(agent)(keys(2, 8), params, drawn, offer)
+    repeat = lambda leaf: jnp.repeat(leaf, len(MOMENTS), axis=0)  # noqa: E731
+    flatten = lambda leaf: leaf.reshape(-1, *leaf.shape[2:])  # noqa: E731
+    return jax.tree.map(repeat, params), jax.tree.map(flatten, states), repeat(jnp.asarray(offer))
+
+
+@functools.cache
+def frequencies(agent):
+    def one(key, params, state, offer):
+        actions = jax.vmap(lambda k: agent.act(k, params, state, offer))(keys_of(key))
+        return jnp.bincount(actions, length=ARMS)
+
+    keys_of = lambda key: jax.random.split(key, DRAWS)  # noqa: E731
+    return quick_jit(jax.vmap(one))
+
+
+@functools.cache
+def law_of(agent):
+    return quick_jit(jax.vmap(agent.probabilities))
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_probabilities_are_the_law_of_act(family, tied):
+    agent, make_params = family
+    rewards = np.zeros((8, STEPS, ARMS), np.float32) if tied else None
+    met = situations(make_params, agent, rewards)
+    counts = np.asarray(frequencies(agent)(keys(3, 24), *met))
+    law = np.asarray(law_of(agent)(*met), np.float64)
+    assert (law >= 0).all()
+    np.testing.assert_allclose(law.sum(-1), 1, rtol=0, atol=1e-6)
+    assert not counts[law < 1e-7].any()
+    expected = DRAWS * law / law.sum(-1, keepdims=True)
+    terms = np.where(law < 1e-7, 0, (counts - expected) ** 2 / np.maximum(expected, 1))
+    freedom = np.maximum((law >= 1e-7).sum(-1) - 1, 1)
+    p_values = scipy.stats.chi2.sf(terms.sum(-1), freedom)
+    assert p_values.min() > 1e-4, (law[p_values.argmin()], counts[p_values.argmin()])
+
+
+def test_probabilities_batched_compiled_and_eager_agree(family):
+    agent, make_params = family
+    met = situations(make_params, agent)
+    together, alone = law_of(agent)(*met), quick_jit(agent.probabilities)
+    for i in range(24):
+        situation = jax.tree.map(lambda leaf: leaf[i], met)  # noqa: B023
+        assert_same(together[i], alone(*situation), 1e-6)
+    assert_same(together[23], agent.probabilities(*situation), 1e-6)
 
 
 @pytest.mark.parametrize(

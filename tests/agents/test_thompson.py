@@ -6,10 +6,18 @@ from collections import Counter
 import jax
 import numpy as np
 import oracles
+import pytest
+import scipy.integrate
 import scipy.stats
 from streams import keys, play, quick_jit
 
-from mermaide_jax.agents import ThompsonParams, base, thompson, thompson_draw
+from mermaide_jax.agents import (
+    ThompsonParams,
+    base,
+    thompson,
+    thompson_draw,
+    thompson_probabilities,
+)
 
 
 def test_draws_have_the_posterior_mean_and_width():
@@ -33,3 +41,39 @@ def test_untried_arms_come_first_in_any_order_and_ties_are_fair():
     assert set(orders) == set(itertools.permutations(range(3)))
     oracles.assert_equally_likely(list(orders.values()))
     oracles.assert_equally_likely(np.bincount(actions[:, 3], minlength=3))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_probabilities_equal_an_integral_of_scipy(seed):
+    """Arms of very different counts, by adaptive quadrature in double precision."""
+    rng = np.random.default_rng(seed)
+    number, scale = rng.integers(2, 5), 10 ** rng.uniform(-1.5, 0.5)
+    counts = np.floor(10 ** rng.uniform(0, 3, number))
+    means = rng.normal(size=number) * 0.3 * (seed % 3 > 0)
+    widths = scale / np.sqrt(counts)
+
+    def integrand(x, arm):
+        others = np.arange(number) != arm
+        below = scipy.stats.norm.cdf((x - means[others]) / widths[others]).prod()
+        return scipy.stats.norm.pdf((x - means[arm]) / widths[arm]) / widths[arm] * below
+
+    cuts = np.sort((means + np.outer([-8, -4, -2, 0, 2, 4, 8], widths)).ravel())
+    exact = [
+        sum(
+            scipy.integrate.quad(integrand, low, high, (arm,), epsabs=1e-10)[0]
+            for low, high in itertools.pairwise(cuts)
+        )
+        for arm in range(number)
+    ]
+    state = base.SampleMeans(counts=np.float32(counts), means=np.float32(means))
+    law = jax.jit(thompson_probabilities)(np.float32(scale), state)
+    np.testing.assert_allclose(law, exact, rtol=0, atol=2e-6)
+
+
+def test_probabilities_with_untried_arms_or_without_width():
+    state = base.SampleMeans(counts=np.float32([2, 0, 0]), means=np.float32([1, 0, 0]))
+    np.testing.assert_array_equal(thompson_probabilities(0.5, state), [0, 0.5, 0.5])
+    state = base.SampleMeans(counts=np.float32([2, 1, 9]), means=np.float32([1, 0, 1]))
+    np.testing.assert_array_equal(thompson_probabilities(0.0, state), [0.5, 0, 0.5])
+    narrow = base.SampleMeans(counts=np.float32([2, 1, 9]), means=np.float32([1, 0, 2]))
+    np.testing.assert_allclose(thompson_probabilities(1e-6, narrow), [0, 0, 1], atol=1e-6)

@@ -10,7 +10,12 @@ from mermaide_jax.agents.population import (
     standard_params,
     standard_population,
 )
-from mermaide_jax.agents.thompson import ThompsonParams, thompson, thompson_draw
+from mermaide_jax.agents.thompson import (
+    ThompsonParams,
+    thompson,
+    thompson_draw,
+    thompson_probabilities,
+)
 from mermaide_jax.agents.ucb import UCBParams, ucb, ucb_index
 
 __all__ = [
@@ -31,6 +36,7 @@ __all__ = [
     "standard_population",
     "thompson",
     "thompson_draw",
+    "thompson_probabilities",
     "ucb",
     "ucb_index",
 ]

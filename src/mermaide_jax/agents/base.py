@@ -7,6 +7,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from mermaide_jax import _checks
+
 Params = Any
 State = Any
 
@@ -23,12 +25,15 @@ class Agent(NamedTuple):
       estimates: ``estimates(params, state) -> [A]``, the rule's present estimates of the arms'
         mean rewards. Used for reports and by principals that are told the agent's state; never
         by a principal that only observes actions.
+      probabilities: ``probabilities(params, state, offer) -> [A]`` float32, the law of ``act``:
+        how likely each action is over its draws. It sums to one. For oracles and filters.
     """
 
     init: Callable[[Params], State]
     act: Callable[[chex.PRNGKey, Params, State, jax.Array], jax.Array]
     update: Callable[[Params, State, jax.Array, jax.Array], State]
     estimates: Callable[[Params, State], jax.Array]
+    probabilities: Callable[[Params, State, jax.Array], jax.Array]
 
 
 class SampleMeans(NamedTuple):
@@ -58,6 +63,40 @@ def update_sample_means(state: SampleMeans, action: jax.Array, reward: jax.Array
     return SampleMeans(counts=counts, means=state.means + step)
 
 
+def sample_mean_agent(
+    num_arms: int,
+    act: Callable[[chex.PRNGKey, Params, SampleMeans, jax.Array], jax.Array],
+    probabilities: Callable[[Params, SampleMeans, jax.Array], jax.Array],
+    initial_value: Callable[[Params], chex.Numeric] = lambda params: 0.0,
+) -> Agent:
+    """Agent whose state is `SampleMeans`: what differs between such rules is how they act.
+
+    Args:
+      num_arms: number of arms ``A``, at least 2.
+      act: see `Agent`.
+      probabilities: see `Agent`, the law of ``act``.
+      initial_value: ``initial_value(params)``, scalar, the estimate of an arm before its first
+        pull.
+
+    Raises:
+      ConfigError: fewer than 2 arms.
+    """
+    _checks.check_at_least("num_arms", num_arms, 2)
+
+    def init(params: Params) -> SampleMeans:
+        return init_sample_means(num_arms, initial_value(params))
+
+    def update(params: Params, state: SampleMeans, action, reward) -> SampleMeans:
+        del params
+        return update_sample_means(state, action, reward)
+
+    def estimates(params: Params, state: SampleMeans) -> jax.Array:
+        del params
+        return state.means
+
+    return Agent(init, act, update, estimates, probabilities)
+
+
 def random_argmax(key: chex.PRNGKey, values: jax.Array) -> jax.Array:
     """Index of the greatest value; ties are broken uniformly at random.
 
@@ -79,6 +118,12 @@ def argmax_of_bits(bits: jax.Array, values: jax.Array) -> jax.Array:
     tied = values == jnp.max(values)
     priority = jnp.where(tied, bits | jnp.uint32(1), jnp.uint32(0))
     return jnp.argmax(priority).astype(jnp.int32)
+
+
+def argmax_probabilities(values: jax.Array) -> jax.Array:
+    """The law of `random_argmax`: uniform over the greatest of ``values``, ``[A]`` float32."""
+    tied = (values == jnp.max(values)).astype(jnp.float32)
+    return tied / jnp.sum(tied)
 
 
 def untried_first(state: SampleMeans, values: jax.Array) -> jax.Array:

@@ -40,6 +40,10 @@ def best_response(num_arms: int) -> base.Agent:
         del state
         return base.random_argmax(key, jnp.asarray(params.mean_rewards) + offer)
 
+    def probabilities(params: BestResponseParams, state, offer):
+        del state
+        return base.argmax_probabilities(jnp.asarray(params.mean_rewards) + offer)
+
     def update(params: BestResponseParams, state, action, reward):
         del params, action, reward
         return state
@@ -48,4 +52,4 @@ def best_response(num_arms: int) -> base.Agent:
         del state
         return jnp.asarray(params.mean_rewards)
 
-    return base.Agent(init, act, update, estimates)
+    return base.Agent(init, act, update, estimates, probabilities)

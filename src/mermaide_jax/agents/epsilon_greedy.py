@@ -7,7 +7,6 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax import _checks
 from mermaide_jax.agents import base
 
 
@@ -39,28 +38,26 @@ def epsilon_greedy(num_arms: int, initial_pull: bool = True) -> base.Agent:
     Raises:
       ConfigError: fewer than 2 arms.
     """
-    _checks.check_at_least("num_arms", num_arms, 2)
 
-    def init(params: EpsilonGreedyParams) -> base.SampleMeans:
-        return base.init_sample_means(num_arms, params.initial_value)
+    def greedy_values(state: base.SampleMeans) -> jax.Array:
+        return base.untried_first(state, state.means) if initial_pull else state.means
 
     def act(key, params: EpsilonGreedyParams, state: base.SampleMeans, offer):
         del offer
         key_explore, key_arm, key_tie = jax.random.split(key, 3)
-        values = base.untried_first(state, state.means) if initial_pull else state.means
-        greedy = base.random_argmax(key_tie, values)
+        greedy = base.random_argmax(key_tie, greedy_values(state))
         uniform = jax.random.randint(key_arm, (), 0, num_arms, jnp.int32)
         explore = jax.random.uniform(key_explore, dtype=jnp.float32) < params.epsilon
         if initial_pull:
             explore &= jnp.all(state.counts > 0)
         return jnp.where(explore, uniform, greedy)
 
-    def update(params: EpsilonGreedyParams, state: base.SampleMeans, action, reward):
-        del params
-        return base.update_sample_means(state, action, reward)
+    def probabilities(params: EpsilonGreedyParams, state: base.SampleMeans, offer):
+        del offer
+        explore = jnp.clip(jnp.asarray(params.epsilon, jnp.float32), 0.0, 1.0)
+        if initial_pull:
+            explore = jnp.where(jnp.all(state.counts > 0), explore, 0.0)
+        greedy = base.argmax_probabilities(greedy_values(state))
+        return (1.0 - explore) * greedy + explore / num_arms
 
-    def estimates(params: EpsilonGreedyParams, state: base.SampleMeans):
-        del params
-        return state.means
-
-    return base.Agent(init, act, update, estimates)
+    return base.sample_mean_agent(num_arms, act, probabilities, lambda p: p.initial_value)

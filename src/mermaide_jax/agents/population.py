@@ -61,7 +61,11 @@ def population(agents: tuple[base.Agent, ...]) -> base.Agent:
         members = zip(agents, params.members, state, strict=True)
         return select(params, [a.estimates(p, s) for a, p, s in members])
 
-    return base.Agent(init, act, update, estimates)
+    def probabilities(params: PopulationParams, state, offer):
+        members = zip(agents, params.members, state, strict=True)
+        return select(params, [a.probabilities(p, s, offer) for a, p, s in members])
+
+    return base.Agent(init, act, update, estimates, probabilities)
 
 
 @functools.cache

@@ -7,7 +7,6 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax import _checks
 from mermaide_jax.agents import base
 
 
@@ -44,22 +43,13 @@ def ucb(num_arms: int) -> base.Agent:
     Raises:
       ConfigError: fewer than 2 arms.
     """
-    _checks.check_at_least("num_arms", num_arms, 2)
-
-    def init(params: UCBParams) -> base.SampleMeans:
-        del params
-        return base.init_sample_means(num_arms)
 
     def act(key, params: UCBParams, state: base.SampleMeans, offer):
         del offer
         return base.random_argmax(key, ucb_index(params.beta, state))
 
-    def update(params: UCBParams, state: base.SampleMeans, action, reward):
-        del params
-        return base.update_sample_means(state, action, reward)
+    def probabilities(params: UCBParams, state: base.SampleMeans, offer):
+        del offer
+        return base.argmax_probabilities(ucb_index(params.beta, state))
 
-    def estimates(params: UCBParams, state: base.SampleMeans):
-        del params
-        return state.means
-
-    return base.Agent(init, act, update, estimates)
+    return base.sample_mean_agent(num_arms, act, probabilities)
