@@ -21,7 +21,7 @@ from mermaide_jax.agents import Agent
 from mermaide_jax.games import GameConfig, Task, decode_intervention, num_interventions
 
 _DECIMALS = 5
-"""States that agree to this many decimals are one: float32 means of a few rewards are that exact."""
+"""States that agree to so many decimals are one: float32 means of a few rewards are that exact."""
 
 _BLOCK = 256
 """States that one compiled call expands; the last block is filled up, so that all are alike."""
@@ -70,7 +70,7 @@ class StateGraph:
         Raises:
           ConfigError: one of the states cannot be reached in ``time`` steps.
         """
-        rows = _rows(states, None)
+        rows = _rows(states)
         known = _rows(self.layers[time].states, self.layers[time].law.shape[0])
         distance, index = spatial.KDTree(known).query(rows, p=np.inf)
         if np.any(distance > 10 * 10**-_DECIMALS):
@@ -140,7 +140,7 @@ def _terms(config: GameConfig, task: Task) -> tuple[jax.Array, jax.Array]:
     if config.cost_on == "uptake":
         charged = jnp.where(offer.bonus != 0, charged, 0.0)
     hit = (jnp.arange(config.num_arms) == task.target).astype(jnp.float32)
-    return task.bonus * offer.bonus, hit - task.cost * charged
+    return jnp.asarray(task.bonus * offer.bonus), hit - task.cost * charged
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -177,10 +177,10 @@ def _expand_all(agent: Agent, task: Task, bonus, draws, states: Any, number: int
     return law / law.sum(-1, keepdims=True), after
 
 
-def _rows(states: Any, number: int | None) -> np.ndarray:
-    """Leaves ``[n, ...]`` as one float64 matrix; its last column is 0, for states without leaves."""
+def _rows(states: Any, number: int = 1) -> np.ndarray:
+    """Leaves ``[n, ...]`` as one float64 matrix; its last column is 0, lest there be no leaf."""
     leaves = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(states)]
-    number = leaves[0].shape[0] if leaves else (number or 1)
+    number = leaves[0].shape[0] if leaves else number
     return np.concatenate([*(x.reshape(number, -1) for x in leaves), np.zeros((number, 1))], axis=1)
 
 
