@@ -86,8 +86,12 @@ def meta_step(
     num_layers: int = 2,
     order: Order = "second",
     agents_per_block: int | None = None,
+    updates: int = 1,
 ) -> Run:
-    """One outer update of `training.make_update`: play, adapt, play again, one Adam step."""
+    """Outer updates of `training.make_update`: play, adapt, play again, one Adam step.
+
+    ``updates`` of them are one program, as `training.train` makes them.
+    """
     update, tasks = _update(
         num_tasks,
         episodes,
@@ -99,15 +103,23 @@ def meta_step(
         zero_shot_weight=0.0,
         agents_per_block=agents_per_block,
     )
+
+    def several(key, state, tasks):
+        def body(index, carry):
+            state, metrics = update.update(jax.random.fold_in(key, index), carry[0], tasks)
+            return state, metrics.adapted_score
+
+        return jax.lax.fori_loop(0, updates, body, (state, jnp.float32(0)))
+
     state = update.init(jax.random.key(0))
-    program = compile_program(update.update, jax.random.key(1), state, tasks)
+    program = compile_program(several, jax.random.key(1), state, tasks)
     keys, make_key = problem.seeds(), jax.jit(jax.random.key)
 
     def run() -> float:
         nonlocal state
-        state, metrics = program.call(make_key(next(keys)), state, tasks)
+        state, score = program.call(make_key(next(keys)), state, tasks)
         jax.block_until_ready(state)
-        return float(metrics.adapted_score)
+        return float(score)
 
     make_key(0)
     return Run(run, **program.facts)

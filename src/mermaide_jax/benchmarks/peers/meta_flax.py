@@ -163,10 +163,11 @@ def _advantages(rewards: jax.Array) -> jax.Array:
     return centred / (jnp.sqrt(jnp.mean(centred**2)) + 1e-6)
 
 
-def flax_cells(*, remat: bool = False, **options: Any) -> Run:
+def flax_cells(*, remat: bool = False, updates: int = 1, **options: Any) -> Run:
     """Contender: the whole meta-step as one compiled program of straightforward JAX.
 
     Args:
+      updates: meta-steps in one program, one after the other.
       remat: recompute each step of the scan when going back (`jax.checkpoint`): less memory.
       **options: fields of `MetaWorkload`.
 
@@ -179,24 +180,28 @@ def flax_cells(*, remat: bool = False, **options: Any) -> Run:
         {name: _adam() for name in work.inputs}, lambda params: {name: name for name in params}
     )
 
-    def meta_step(params, state, key, tasks):
+    def meta_step(tasks, carry):
+        params, state, key, _ = carry
         key, key_now = jax.random.split(key)
         keys = jax.random.split(key_now, (work.num_tasks, 2, work.episodes))
         _, gradients = gradient(params, keys, tasks)
         updates, state = networks.update(gradients, state, params)
         return optax.apply_updates(params, updates), state, key, _norm(gradients)
 
+    @jax.jit
+    def several(tasks, carry):
+        return jax.lax.fori_loop(0, updates, lambda _, c: meta_step(tasks, c), carry)
+
     params = from_library(meta_workload.make_params(work))
     tasks = jax.tree.map(jnp.asarray, meta_workload.make_tasks(work))
-    carry = (params, networks.init(params), jax.random.key(work.seed))
-    lowered = jax.jit(meta_step).lower(*carry, tasks)
+    carry = (params, networks.init(params), jax.random.key(work.seed), jnp.float32(0))
+    lowered = several.lower(tasks, carry)
     compiled, seconds = meta_workload.timed(lowered.compile)
 
     def run() -> float:
         nonlocal carry
-        *following, norm = compiled(*carry, tasks)
-        carry = tuple(jax.block_until_ready(following))
-        return float(norm)
+        carry = jax.block_until_ready(compiled(tasks, carry))
+        return float(carry[-1])
 
     return Run(run, compiled.memory_analysis().temp_size_in_bytes, seconds)
 
