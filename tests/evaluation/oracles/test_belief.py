@@ -181,8 +181,7 @@ def coins(key, shape=(), dtype=jnp.float32):
     return jax.random.rademacher(key, shape, dtype)
 
 
-@pytest.mark.parametrize("observed", [True, False])
-@pytest.mark.parametrize("sigma", [0.0, 0.25])
+@pytest.mark.parametrize(("sigma", "observed"), [(0.0, False), (0.25, True)])
 def test_played_in_the_game_it_earns_its_value(sigma, observed):
     """The policy as a principal, in rollouts of every task of the prior."""
     number, rules = 6_000, Rules(7, draws=BOTH if sigma else (0.0,))
