@@ -13,11 +13,11 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from mermaide_jax.recurrence import unroll_gru
+from mermaide_jax.recurrence import Implementation, unroll_gru
 
 Carry = tuple[jax.Array, ...]
 
-Recurrence = Literal["auto", "scan", "pallas", "reference"]
+Recurrence = Literal[Implementation, "reference"]
 """How known sequences are unrolled; see `GRULayer`."""
 
 

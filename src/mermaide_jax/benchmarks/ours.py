@@ -16,7 +16,7 @@ from mermaide_jax.benchmarks.peers import meta_workload, problem
 from mermaide_jax.benchmarks.programs import compile_program
 from mermaide_jax.principals import NetworkConfig, learned_principal
 from mermaide_jax.training.config import MetaGradient
-from mermaide_jax.training.loop import make_chunk, stream_mesh
+from mermaide_jax.training.loop import make_chunk, place_streams
 
 Order = Literal["first", "second", "none"]
 Part = Literal["forward", "gradient", "hessian_vector"]
@@ -149,7 +149,7 @@ def training_chunk(
     state = jax.vmap(update.init)(keys)
     tasks = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (streams, *jnp.shape(leaf))), tasks)
     lengths = jnp.full((streams,), updates, jnp.int32)
-    keys, state, tasks, lengths = _placed((keys, state, tasks, lengths), streams)
+    keys, state, tasks, lengths = place_streams((keys, state, tasks, lengths), streams)
     program = compile_program(chunk, keys, state, tasks, lengths)
 
     def run() -> float:
@@ -178,9 +178,11 @@ def gru(
     sequence = problem.generator(1).standard_normal((batch, horizon, inputs), np.float32)
     layers = jax.tree.map(jnp.asarray, problem.gru_layers(inputs, features))
     params = {
-        f"layers_{number}": meta_workload.cell_of(
-            layer["input"], layer["bias"], layer["recurrent"], layer["candidate_bias"]
-        )
+        f"layers_{number}": {
+            "cell": meta_workload.cell_of(
+                layer["input"], layer["bias"], layer["recurrent"], layer["candidate_bias"]
+            )
+        }
         for number, layer in enumerate(layers)
     }
 
@@ -244,9 +246,3 @@ def _update(
     # The rule alone, as the peers have it, not a population of all.
     tasks = tasks._replace(agent=tasks.agent.members[rules.RULES.index("ucb")])
     return training.make_update(config, learned, game, terms), tasks
-
-
-def _placed(tree: Any, streams: int) -> Any:
-    """Arrays as a chunk returns them, so that nothing moves between two calls."""
-    spec = jax.sharding.PartitionSpec("streams")
-    return jax.device_put(tree, jax.sharding.NamedSharding(stream_mesh(streams), spec))

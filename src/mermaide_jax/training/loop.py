@@ -63,6 +63,18 @@ def stream_mesh(num_streams: int) -> Mesh:
     return Mesh(np.asarray(devices[:count]), ("streams",))
 
 
+def place_streams(tree: Any, num_streams: int, *, copy: bool = False) -> Any:
+    """Puts leading axis ``[S]`` on the devices as a chunk returns it, so that nothing moves.
+
+    Args:
+      tree: arrays.
+      num_streams: ``S``.
+      copy: never share memory with ``tree``, for what will be donated.
+    """
+    placement = NamedSharding(stream_mesh(num_streams), PartitionSpec("streams"))
+    return jax.device_put(tree, placement, may_alias=False if copy else None)
+
+
 def over_streams(
     function: Callable[..., Any], num_streams: int, donate: tuple[int, ...] = ()
 ) -> Callable[..., Any]:
@@ -147,11 +159,10 @@ def train(
         state, history = resume
         pieces = [history]
     done = int(np.asarray(state.update)[0])
-    # Placed as a chunk returns them: else its second call would be compiled anew.
-    placement = NamedSharding(stream_mesh(num_streams), PartitionSpec("streams"))
+    # Placed beforehand: else the second call of a chunk would be compiled anew.
+    key_run, tasks = place_streams((key_run, tasks), num_streams)
     # The states are donated to the first chunk, so they must not be the caller's own.
-    key_run, tasks = jax.device_put((key_run, tasks), placement)
-    state = jax.device_put(state, placement, may_alias=False)
+    state = place_streams(state, num_streams, copy=True)
     for last, world_model_only in ((warm_up, True), (config.updates, False)):
         if done >= last:
             continue

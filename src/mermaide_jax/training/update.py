@@ -169,12 +169,10 @@ def make_update(
     def update(key: chex.PRNGKey, state: TrainState, tasks: Task) -> tuple[TrainState, Metrics]:
         key_tasks, key_before, key_after = jax.random.split(key, 3)
         tasks = select_tasks(key_tasks, config, tasks, terms)
-        keys_before, keys_after = (
-            jax.random.split(k, config.tasks_per_update) for k in (key_before, key_after)
-        )
+        keys_after = jax.random.split(key_after, config.tasks_per_update)
         bonus = entropy_bonus(config, learned, state.update)
         loss_of = functools.partial(outer_loss, learned, bonus, world_model_only=world_model_only)
-        played = collect(keys_before, game, behaviour, state.params, tasks, config.episodes_before)
+        played = collect(key_before, game, behaviour, state.params, tasks, config.episodes_before)
         before = to_episodes(played)
         after = before
         loss, grads, info = _gradient_before(config, loss_of, state.params, before)

@@ -10,7 +10,7 @@ import numpy as np
 
 from mermaide_jax.benchmarks.contender import Run
 from mermaide_jax.benchmarks.ours import Part, differentiated
-from mermaide_jax.benchmarks.peers import problem
+from mermaide_jax.benchmarks.peers import meta_workload, problem
 from mermaide_jax.benchmarks.programs import compile_program
 
 
@@ -38,7 +38,12 @@ def flax_cells(
     )
     carry = (jnp.zeros(features),) * 2
     layers = problem.gru_layers(inputs, features)
-    params = {f"GRUCell_{number}": _cell(layer) for number, layer in enumerate(layers)}
+    params = {
+        f"GRUCell_{number}": meta_workload.cell_of(
+            layer["input"], layer["bias"], layer["recurrent"], layer["candidate_bias"]
+        )
+        for number, layer in enumerate(jax.tree.map(jnp.asarray, layers))
+    }
 
     def loss(params, sequence):
         step: Any = functools.partial(cells.apply, {"params": params})
@@ -47,16 +52,3 @@ def flax_cells(
 
     program = compile_program(differentiated(loss, part), params, sequence)
     return Run(lambda: float(program.call(params, sequence)), **program.facts)
-
-
-def _cell(layer: dict[str, np.ndarray]) -> dict[str, Any]:
-    """The same parameters with a kernel for each gate."""
-    kernels, biases, recurrent = (
-        np.split(layer[name], 3, axis=-1) for name in ("input", "bias", "recurrent")
-    )
-    cell: dict[str, Any] = {}
-    for gate, kernel, bias, hidden in zip("rzn", kernels, biases, recurrent, strict=True):
-        cell[f"i{gate}"] = {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(bias)}
-        cell[f"h{gate}"] = {"kernel": jnp.asarray(hidden)}
-    cell["hn"]["bias"] = jnp.asarray(layer["candidate_bias"])
-    return cell

@@ -218,21 +218,13 @@ def _adam() -> optax.GradientTransformation:
 def from_library(params: Params) -> Params:
     """Parameters of `meta_workload.make_params` in the layout of `Network`: a kernel a gate."""
 
-    def cell(layer: Params) -> Params:
-        kernels = jnp.split(jnp.asarray(layer["input"]["kernel"]), 3, axis=1)
-        biases = jnp.split(jnp.asarray(layer["input"]["bias"]), 3)
-        recurrent = jnp.split(jnp.asarray(layer["recurrent_kernel"]), 3, axis=1)
-        gates = zip("rzn", kernels, biases, recurrent, strict=True)
-        out: Params = {}
-        for gate, kernel, bias, hidden in gates:
-            out |= {f"i{gate}": {"kernel": kernel, "bias": bias}, f"h{gate}": {"kernel": hidden}}
-        out["hn"]["bias"] = jnp.asarray(layer["candidate_bias"])
-        return out
-
     def network(tree: Params) -> Params:
         layers = tree["body"]
-        cells = {f"GRUCell_{i}": cell(layers[f"layers_{i}"]) for i in range(len(layers))}
-        return cells | {"Dense_0": jax.tree.map(jnp.asarray, tree["head"])}
+        cells = {
+            f"GRUCell_{i}": meta_workload.cell_of_layer(layers[f"layers_{i}"])
+            for i in range(len(layers))
+        }
+        return jax.tree.map(jnp.asarray, cells | {"Dense_0": tree["head"]})
 
     return {name: network(tree) for name, tree in params.items()}
 

@@ -138,29 +138,28 @@ def make_params(work: MetaWorkload) -> Params:
 
 
 def cell_of(kernel: Any, bias: Any, recurrent: Any, candidate_bias: Any) -> Params:
-    """Params of a `networks.GRULayer` from gates r, z, n side by side."""
+    """Params of Flax's ``nn.GRUCell`` from gates r, z, n side by side."""
     cell: Params = {}
     for i, gate in enumerate("rzn"):
         part = slice(i * recurrent.shape[0], (i + 1) * recurrent.shape[0])
         cell[f"i{gate}"] = {"kernel": kernel[:, part], "bias": bias[part]}
         cell[f"h{gate}"] = {"kernel": recurrent[:, part]}
     cell["hn"]["bias"] = candidate_bias
-    return {"cell": cell}
+    return cell
+
+
+def cell_of_layer(layer: Params) -> Params:
+    """`cell_of` one layer of `make_params`."""
+    dense = layer["input"]
+    recurrent, candidate_bias = layer["recurrent_kernel"], layer["candidate_bias"]
+    return cell_of(dense["kernel"], dense["bias"], recurrent, candidate_bias)
 
 
 def to_library(params: Params) -> Params:
     """Params of the library's networks (`networks.RecurrentHead`) from those of `make_params`."""
 
     def network(tree: Params) -> Params:
-        layers = {
-            name: cell_of(
-                layer["input"]["kernel"],
-                layer["input"]["bias"],
-                layer["recurrent_kernel"],
-                layer["candidate_bias"],
-            )
-            for name, layer in tree["body"].items()
-        }
+        layers = {name: {"cell": cell_of_layer(layer)} for name, layer in tree["body"].items()}
         return {"body": layers, "head": tree["head"]}
 
     return {name: network(tree) for name, tree in params.items()}
