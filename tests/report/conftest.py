@@ -20,6 +20,7 @@ LEVELS = {
     "random": (0.6, 25.0, 0.0),
     "first_k": (5.8, 25.0, 0.0),
     "prescient": (19.5, 13.0, 0.0),
+    "planner": (23.0, 12.0, 0.0),
 }
 LEARNED = ("mermaide", "maml_without_world_model", "world_model_without_meta", "reinforce")
 WORLD_MODEL = ("mermaide", "world_model_without_meta")
@@ -165,7 +166,7 @@ def make_episode(rule: str = "ucb", principal: str = "mermaide", seed: int = 2) 
 
 
 def make_results(**changes: object) -> Results:
-    """A whole study: two families, nine principals, three seeds."""
+    """A whole study: two families, ten principals, three seeds."""
     fields: dict = {
         "config": {"preset": "quick", "game": {"horizon": HORIZON, "cost": 0.75}},
         "versions": {"python": "3.11.9", "jax": "0.10.2"},

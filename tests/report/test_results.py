@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mermaide_jax._checks import ConfigError
+from mermaide_jax.report.attained import attained_records
 from mermaide_jax.report.results import (
     CURVE_COLUMNS,
     ROW_COLUMNS,
@@ -68,6 +69,20 @@ def test_reading_gives_back_what_was_written(tmp_path_factory, config, rows, cur
 
 def test_a_whole_study_is_read_back(tmp_path, results):
     write_results(tmp_path, results)
+    assert read_results(tmp_path) == results
+
+
+def test_shares_of_the_attainable_are_kept(tmp_path, results_with, rows):
+    shares = attained_records(rows(seeds=1, agents=2))
+    write_results(tmp_path, results_with(attained=shares))
+    assert read_results(tmp_path).attained == shares
+
+
+def test_results_of_a_release_without_shares_are_read(tmp_path, results):
+    path = write_results(tmp_path, results)
+    content = json.loads(path.read_text())
+    del content["attained"]
+    path.write_text(json.dumps(content))
     assert read_results(tmp_path) == results
 
 

@@ -22,6 +22,7 @@ ORDER = [
     "random",
     "first_k",
     "prescient",
+    "planner",
 ]
 
 
@@ -35,7 +36,7 @@ def line_of(frame, **where):
 def test_each_line_is_the_hand_computed_aggregate(rows):
     records = rows()
     frame = summarize(records)
-    assert len(frame) == 9 * 2 * 2
+    assert len(frame) == 10 * 2 * 2
     for principal in ("mermaide", "reinforce", "prescient"):
         mine = [
             r
@@ -56,7 +57,7 @@ def test_order_is_canonical_whatever_the_order_of_the_rows(rows):
     records = rows(seeds=1, agents=2)
     shuffled = [records[i] for i in np.random.default_rng(0).permutation(len(records))]
     for frame in (summarize(records), summarize(shuffled)):
-        assert list(frame["principal"][:9]) == ORDER
+        assert list(frame["principal"][:10]) == ORDER
         groups = list(dict.fromkeys(zip(frame["agent_rule"], frame["k_shot"], strict=True)))
         assert groups == [("ucb", 0), ("ucb", 1), ("epsilon_greedy", 0), ("epsilon_greedy", 1)]
 
@@ -74,7 +75,7 @@ def test_missing_measures_are_skipped_not_counted_as_zero(rows):
 
 def test_by_coefficient(rows):
     frame = summarize(rows(), by=("agent_rule", "coefficient", "k_shot"))
-    assert len(frame) == 9 * 2 * 2 * 2
+    assert len(frame) == 10 * 2 * 2 * 2
     assert (frame["runs"] == 15).all()
     text = format_table(frame)
     assert "UCB agents, beta = 0.27, 0-shot" in text
@@ -101,10 +102,10 @@ def test_table_fits_100_columns_and_names_everyone(rows, by):
 
 
 def test_unknown_names_are_shown_as_they_are(rows):
-    records = [{**r, "principal": "planner", "agent_rule": "thompson"} for r in rows()[:4]]
+    records = [{**r, "principal": "stranger", "agent_rule": "thompson"} for r in rows()[:4]]
     frame = summarize(records)
-    assert "planner" in format_table(frame) and "thompson agents" in format_table(frame)
-    assert "| thompson | 0 | planner |" in markdown_table(frame)
+    assert "stranger" in format_table(frame) and "thompson agents" in format_table(frame)
+    assert "| thompson | 0 | stranger |" in markdown_table(frame)
     long = [{**r, "principal": "p" * 80} for r in records]
     assert max(map(len, format_table(summarize(long)).splitlines())) <= 100
 
@@ -117,8 +118,8 @@ def test_single_run_has_a_score_and_no_interval(rows):
 
 def test_markdown_table_is_rectangular(rows):
     lines = markdown_table(summarize(rows())).splitlines()
-    assert len(lines) == 2 + 36
-    assert {line.count("|") for line in lines} == {10}
+    assert len(lines) == 2 + 40
+    assert {line.count("|") for line in lines} == {11}
 
 
 def test_collapse_is_counted_per_seed_of_learned_principals_only(rows):

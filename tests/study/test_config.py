@@ -109,6 +109,7 @@ def test_learned_principals_share_one_budget():
         (EvaluationOptions, {"shots": ()}, "shots"),
         (EvaluationOptions, {"episodes": 0}, "episodes"),
         (EvaluationOptions, {"random_rate": 1.5}, "random_rate"),
+        (EvaluationOptions, {"planner_beam": 0}, "planner_beam"),
         (NetworkConfig, {"features": 0}, "features"),
         (NetworkConfig, {"architecture": "lstm"}, "architecture"),
         (TrainingConfig, {"updates": 0}, "updates"),

@@ -19,7 +19,7 @@ STEPS, COST = 6, 0.2
 CONFIG = StudyConfig(
     game=GameOptions(num_arms=3, horizon=STEPS, cost=COST),
     agents=AgentOptions(families=("ucb",), train=3, test=2),
-    evaluation=EvaluationOptions(episodes=8, random_rate=0.3),
+    evaluation=EvaluationOptions(episodes=8, random_rate=0.3, planner_beam=2**STEPS),
     seeds=2,
 )
 
@@ -106,3 +106,14 @@ def test_prescient_pays_only_for_the_target():
     assert candidates[0] == -np.inf and candidates[-1] == np.inf  # never and whenever it is taken
     assert (scores.interventions <= STEPS * scores.success_rate + 1e-5).all()
     assert scores.score.mean() > outcome("never")[0].score.mean()
+
+
+def test_the_planner_plans_the_episodes_that_the_others_play():
+    scores, value = outcome("planner")
+    assert value is None
+    assert scores.score.shape == (2, 2)
+    for name in ("never", "always", "first_k", "prescient"):
+        assert (scores.score >= outcome(name)[0].score - 1e-5).all(), name
+    np.testing.assert_allclose(
+        scores.score, STEPS * scores.success_rate - COST * scores.interventions, atol=1e-5
+    )

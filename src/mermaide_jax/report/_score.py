@@ -21,6 +21,7 @@ from mermaide_jax.report._style import (
     quiet_grid,
     styled,
 )
+from mermaide_jax.report.attained import ORACLES
 from mermaide_jax.report.names import (
     LEARNED_PRINCIPALS,
     RULE_LABELS,
@@ -42,7 +43,7 @@ def score_figure(rows: Iterable[Mapping[str, Any]]) -> Figure:
     """Score of each principal: interquartile mean and 95% interval, by K, per agent rule.
 
     Success rate and interventions per episode stand beside each score. Scripted principals do not
-    adapt, so they have one grey mark; the prescient one is also drawn as a dashed reference line.
+    adapt, so they have one grey mark; the upper references are also drawn as dashed lines.
     A score far below all others is marked by an arrow at the edge, so that it does not squeeze
     the rest.
 
@@ -168,22 +169,23 @@ def _dress(axes: Axes, names: list[str]) -> None:
 
 
 def _reference(axes: Axes, lines: list[Record], names: list[str]) -> None:
-    """The dashed line of the prescient principal, named beside its mark."""
-    own = [line for line in lines if line["principal"] == "prescient"]
-    if not own:
-        return
-    score = own[0]["score"]
-    axes.axvline(score, color=GREY, linewidth=1, linestyle="--", zorder=0.5)
-    axes.annotate(
-        "upper reference",
-        (score, names.index("prescient")),
-        xytext=(-9, 0),
-        textcoords="offset points",
-        color=GREY,
-        fontsize=8.5,
-        ha="right",
-        va="center",
-    )
+    """The dashed lines of the upper references, named beside their marks."""
+    for name in ORACLES:
+        own = [line for line in lines if line["principal"] == name]
+        if not own:
+            continue
+        score = own[0]["score"]
+        axes.axvline(score, color=GREY, linewidth=1, linestyle="--", zorder=0.5)
+        axes.annotate(
+            "upper reference",
+            (score, names.index(name)),
+            xytext=(-9, 0),
+            textcoords="offset points",
+            color=GREY,
+            fontsize=8.5,
+            ha="right",
+            va="center",
+        )
 
 
 def _legend(axes: Axes, shots: list[int], learned: bool) -> None:

@@ -18,6 +18,7 @@ from mermaide_jax._checks import refuse
 from mermaide_jax.report._files import prepare_output, write_atomically
 from mermaide_jax.report.provenance import collect_versions, source_revision
 from mermaide_jax.report.schema import (
+    ATTAINED_COLUMNS,
     CURVE_COLUMNS,
     EPISODE_KEYS,
     FORMAT_VERSION,
@@ -27,6 +28,7 @@ from mermaide_jax.report.schema import (
 )
 
 __all__ = [
+    "ATTAINED_COLUMNS",
     "CURVE_COLUMNS",
     "EPISODE_KEYS",
     "FORMAT_VERSION",
@@ -60,6 +62,8 @@ class Results:
       curves: one record per principal, family, seed and update; columns `CURVE_COLUMNS`.
       episodes: recorded episodes, to draw; keys `EPISODE_KEYS`.
       command: the command line that made them.
+      attained: one record per principal, family, K and oracle; columns `ATTAINED_COLUMNS`. Results
+        of an earlier release have none.
     """
 
     config: Record
@@ -71,6 +75,7 @@ class Results:
     curves: list[Record]
     episodes: list[Record]
     command: str
+    attained: list[Record] = dataclasses.field(default_factory=list)
 
 
 _JSON_KEYS: dict[str, type | tuple[type, ...]] = {
@@ -82,6 +87,7 @@ _JSON_KEYS: dict[str, type | tuple[type, ...]] = {
     "rows": list,
     "episodes": list,
     "command": str,
+    "attained": list,
 }
 
 
@@ -106,6 +112,7 @@ def write_results(directory: str | os.PathLike[str], results: Results) -> Path:
     check_records("rows", plain["rows"], ROW_COLUMNS)
     check_records("curves", curves, CURVE_COLUMNS)
     check_records("episodes", plain["episodes"], EPISODE_KEYS)
+    check_records("attained", plain["attained"], ATTAINED_COLUMNS)
     text = json.dumps({"format_version": FORMAT_VERSION, **plain}, allow_nan=False, indent=1)
     paths = write_atomically(
         Path(directory),
@@ -151,6 +158,7 @@ def read_results(directory: str | os.PathLike[str]) -> Results:
     path = Path(directory) / RESULTS_FILE
     content = _read_json(path)
     version = content.pop("format_version", None)
+    content.setdefault("attained", [])
     if version != FORMAT_VERSION:
         refuse(str(path), version, f"format_version {FORMAT_VERSION}")
     for key, kind in _JSON_KEYS.items():
@@ -160,6 +168,7 @@ def read_results(directory: str | os.PathLike[str]) -> Results:
             refuse(f"{path} {key}", content[key], f"{_name(kind)}")
     check_records(f"{path} rows", content["rows"], ROW_COLUMNS)
     check_records(f"{path} episodes", content["episodes"], EPISODE_KEYS)
+    check_records(f"{path} attained", content["attained"], ATTAINED_COLUMNS)
     curves = _read_table(Path(directory) / CURVES_FILE, CURVE_COLUMNS)
     return Results(**{key: content[key] for key in _JSON_KEYS}, curves=curves)
 

@@ -9,6 +9,7 @@ from typing import Any
 from mermaide_jax._checks import refuse
 
 __all__ = [
+    "ATTAINED_COLUMNS",
     "CURVE_COLUMNS",
     "EPISODE_KEYS",
     "FORMAT_VERSION",
@@ -36,6 +37,18 @@ ROW_COLUMNS: dict[str, type] = {
     "episodes": int,  # evaluation episodes behind this row
 }
 """Column of a row (one principal, seed, agent and K) to its type."""
+
+ATTAINED_COLUMNS: dict[str, type] = {
+    "agent_rule": str,
+    "k_shot": int,
+    "principal": str,
+    "oracle": str,  # worth 1
+    "best_scripted": str,  # worth 0
+    "share": float,  # of the attainable; null where the oracle is not above the best script
+    "low": float,
+    "high": float,
+}
+"""Column of a share of the attainable (one principal, family, K and oracle) to its type."""
 
 CURVE_COLUMNS: dict[str, type] = {
     "principal": str,

@@ -6,8 +6,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mermaide_jax._checks import check_choice, refuse
+from mermaide_jax._checks import check_choice
 from mermaide_jax.evaluation.statistics import interquartile_mean, stratified_bootstrap_interval
+from mermaide_jax.report._records import (
+    Record,
+    checked_rows,
+    frame_records,
+    grouped,
+    numbered_agents,
+)
+from mermaide_jax.report.attained import attained_records
 from mermaide_jax.report.names import (
     RULE_LABELS,
     SCRIPTED_PRINCIPALS,
@@ -16,7 +24,7 @@ from mermaide_jax.report.names import (
     principal_label,
     rule_label,
 )
-from mermaide_jax.report.schema import ROW_COLUMNS, check_records, to_plain
+from mermaide_jax.report.schema import ROW_COLUMNS
 
 __all__ = [
     "checked_rows",
@@ -29,35 +37,14 @@ __all__ = [
     "summarize",
 ]
 
-Record = dict[str, Any]
-
 _MEANS = (
     "success_rate",
     "interventions",
     "world_model_log_likelihood",
     "world_model_accuracy",
 )
-_METRICS = ("runs", "score", "low", "high", *_MEANS)
-_STRATUM = ("agent_rule", "split", "coefficient", "agent")
-
-
-def checked_rows(rows: Iterable[Mapping[str, Any]]) -> list[Record]:
-    """The rows as plain records, checked; what was not measured is None.
-
-    Args:
-      rows: as in `Results.rows`; NumPy values and NaN are accepted.
-
-    Returns:
-      The records.
-
-    Raises:
-      ConfigError: if there is no row, or a row lacks a column.
-    """
-    records = to_plain(list(rows))
-    if not records:
-        refuse("rows", [], "at least one row")
-    check_records("rows", records, ROW_COLUMNS)
-    return records
+_SHARE = {"attained": "share", "attained_low": "low", "attained_high": "high"}
+_METRICS = ("runs", "score", "low", "high", *_SHARE, *_MEANS)
 
 
 def summarize(
@@ -70,7 +57,8 @@ def summarize(
     """Aggregates runs (seeds x agents) per group and principal.
 
     The score is the interquartile mean with a stratified bootstrap interval: seeds are resampled
-    within each agent. The other measures are plain means over the runs that have them.
+    within each agent. The share attained is that of `attained_records` against the planner. The
+    other measures are plain means over the runs that have them.
 
     Args:
       rows: as in `Results.rows`.
@@ -81,30 +69,28 @@ def summarize(
 
     Returns:
       One line per group and principal, both in canonical order, with the columns `by`, principal,
-      runs, score, low, high, success_rate, interventions, world_model_log_likelihood and
-      world_model_accuracy; NaN where nothing was measured.
+      runs, score, low, high, attained, attained_low, attained_high, success_rate, interventions,
+      world_model_log_likelihood and world_model_accuracy; NaN where nothing was measured.
 
     Raises:
       ConfigError: if a row lacks a column or `by` names none.
     """
     records = checked_rows(rows)
     keys = [check_choice("by", name, [c for c in ROW_COLUMNS if c != "principal"]) for name in by]
+    shares = attained_records(
+        records, by=keys, confidence=confidence, resamples=resamples, seed=seed
+    )
+    attained = {tuple(share[key] for key in [*keys, "principal"]): share for share in shares}
     lines = []
     for group, part in grouped(records, [*keys, "principal"]).items():
         scored = [row for row in part if row["score"] is not None]
         line = dict(zip([*keys, "principal"], group, strict=True))
         line |= _score(scored, confidence, resamples, seed)
+        share = attained.get(group, {})
+        line |= {name: share.get(part, np.nan) for name, part in _SHARE.items()}
         lines.append(line | {name: _mean(part, name) for name in _MEANS})
     columns = [*keys, "principal", *_METRICS]
     return pd.DataFrame(_sorted(lines, keys), columns=columns)
-
-
-def grouped(records: Iterable[Record], keys: Sequence[str]) -> dict[tuple[Any, ...], list[Record]]:
-    """The records by their values of `keys`, groups in order of first appearance."""
-    groups: dict[tuple[Any, ...], list[Record]] = {}
-    for record in records:
-        groups.setdefault(tuple(record[key] for key in keys), []).append(record)
-    return groups
 
 
 def _score(rows: list[Record], confidence: float, resamples: int, seed: int) -> Record:
@@ -112,10 +98,8 @@ def _score(rows: list[Record], confidence: float, resamples: int, seed: int) -> 
     if not rows:
         return {"runs": 0, "score": np.nan, "low": np.nan, "high": np.nan}
     scores = [row["score"] for row in rows]
-    agents = {agent: number for number, agent in enumerate(grouped(rows, _STRATUM))}
-    strata = [agents[tuple(row[key] for key in _STRATUM)] for row in rows]
     low, high = stratified_bootstrap_interval(
-        scores, strata, confidence=confidence, resamples=resamples, seed=seed
+        scores, numbered_agents(rows), confidence=confidence, resamples=resamples, seed=seed
     )
     return {"runs": len(rows), "score": float(interquartile_mean(scores)), "low": low, "high": high}
 
@@ -195,18 +179,26 @@ def format_collapsed(counts: pd.DataFrame) -> str:
 _HEADINGS = {
     "runs": "Runs",
     "score": "Score [95% interval]",
+    "attained": "Attained",
     "success_rate": "Success",
     "interventions": "Paid",
     "world_model_log_likelihood": "WM nats",
     "world_model_accuracy": "WM acc.",
 }
-_NAME_WIDTH = 32
+_NAME_WIDTH = 26
 _MISSING = "-"
 _NOTES = (
     "Score: interquartile mean over runs (seeds x agents) and its bootstrap interval.  "
-    "Success: share of\nsteps on the target.  Paid: interventions per episode.  WM: world model's "
-    "log-likelihood of the\nagent's next action per step, and accuracy."
+    "Attained: where it\nlies between the best script (0%) and the planner (100%).  Success: "
+    "share of steps on the target.\nPaid: interventions per episode.  WM: world model's "
+    "log-likelihood of the agent's next action per\nstep, and accuracy."
 )
+
+
+_REFERENCES = {
+    "prescient": "Prescient reads the agent's own state: an upper reference, not a contender.",
+    "planner": "Planner searches with the very draws of the episode: out of anyone's reach.",
+}
 
 
 def format_table(frame: pd.DataFrame) -> str:
@@ -222,9 +214,9 @@ def format_table(frame: pd.DataFrame) -> str:
     for title, part in _groups(frame):
         lines = [[_short(line["principal"]), *_cells(line)] for line in part]
         blocks.append(f"{title}\n{_aligned([['Principal', *_HEADINGS.values()], *lines])}")
-    reads = "\nPrescient reads the agent's own state: an upper reference, not a contender."
-    notes = _NOTES + (reads if "prescient" in set(frame["principal"]) else "")
-    return "\n\n".join([*blocks, notes])
+    present = set(frame["principal"])
+    notes = [_NOTES, *(note for name, note in _REFERENCES.items() if name in present)]
+    return "\n\n".join([*blocks, "\n".join(notes)])
 
 
 def markdown_table(frame: pd.DataFrame) -> str:
@@ -251,11 +243,6 @@ def markdown_table(frame: pd.DataFrame) -> str:
 def _keys(frame: pd.DataFrame) -> list[str]:
     """The columns that make the groups of a summary."""
     return [name for name in frame.columns if name not in ("principal", *_METRICS)]
-
-
-def frame_records(frame: pd.DataFrame) -> list[Record]:
-    """The lines of a table as dictionaries."""
-    return [{str(key): value for key, value in line.items()} for line in frame.to_dict("records")]
 
 
 def _groups(frame: pd.DataFrame) -> list[tuple[str, list[Record]]]:
@@ -286,6 +273,7 @@ def _cells(line: Mapping[str, Any]) -> list[str]:
     return [
         str(line["runs"]),
         _number(line["score"], ".2f") + interval,
+        _number(line["attained"], ".0%"),
         _number(line["success_rate"], ".1%"),
         _number(line["interventions"], ".1f"),
         _number(line["world_model_log_likelihood"], ".2f"),
@@ -300,8 +288,8 @@ def _number(value: Any, form: str = "") -> str:
 def _short(principal: str) -> str:
     """The label without its explanation, cut to the width of the column."""
     label = principal_label(principal)
-    if principal == "prescient":
-        label = label.partition(" (")[0] + " (upper reference)"
+    if principal in _REFERENCES:
+        label = label.partition(" (")[0] + ", reference"
     return label if len(label) <= _NAME_WIDTH else label[: _NAME_WIDTH - 1] + "…"
 
 

@@ -17,8 +17,9 @@ LEARNED: tuple[str, ...] = (
 )
 """Learned principals: the same code with parts switched off."""
 
-SCRIPTED: tuple[str, ...] = ("never", "always", "random", "first_k", "prescient")
-"""Principals that follow a rule; prescient is an upper reference that reads the agent's state."""
+SCRIPTED: tuple[str, ...] = ("never", "always", "random", "first_k", "prescient", "planner")
+"""Principals that learn nothing. Two are upper references: prescient follows a rule but reads the
+agent's state, planner searches with the draws of the episode."""
 
 _MAX_SEED = 2**31 - 1
 
@@ -110,6 +111,8 @@ class EvaluationOptions:
     """Fresh episodes with each agent after adaptation."""
     random_rate: float = 0.5
     """Probability with which the random principal pays."""
+    planner_beam: int = 16
+    """Width of the beam of the planner, the upper reference; its time grows with it."""
 
     def __post_init__(self) -> None:
         _checks.check_at_least("number of shots", len(self.shots), 1)
@@ -118,6 +121,7 @@ class EvaluationOptions:
         _check_distinct("shots", self.shots)
         _checks.check_at_least("episodes", self.episodes, 1)
         _checks.check_in_range("random_rate", self.random_rate, 0.0, 1.0)
+        _checks.check_at_least("planner_beam", self.planner_beam, 1)
 
 
 @dataclasses.dataclass(frozen=True)

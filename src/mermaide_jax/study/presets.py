@@ -28,7 +28,7 @@ PRESETS: dict[str, StudyConfig] = {
         training=dataclasses.replace(
             _RECIPE, updates=20, world_model_updates=5, tasks_per_update=5, episodes_per_task=4
         ),
-        evaluation=EvaluationOptions(episodes=8),
+        evaluation=EvaluationOptions(episodes=8, planner_beam=4),
         # The other two learned principals are these two with parts exchanged.
         principals=("mermaide", "reinforce", *SCRIPTED),
         seeds=2,
@@ -36,6 +36,7 @@ PRESETS: dict[str, StudyConfig] = {
     "quick": dataclasses.replace(
         _STANDARD,
         training=dataclasses.replace(_RECIPE, updates=400, world_model_updates=120),
+        evaluation=EvaluationOptions(planner_beam=8),
         seeds=2,
     ),
     "standard": _STANDARD,

@@ -12,6 +12,7 @@ import numpy as np
 
 from mermaide_jax._checks import ConfigError, refuse
 from mermaide_jax.report._files import write_atomically
+from mermaide_jax.report.attained import ORACLES, attained_records
 from mermaide_jax.report.results import Results, collect_versions, source_revision
 from mermaide_jax.study.config import LEARNED, StudyConfig, principal_configs
 from mermaide_jax.study.learned import (
@@ -171,6 +172,7 @@ def make_results(
         curves=study_curves(config, trained),
         episodes=tested.episodes,
         command=command,
+        attained=[share for name in ORACLES for share in attained_records(tested.rows, name)],
     )
 
 

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mermaide_jax.evaluation.protocol import Scores, evaluate
+from mermaide_jax.evaluation.oracles.planner import play_planned
+from mermaide_jax.evaluation.protocol import Scores, evaluate, summarise
 from mermaide_jax.evaluation.tuning import tune
 from mermaide_jax.games import Game
 from mermaide_jax.principals import Principal, first_k, prescient, random
@@ -31,20 +32,35 @@ def scripted_principal(name: str, game: Game, config: StudyConfig) -> tuple[Prin
     return prescient(game.pay_target), config.game.bonus * jnp.asarray(leads, jnp.float32)
 
 
-def test_scripted(name: str, config: StudyConfig, setting: Setting) -> tuple[Scores, np.ndarray]:
+def test_scripted(
+    name: str, config: StudyConfig, setting: Setting
+) -> tuple[Scores, np.ndarray | None]:
     """Scores ``[S, m]`` on the test agents, and the number ``[S]`` chosen on the training agents.
 
     Args:
-      name: a scripted principal.
+      name: a scripted principal; the planner has no number.
       config: the study.
       setting: its game and agents.
     """
+    if name == "planner":
+        return _test_planner(config, setting), None
     principal, candidates = scripted_principal(name, setting.game, config)
     num_streams = len(setting.streams)
     run = _tester(setting.game, principal, config.evaluation.episodes, num_streams)
     keys_play, keys_tune = (stream_keys(setting, use) for use in ("play", "tune"))
     values = jnp.broadcast_to(candidates, (num_streams, *candidates.shape))
     return jax.tree.map(np.asarray, run(keys_play, keys_tune, values, setting.train, setting.test))
+
+
+def _test_planner(config: StudyConfig, setting: Setting) -> Scores:
+    """Plans the very episodes that the others play."""
+    num_episodes, width = config.evaluation.episodes, config.evaluation.planner_beam
+
+    def one_stream(key, tasks):
+        return summarise(play_planned(key, setting.game, tasks, num_episodes, width))
+
+    run = over_streams(one_stream, len(setting.streams))
+    return jax.tree.map(np.asarray, run(stream_keys(setting, "play"), setting.test))
 
 
 @functools.cache

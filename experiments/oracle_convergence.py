@@ -1,0 +1,202 @@
+"""How far the upper references are from each other, and from where more search no longer helps.
+
+    python experiments/oracle_convergence.py --out results/oracles
+
+For UCB and epsilon-greedy agents of the full game: the prescient principal tuned on other agents
+(shared) and for each agent alone, its family with a quiet end tuned for each agent, and the
+clairvoyant planner with wider and wider beams. All are scored on the same episodes; tuning uses
+others. Writes ``oracle_convergence.csv``, ``oracle_convergence.json`` (with how it was made) and
+``oracle_convergence.png``.
+"""
+
+import dataclasses
+import functools
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import tyro
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from mermaide_jax.agents import standard_population
+from mermaide_jax.evaluation.oracles.guided import guide_grid, guided, tune_each
+from mermaide_jax.evaluation.oracles.planner import play_planned
+from mermaide_jax.evaluation.statistics import interquartile_mean, stratified_bootstrap_interval
+from mermaide_jax.evaluation.tuning import tune
+from mermaide_jax.games import (
+    COEFFICIENTS,
+    Game,
+    GameConfig,
+    Task,
+    TaskTerms,
+    collect,
+    finite_tasks,
+    make_intervention_game,
+)
+from mermaide_jax.principals import prescient
+from mermaide_jax.report.results import collect_versions, prepare_output, source_revision
+
+FAMILIES = {"ucb": "UCB", "epsilon_greedy": "Epsilon-greedy"}
+REFERENCES = {
+    "prescient": "prescient, one threshold",
+    "prescient_each": "prescient, tuned per agent",
+    "guided_each": "with a quiet end, tuned per agent",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Convergence:
+    """What is measured."""
+
+    out: Path
+    """Directory for the table and the figure."""
+    horizons: tuple[int, ...] = (50, 100)
+    """Steps of an episode."""
+    widths: tuple[int, ...] = (1, 4, 16, 64, 256)
+    """Widths of the beam."""
+    agents: int = 10
+    """Agents of each family, as many of each published coefficient."""
+    episodes: int = 8
+    """Episodes with each agent."""
+    tuning_episodes: int = 32
+    """Other episodes with each agent on which parameters are chosen."""
+    reduced: bool = False
+    """One short horizon, two widths and few episodes, to see that it runs."""
+    force: bool = False
+    """Accept an output directory that holds files."""
+
+
+def run(config: Convergence) -> pd.DataFrame:
+    """One row for each horizon, reference and family."""
+    rows = []
+    key_tune, key_play = jax.random.split(jax.random.key(0))
+    for horizon in config.horizons:
+        game = make_intervention_game(standard_population(10), GameConfig(horizon=horizon))
+        for name, scorer in _scorers(config, game).items():
+            compiled = None
+            for family in FAMILIES:
+                arguments = (
+                    key_tune,
+                    key_play,
+                    _agents(config, family, 1),
+                    _agents(config, family, 2),
+                )
+                compiled = compiled or jax.jit(scorer).lower(*arguments).compile()
+                start = time.perf_counter()
+                scores = np.asarray(compiled(*arguments))
+                spent = 1e3 * (time.perf_counter() - start) / scores.size
+                where = {"family": family, "horizon": horizon, "reference": name}
+                rows.append(where | _aggregate(scores) | {"ms_per_episode": spent})
+                print(rows[-1], flush=True)
+    return pd.DataFrame(rows)
+
+
+def _agents(config: Convergence, family: str, seed: int) -> Task:
+    """As many agents of each published coefficient."""
+    coefficients = COEFFICIENTS[family]
+    return finite_tasks(jax.random.key(seed), family, coefficients, config.agents, 10, TaskTerms())
+
+
+def _scorers(config: Convergence, game: Game) -> dict[str, Callable[..., jax.Array]]:
+    """For each reference its scores ``[N, M]``, given keys, agents and others to tune on."""
+    grid = guide_grid(game.horizon)
+    leads = jnp.asarray(grid.lead)[jnp.asarray(grid.quiet) == 0]
+    plain, family = prescient(game.pay_target), guided(game.pay_target, game.horizon)
+    number, episodes = config.tuning_episodes, config.episodes
+
+    def shared(key_tune, key_play, tasks: Task, others: Task) -> jax.Array:
+        value = tune(key_tune, game, plain, leads, others, number)
+        return collect(key_play, game, plain, value, tasks, episodes).reward.sum(-1)
+
+    def per_agent(key_tune, key_play, tasks: Task, others: Task, principal, values) -> jax.Array:
+        del others
+        best = tune_each(key_tune, game, principal, values, tasks, number)
+        played = collect(key_play, game, principal, best, tasks, episodes, params_axis=0)
+        return played.reward.sum(-1)
+
+    def planned(key_tune, key_play, tasks: Task, others: Task, width: int) -> jax.Array:
+        del key_tune, others
+        return play_planned(key_play, game, tasks, episodes, width).reward.sum(-1)
+
+    scorers = {
+        "prescient": shared,
+        "prescient_each": functools.partial(per_agent, principal=plain, values=leads),
+        "guided_each": functools.partial(per_agent, principal=family, values=grid),
+    }
+    beams = {f"beam_{width}": functools.partial(planned, width=width) for width in config.widths}
+    return scorers | beams
+
+
+def _aggregate(scores: np.ndarray) -> dict[str, float]:
+    """Mean over agents and episodes with an interval that resamples episodes within agents.
+
+    And the same of the interquartile mean.
+    """
+    strata = np.repeat(np.arange(scores.shape[0]), scores.shape[1])
+    flat = scores.ravel()
+    low, high = stratified_bootstrap_interval(flat, strata, np.mean)
+    return {
+        "score": float(flat.mean()),
+        "low": low,
+        "high": high,
+        "interquartile_mean": float(interquartile_mean(flat)),
+    }
+
+
+def draw(table: pd.DataFrame, widths: tuple[int, ...], path: Path) -> None:
+    """Score against beam width, a panel for each family, a line for each horizon."""
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = np.atleast_1d(figure.subplots(1, len(FAMILIES)))
+    for axes, (family, label) in zip(panels, FAMILIES.items(), strict=True):
+        of_family = table[table["family"] == family]
+        for number, (horizon, rows) in enumerate(of_family.groupby("horizon")):
+            color = f"C{number}"
+            names = [f"beam_{width}" for width in widths]
+            beams = rows.set_index("reference").loc[names]
+            axes.plot(widths, beams["score"], "o-", color=color, label=f"planner, T = {horizon}")
+            axes.fill_between(widths, beams["low"], beams["high"], color=color, alpha=0.15)
+            for name, style in zip(REFERENCES, ((0, (1, 2)), "--", "-."), strict=True):
+                score = rows.loc[rows["reference"] == name, "score"].item()
+                axes.axhline(score, color=color, linestyle=style, linewidth=1)
+        axes.set(title=f"{label} agents", xlabel="width of the beam", xscale="log")
+        axes.set_xticks(widths, [str(width) for width in widths])
+        axes.minorticks_off()
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("score per episode")
+    for (_, label), style in zip(REFERENCES.items(), ((0, (1, 2)), "--", "-."), strict=True):
+        panels[-1].plot([], [], color="grey", linestyle=style, linewidth=1, label=label)
+    panels[-1].legend(frameon=False, fontsize=8)
+    figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    """Measures what the command line asks for."""
+    config = tyro.cli(Convergence, description=__doc__)
+    if config.reduced:
+        small = {"horizons": (20,), "widths": (1, 4), "agents": 5, "episodes": 2}
+        config = dataclasses.replace(config, **small, tuning_episodes=4)
+    directory, start = prepare_output(config.out, force=config.force), time.monotonic()
+    table = run(config)
+    table.to_csv(directory / "oracle_convergence.csv", index=False, float_format="%.4f")
+    made = {
+        "command": "python " + " ".join(sys.argv),
+        "config": dataclasses.asdict(config) | {"out": str(config.out)},
+        "versions": collect_versions(),
+        "revision": source_revision(),
+        "wall_time_s": round(time.monotonic() - start, 1),
+    }
+    (directory / "oracle_convergence.json").write_text(json.dumps(made, indent=1) + "\n")
+    draw(table, config.widths, directory / "oracle_convergence.png")
+    print(table.round(2).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()

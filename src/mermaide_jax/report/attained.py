@@ -1,0 +1,84 @@
+"""The share of the attainable of every principal of a study, against each oracle it played."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mermaide_jax.evaluation.attainable import attainable_share
+from mermaide_jax.evaluation.statistics import interquartile_mean
+from mermaide_jax.report._records import STRATUM, Record, checked_rows, grouped, numbered_agents
+
+__all__ = ["ORACLES", "SCRIPTS", "attained_records"]
+
+ORACLES: tuple[str, ...] = ("planner", "prescient")
+"""Principals that serve as upper references; the first is that of the tables."""
+
+SCRIPTS: tuple[str, ...] = ("never", "always", "random", "first_k")
+"""Principals the best of which is worth a share of 0."""
+
+_RUN = (*STRATUM, "seed", "k_shot", "horizon")
+
+
+def attained_records(
+    rows: Iterable[Mapping[str, Any]],
+    oracle: str = ORACLES[0],
+    by: Sequence[str] = ("agent_rule", "k_shot"),
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> list[Record]:
+    """`evaluation.attainable_share` of each principal in each group of rows.
+
+    A share of 0 is the best of `SCRIPTS` in the group (by its interquartile mean), a share of 1 the
+    oracle. Runs are paired by agent, seed and K.
+
+    Args:
+      rows: as in `Results.rows`.
+      oracle: the principal that is worth 1.
+      by: columns that make a group.
+      confidence: coverage of the interval.
+      resamples: bootstrap resamples.
+      seed: of the bootstrap.
+
+    Returns:
+      One record per group and principal: the columns `by`, principal, oracle, best_scripted, share,
+      low and high; the last three None where the oracle is not above the best script. A group
+      without the oracle or without any script has no records.
+
+    Raises:
+      ConfigError: if there is no row, a row lacks a column, or an option is impossible.
+    """
+    found = []
+    options = {"confidence": confidence, "resamples": resamples, "seed": seed}
+    for group, part in grouped(checked_rows(rows), by).items():
+        scored = [row for row in part if row["score"] is not None]
+        parts = {name: rows for (name,), rows in grouped(scored, ["principal"]).items()}
+        scripts = [name for name in SCRIPTS if name in parts]
+        if oracle not in parts or not scripts:
+            continue
+        script = max(scripts, key=lambda name: _mean(parts[name]))
+        for name, own in parts.items():
+            line = dict(zip(by, group, strict=True)) | {"principal": name, "oracle": oracle}
+            share = _share(own, parts[script], parts[oracle], options)
+            found.append(line | {"best_scripted": script} | share)
+    return found
+
+
+def _mean(rows: list[Record]) -> float:
+    return float(interquartile_mean([row["score"] for row in rows]))
+
+
+def _share(
+    own: list[Record], script: list[Record], oracle: list[Record], options: Mapping[str, Any]
+) -> Record:
+    """The share over the runs that all three have, None where it says nothing."""
+    references = [{_run(row): row["score"] for row in rows} for rows in (script, oracle)]
+    paired = [row for row in own if all(_run(row) in reference for reference in references)]
+    base, top = ([reference[_run(row)] for row in paired] for reference in references)
+    if not paired or not interquartile_mean(top) > interquartile_mean(base):
+        return {"share": None, "low": None, "high": None}
+    scores = [row["score"] for row in paired]
+    return attainable_share(scores, base, top, numbered_agents(paired), **options)._asdict()
+
+
+def _run(row: Record) -> tuple[Any, ...]:
+    return tuple(row[key] for key in _RUN)

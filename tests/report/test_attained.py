@@ -1,0 +1,90 @@
+"""Shares of the attainable, recomputed by hand from the rows."""
+
+import numpy as np
+import pytest
+
+from mermaide_jax._checks import ConfigError
+from mermaide_jax.report.attained import SCRIPTS, attained_records
+from mermaide_jax.report.schema import ATTAINED_COLUMNS, check_records
+from mermaide_jax.report.summary import format_table, markdown_table, summarize
+
+
+def middle(rows, **where):
+    """Mean of the middle half of the scores."""
+    scores = np.sort([r["score"] for r in rows if all(r[k] == v for k, v in where.items())])
+    cut = len(scores) // 4
+    return scores[cut : len(scores) - cut].mean()
+
+
+@pytest.mark.parametrize("oracle", ["planner", "prescient"])
+def test_each_share_is_the_hand_computed_one(rows, oracle):
+    records = rows()
+    found = attained_records(records, oracle)
+    check_records("attained", found, ATTAINED_COLUMNS)
+    assert len(found) == 10 * 2 * 2
+    for line in found:
+        group = {name: line[name] for name in ("agent_rule", "k_shot")}
+        scripts = {name: middle(records, principal=name, **group) for name in SCRIPTS}
+        assert line["best_scripted"] == max(scripts, key=scripts.__getitem__) == "first_k"
+        assert line["oracle"] == oracle
+        base, top = scripts["first_k"], middle(records, principal=oracle, **group)
+        own = middle(records, principal=line["principal"], **group)
+        assert line["share"] == pytest.approx((own - base) / (top - base))
+        assert line["low"] <= line["share"] <= line["high"]
+
+
+def test_the_ends_are_exact(rows):
+    lines = {line["principal"]: line for line in attained_records(rows())}
+    assert [lines["first_k"][part] for part in ("share", "low", "high")] == [0, 0, 0]
+    assert [lines["planner"][part] for part in ("share", "low", "high")] == [1, 1, 1]
+    assert lines["never"]["share"] < 0 < lines["prescient"]["share"] < 1
+
+
+def test_the_summary_and_both_tables_show_it(rows):
+    records = rows()
+    frame = summarize(records)
+    shares = {
+        tuple(line[name] for name in ("agent_rule", "k_shot", "principal")): line
+        for line in attained_records(records)
+    }
+    for _, line in frame.iterrows():
+        share = shares[line["agent_rule"], line["k_shot"], line["principal"]]
+        assert line["attained"] == pytest.approx(share["share"])
+        assert line["attained_low"] == pytest.approx(share["low"])
+    for text in (format_table(frame), markdown_table(frame)):
+        assert "Attained" in text and "100%" in text
+    assert "Planner" in format_table(frame)
+
+
+def test_without_the_oracle_nothing_is_said(rows):
+    """As in results of an earlier release."""
+    old = [row for row in rows() if row["principal"] != "planner"]
+    assert attained_records(old) == []
+    assert summarize(old)["attained"].isna().all()
+    assert "nan" not in format_table(summarize(old))
+    learned = [row for row in rows() if row["principal"] not in SCRIPTS]
+    assert attained_records(learned) == []
+
+
+def test_an_oracle_below_the_script_bounds_nothing(rows):
+    records = rows()
+    for row in records:
+        if row["principal"] == "planner":
+            row["score"] = -50.0
+    assert all(line["share"] is None for line in attained_records(records))
+
+
+def test_runs_are_paired(rows):
+    """A principal that was tested on some of the agents is compared on these alone."""
+    records = [r for r in rows() if r["principal"] != "reinforce" or r["agent"] < 4]
+    paired = [r for r in records if r["agent"] < 4]
+    group = {"agent_rule": "ucb", "k_shot": 0}
+    line = next(x for x in attained_records(records) if x["principal"] == "reinforce")
+    base, top = (middle(paired, principal=name, **group) for name in ("first_k", "planner"))
+    own = middle(paired, principal="reinforce", **group)
+    assert line["share"] == pytest.approx((own - base) / (top - base))
+
+
+def test_bad_rows_are_refused():
+    with pytest.raises(ConfigError, match=r"^rows: got \[\]"):
+        attained_records([])
