@@ -1,7 +1,9 @@
-"""Exact oracles for small games: the most that any principal can earn, and how."""
+"""Upper references: exact oracles for small games, a clairvoyant planner for the full one."""
 
 from mermaide_jax.evaluation.oracles.belief import BeliefLayer, BeliefSolution, solve_belief
 from mermaide_jax.evaluation.oracles.exact import ExactSolution, policy_value, solve_exact
+from mermaide_jax.evaluation.oracles.guided import Guide, guide_grid, guided, tune_each
+from mermaide_jax.evaluation.oracles.planner import Plan, plan_episode, play_planned, replay
 from mermaide_jax.evaluation.oracles.play import BeliefTable, belief_principal, belief_table
 from mermaide_jax.evaluation.oracles.states import Layer, StateGraph, reachable_states
 
@@ -10,12 +12,20 @@ __all__ = [
     "BeliefSolution",
     "BeliefTable",
     "ExactSolution",
+    "Guide",
     "Layer",
+    "Plan",
     "StateGraph",
     "belief_principal",
     "belief_table",
+    "guide_grid",
+    "guided",
+    "plan_episode",
+    "play_planned",
     "policy_value",
     "reachable_states",
+    "replay",
     "solve_belief",
     "solve_exact",
+    "tune_each",
 ]
