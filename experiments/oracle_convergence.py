@@ -173,7 +173,8 @@ def draw(table: pd.DataFrame, widths: tuple[int, ...], path: Path) -> None:
     panels[0].set_ylabel("score per episode")
     for (_, label), style in zip(REFERENCES.items(), ((0, (1, 2)), "--", "-."), strict=True):
         panels[-1].plot([], [], color="grey", linestyle=style, linewidth=1, label=label)
-    panels[-1].legend(frameon=False, fontsize=8)
+    handles, labels = panels[-1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     figure.savefig(path, dpi=150)
 
 
