@@ -1,0 +1,314 @@
+"""The Stackelberg game of MERMAIDE (section 5.1): the agent best-responds to the announced bonus.
+
+One interaction, from the principal's side:
+
+    s_n   = summary of the n interactions so far           what the principal reads
+    u     = its intervention: an offer b in R^A, delta u at most on any arm
+    a     = argmax_j mu[j] + b[j]                          the agent knows mu and sees b
+    R^p   = 1[a = a*] - c * sum_j b[j]                     worth 1, cost c per unit of bonus
+    x_n   = mu + sigma * xi_n                              a noisy reading, fresh every time
+
+The agent learns nothing, so the interactions with it are independent but for what the principal
+remembers. Arms are counted from the target: for ``kind="arm"`` intervention ``u > 0`` pays arm
+``(a* + u - 1) mod A``. The equilibrium is known in closed form, see `equilibrium`.
+"""
+
+import dataclasses
+import functools
+from typing import Literal, NamedTuple, get_args
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from mermaide_jax import _checks
+from mermaide_jax.agents import RULES, BestResponseParams, best_response
+from mermaide_jax.games.base import Game, StepInfo, Task
+from mermaide_jax.games.intervention import GameConfig, Offer, decode_intervention
+from mermaide_jax.games.tasks import TaskTerms, draw_task
+from mermaide_jax.principals.base import Preview
+
+StackelbergKind = Literal["binary", "arm", "magnitude", "continuous"]
+Channel = Literal["rewards", "actions", "both"]
+
+
+@dataclasses.dataclass(frozen=True)
+class StackelbergConfig:
+    """The static side of the Stackelberg game; equal configs share one compiled program."""
+
+    num_arms: int = 5
+    """Number of arms A."""
+    horizon: int = 16
+    """Interactions T that are played one by one."""
+    kind: StackelbergKind = "continuous"
+    """What may be offered: the whole bonus on the target (binary), on any one arm (arm), one of
+    several shares of it (magnitude) or any share of it (continuous) on the target."""
+    magnitudes: tuple[float, ...] = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
+    """Shares of the bonus on offer when kind is magnitude, in (0, 1]."""
+    observe: Channel = "rewards"
+    """What the principal reads: noisy readings of the agent's rewards, the agent's past actions
+    (refused and accepted offers) alone, or both."""
+
+    def __post_init__(self) -> None:
+        _checks.check_at_least("num_arms", self.num_arms, 2)
+        _checks.check_at_least("horizon", self.horizon, 1)
+        _checks.check_choice("kind", self.kind, get_args(StackelbergKind))
+        _checks.check_choice("observe", self.observe, get_args(Channel))
+        _checks.check_at_least("number of magnitudes", len(self.magnitudes), 1)
+        for magnitude in self.magnitudes:
+            _checks.check_positive("magnitudes", magnitude)
+            _checks.check_in_range("magnitudes", magnitude, 0.0, 1.0)
+
+    @property
+    def num_interventions(self) -> int:
+        """Number ``U`` of interventions, "do nothing" included; 0 if they are a continuum."""
+        sizes = {"binary": 2, "arm": 1 + self.num_arms, "magnitude": 1 + len(self.magnitudes)}
+        return sizes.get(self.kind, 0)
+
+    @property
+    def observation_size(self) -> int:
+        """Length ``O`` of the observation, see `summarise_state`."""
+        sizes = {"rewards": self.num_arms, "actions": 6, "both": self.num_arms + 6}
+        return sizes[self.observe] + 2
+
+
+class StackelbergState(NamedTuple):
+    """What has happened so far with one agent.
+
+    Attributes:
+      time: int32 scalar, interactions so far; as many readings have been made.
+      readings: ``[A]`` float32, sum of the readings of the agent's rewards.
+      refused: float32 scalar, greatest share offered on the target that the agent refused, 0 if
+        none.
+      accepted: float32 scalar, least share that it accepted, 1 if none.
+      offered: float32 scalar, share offered on the target last.
+      hit: float32 scalar, 1 if the agent took the target last.
+      seen: ``[2]`` float32, whether any offer was refused, accepted.
+    """
+
+    time: jax.Array
+    readings: jax.Array
+    refused: jax.Array
+    accepted: jax.Array
+    offered: jax.Array
+    hit: jax.Array
+    seen: jax.Array
+
+
+class Equilibrium(NamedTuple):
+    """Stackelberg equilibrium of one task.
+
+    Attributes:
+      share: float32 scalar, share of ``delta`` to offer on the target; 0 if nothing is worth it.
+      bonus: float32 scalar, ``delta * share``.
+      payoff: float32 scalar, what the principal earns per interaction.
+    """
+
+    share: jax.Array
+    bonus: jax.Array
+    payoff: jax.Array
+
+
+def equilibrium(task: Task, config: StackelbergConfig) -> Equilibrium:
+    """The least offer that makes the target a best response, if it costs less than it is worth.
+
+        g  = max_j mu[j] - mu[a*]                        the agent's preference for another arm
+        s* = min {s in S: delta s >= g}                  S: the shares on offer, with 0
+        payoff = max(1 - c delta s*, 0)                  0 too if no share is large enough
+
+    Ties go to the principal (the strong equilibrium); for a continuum of shares this is the
+    supremum, which no offer attains against an agent that breaks ties otherwise. Offers on other
+    arms make the target less attractive and never help.
+
+    Args:
+      task: one task, fields as in `Task`.
+      config: which shares there are.
+
+    Returns:
+      Equilibrium of float32 scalars.
+    """
+    gap = jnp.max(task.mean_rewards) - task.mean_rewards[task.target]
+    if config.kind == "continuous":
+        share = jnp.where(gap <= task.bonus, gap / task.bonus, jnp.inf)
+    else:
+        several = sorted(config.magnitudes) if config.kind == "magnitude" else (1.0,)
+        shares = jnp.asarray((0.0, *several), jnp.float32)
+        share = jnp.min(jnp.where(task.bonus * shares >= gap, shares, jnp.inf))
+    payoff = 1.0 - task.cost * task.bonus * share
+    worth_it = payoff > 0.0
+    share = jnp.where(worth_it, share, 0.0)
+    return Equilibrium(share, share * task.bonus, jnp.where(worth_it, payoff, 0.0))
+
+
+def draw_stackelberg_task(key: chex.PRNGKey, num_arms: int, terms: TaskTerms) -> Task:
+    """An agent of the endless distribution: ``mu ~ U[low, high]^A``, ``a*`` not its best arm.
+
+    Args:
+      key: typed key, consumed.
+      num_arms: ``A``.
+      terms: ``cost`` per unit of bonus, greatest ``bonus``, ``noise`` of the readings, range.
+
+    Returns:
+      Task whose ``agent`` is `BestResponseParams`.
+
+    Raises:
+      ConfigError: fewer than 2 arms.
+    """
+    rule = RULES.index("best_response")
+    task = draw_task(key, rule, jnp.zeros((1,), jnp.float32), num_arms, terms)
+    return task._replace(agent=BestResponseParams(task.mean_rewards))
+
+
+def decode_share(config: StackelbergConfig, intervention: jax.Array, target: jax.Array) -> Offer:
+    """The offer that intervention ``u`` stands for, in shares of ``delta``.
+
+    Args:
+      config: kind of intervention.
+      intervention: int32 scalar in ``[0, U)``, or for ``continuous`` a float32 scalar, which is
+        clipped to [0, 1]; 0 offers nothing.
+      target: int32 scalar.
+    """
+    if config.kind == "continuous":
+        size = jnp.clip(intervention, 0.0, 1.0)
+        return Offer(bonus=size * (jnp.arange(config.num_arms) == target), size=size)
+    if config.kind == "arm":
+        arm = 1 + jnp.mod(target + intervention - 1, config.num_arms)
+        intervention = jnp.where(intervention > 0, arm, 0)
+    plain = GameConfig(config.num_arms, kind=config.kind, magnitudes=config.magnitudes)
+    return decode_intervention(plain, intervention, target)
+
+
+def summarise_state(config: StackelbergConfig, state: StackelbergState, task: Task) -> jax.Array:
+    """What the principal reads: a summary of fixed length, whatever the number of interactions.
+
+    Of the rewards: the mean reading of the target, and those of the other arms less it, in
+    descending order; arms but the target are exchangeable, so their names tell nothing. Of the
+    actions: the greatest refused and the least accepted share, the last offer and its outcome, and
+    whether any was refused, accepted. Of the time: ``1/sqrt(1 + n)`` and ``log(1 + n)/10``;
+    ``n`` stops at ``T`` where only actions are read.
+
+    Returns:
+      ``[O]`` float32.
+    """
+    number = state.time.astype(jnp.float32)
+    if config.observe == "actions":
+        number = jnp.minimum(number, config.horizon)
+    parts = [jnp.stack([jax.lax.rsqrt(1.0 + number), jnp.log1p(number) / 10.0])]
+    if config.observe != "actions":
+        means = state.readings / jnp.maximum(number, 1.0)
+        leads = (means - means[task.target])[_others(config.num_arms, task.target)]
+        parts += [means[task.target][None], -jnp.sort(-leads)]
+    if config.observe != "rewards":
+        seen = jnp.stack([state.refused, state.accepted, state.offered, state.hit])
+        parts += [seen, state.seen]
+    return jnp.concatenate(parts)
+
+
+def _others(num_arms: int, target: jax.Array) -> jax.Array:
+    """Indices of the arms but the target, ``[A - 1]`` int32."""
+    return jnp.mod(target + jnp.arange(1, num_arms, dtype=jnp.int32), num_arms)
+
+
+def start_state(num_arms: int) -> StackelbergState:
+    """Nothing has happened yet."""
+    zero = jnp.zeros((), jnp.float32)
+    return StackelbergState(
+        time=jnp.int32(0),
+        readings=jnp.zeros((num_arms,), jnp.float32),
+        refused=zero,
+        accepted=zero + 1.0,
+        offered=zero,
+        hit=zero,
+        seen=jnp.zeros((2,), jnp.float32),
+    )
+
+
+def add_readings(
+    key: chex.PRNGKey, state: StackelbergState, number: jax.Array, task: Task
+) -> StackelbergState:
+    """The state after ``number`` more interactions of which only the readings are kept.
+
+    Their sum is drawn at once: ``N(number mu, number sigma^2)``.
+
+    Args:
+      key: typed key, consumed.
+      state: what happened before.
+      number: int32 scalar, at least 0.
+      task: one task.
+    """
+    size = number.astype(jnp.float32)
+    noise = jax.random.normal(key, state.readings.shape, jnp.float32)
+    readings = size * task.mean_rewards + task.noise * jnp.sqrt(size) * noise
+    return state._replace(time=state.time + number, readings=state.readings + readings)
+
+
+def _record(
+    config: StackelbergConfig, state: StackelbergState, share: jax.Array, hit: jax.Array
+) -> StackelbergState:
+    """The state once the agent has answered an offer of ``share`` on the target."""
+    answered = jnp.stack([~hit, hit]).astype(jnp.float32)
+    return state._replace(
+        refused=jnp.where(hit, state.refused, jnp.maximum(state.refused, share)),
+        accepted=jnp.where(hit, jnp.minimum(state.accepted, share), state.accepted),
+        offered=share,
+        hit=hit.astype(jnp.float32),
+        seen=jnp.maximum(state.seen, answered),
+    )
+
+
+@functools.cache
+def make_stackelberg_game(config: StackelbergConfig) -> Game:
+    """The game as pure functions; equal configs give the same object.
+
+    Args:
+      config: static side of the game.
+
+    Returns:
+      Game whose observation is ``[O]`` float32 and whose reward is a float32 scalar; its tasks are
+      those of `draw_stackelberg_task`. ``num_interventions`` is 0 for a continuum of shares.
+    """
+    agent = best_response(config.num_arms)
+
+    def reset(key: chex.PRNGKey, task: Task):
+        del key
+        state = start_state(config.num_arms)
+        return summarise_state(config, state, task), state
+
+    def step(key: chex.PRNGKey, state: StackelbergState, intervention: jax.Array, task: Task):
+        key_agent, key_noise = jax.random.split(key)
+        offer = decode_share(config, intervention, task.target)
+        bonus = task.bonus * offer.bonus
+        action = agent.act(key_agent, task.agent, (), bonus)
+        hit = action == task.target
+        reward = hit.astype(jnp.float32) - task.cost * task.bonus * offer.size
+        state = _record(config, state, offer.bonus[task.target], hit)
+        state = add_readings(key_noise, state, jnp.int32(1), task)
+        agent_reward = task.mean_rewards[action] + bonus[action]
+        info = StepInfo(action, agent_reward, hit, task.mean_rewards)
+        observation = summarise_state(config, state, task)
+        return observation, state, reward, jnp.bool_(False), state.time >= config.horizon, info
+
+    def preview(key: chex.PRNGKey, state: StackelbergState, task: Task) -> Preview:
+        del state
+        nothing = jnp.zeros((config.num_arms,), jnp.float32)
+        key_agent, _ = jax.random.split(key)
+        action = agent.act(key_agent, task.agent, (), nothing)
+        return Preview(action, task.mean_rewards, task.target)
+
+    def pay_target(observation: jax.Array) -> jax.Array:
+        del observation
+        if config.kind == "continuous":
+            return jnp.float32(1.0)
+        several = config.kind == "magnitude"
+        return jnp.int32(1 + config.magnitudes.index(max(config.magnitudes)) if several else 1)
+
+    return Game(
+        reset=reset,
+        step=step,
+        preview=preview,
+        pay_target=pay_target,
+        num_interventions=config.num_interventions,
+        observation_size=config.observation_size,
+        num_arms=config.num_arms,
+        horizon=config.horizon,
+    )

@@ -1,0 +1,137 @@
+"""Figures of the Stackelberg experiment: payoff against interactions, sample need against noise."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mermaide_jax.report._style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PURPLE,
+    SKY,
+    new_figure,
+    quiet_grid,
+    styled,
+)
+
+__all__ = ["needs_figure", "payoff_figure"]
+
+LABELS = {"meta": "meta-learned", "pretrained": "pre-trained", "fresh": "fresh"}
+"""Principal to label, in canonical order."""
+_COLOURS = (BLUE, SKY, GREEN, ORANGE, PURPLE, INK)
+_MARKS = {"meta": ("o", BLUE), "pretrained": ("s", GREEN), "fresh": ("^", ORANGE)}
+
+Record = Mapping[str, Any]
+
+
+def payoff_figure(curves: Sequence[Record], level: float = 0.95) -> Figure:
+    """Payoff over equilibrium payoff against test interactions, a panel for each principal.
+
+    Args:
+      curves: one record per principal, ``setting`` (the label of a line) and ``interactions``, with
+        ``value``, ``low`` and ``high``.
+      level: where a dotted line is drawn.
+
+    Returns:
+      The figure; the bands are intervals, the interactions on a scale of ``log(1 + n)``.
+    """
+    names = [name for name in LABELS if any(row["principal"] == name for row in curves)]
+    settings = list(dict.fromkeys(row["setting"] for row in curves))
+    with styled():
+        figure = new_figure(3.3 * len(names) + 0.4, 3.6)
+        panels = np.atleast_1d(np.asarray(figure.subplots(1, len(names), sharey=True)))
+        for axes, name in zip(panels, names, strict=True):
+            for setting, colour in zip(settings, _COLOURS, strict=False):
+                rows = [r for r in curves if (r["principal"], r["setting"]) == (name, setting)]
+                _band(axes, rows, setting, colour)
+            axes.axhline(level, color=GREY, linewidth=0.8, linestyle=":")
+            axes.set_title(LABELS[name])
+            axes.set_xlabel("test interactions")
+            _time_axis(axes, max(row["interactions"] for row in curves))
+            quiet_grid(axes, "y")
+        panels[0].set_ylabel("payoff / equilibrium payoff")
+        panels[0].set_ylim(min(0.0, min(r["value"] for r in curves)) - 0.02, 1.02)
+        panels[0].legend(fontsize=8, loc="lower right")
+    return figure
+
+
+def _band(axes: Axes, rows: Sequence[Record], label: str, colour: str) -> None:
+    """One line with its interval."""
+    rows = sorted(rows, key=lambda row: row["interactions"])
+    if not rows:
+        return
+    times = [row["interactions"] for row in rows]
+    style = "--" if label == "actions only" else "-"
+    axes.plot(times, [r["value"] for r in rows], style, color=colour, linewidth=1.4, label=label)
+    low, high = ([row[key] for row in rows] for key in ("low", "high"))
+    axes.fill_between(times, low, high, color=colour, alpha=0.2, linewidth=0)
+
+
+def _log1p(values: np.ndarray) -> np.ndarray:
+    """``log(1 + n)``, also for the margins of an axis below 0."""
+    return np.log1p(np.maximum(values, -0.5))
+
+
+def _time_axis(axes: Axes, last: int) -> None:
+    """Interactions from 0 on, in ``log(1 + n)``."""
+    axes.set_xscale("function", functions=(_log1p, np.expm1))
+    ticks = [0, *(10**power for power in range(8) if 10**power <= last)]
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.minorticks_off()
+
+
+def needs_figure(needs: Sequence[Record], most: int) -> Figure:
+    """Interactions to 95% of the equilibrium payoff, against noise.
+
+    Args:
+      needs: one record per principal and ``setting`` (in the order of the axis), with ``value``,
+        ``low`` and ``high``; infinite if not reached.
+      most: the largest number of interactions tested; needs beyond it are drawn as arrows there.
+
+    Returns:
+      The figure.
+    """
+    names = [name for name in LABELS if any(row["principal"] == name for row in needs)]
+    settings = list(dict.fromkeys(row["setting"] for row in needs))
+    with styled():
+        figure = new_figure(6.4, 3.6)
+        axes = figure.subplots()
+        for shift, name in zip((-0.18, 0.0, 0.18), names, strict=False):
+            rows = [row for row in needs if row["principal"] == name]
+            places = [settings.index(row["setting"]) + shift for row in rows]
+            _needs(axes, rows, places, name, most)
+        axes.set_xticks(range(len(settings)), settings)
+        axes.set_yscale("function", functions=(_log1p, np.expm1))
+        ticks = [0, *(10**power for power in range(8) if 10**power <= most)]
+        axes.set_yticks(ticks, [f"{tick:,}" for tick in ticks])
+        axes.minorticks_off()
+        axes.axhline(most, color=GREY, linewidth=0.8, linestyle=":")
+        axes.set_ylim(0, 3 * most)
+        axes.set_ylabel("interactions to 95% of equilibrium")
+        axes.set_xlabel("what the principal reads")
+        quiet_grid(axes, "y")
+        axes.legend(fontsize=8, loc="lower right")
+    return figure
+
+
+def _needs(
+    axes: Axes, rows: Sequence[Record], places: Sequence[float], name: str, most: int
+) -> None:
+    """The needs of one principal; an open mark above the dotted line was not reached."""
+    mark, colour = _MARKS[name]
+    beyond = 1.6 * most
+    values = np.array([min(row["value"], beyond) for row in rows])
+    low = np.array([min(row["low"], beyond) for row in rows])
+    high = np.array([min(row["high"], beyond) for row in rows])
+    axes.vlines(places, low, high, color=colour, linewidth=1.6)
+    reached = np.array([np.isfinite(row["value"]) for row in rows])
+    places = np.asarray(places)
+    axes.plot(places[reached], values[reached], mark, color=colour, label=LABELS[name])
+    label = None if reached.any() else f"{LABELS[name]} (not reached)"
+    axes.plot(places[~reached], values[~reached], mark, color=colour, mfc="white", label=label)

@@ -1,0 +1,1 @@
+"""The Stackelberg experiment: meta-learned, pre-trained and fresh principals."""
