@@ -277,7 +277,7 @@ def make_stackelberg_game(config: StackelbergConfig) -> Game:
     def step(key: chex.PRNGKey, state: StackelbergState, intervention: jax.Array, task: Task):
         key_agent, key_noise = jax.random.split(key)
         offer = decode_share(config, intervention, task.target)
-        bonus = task.bonus * offer.bonus
+        bonus = jnp.asarray(task.bonus * offer.bonus)
         action = agent.act(key_agent, task.agent, (), bonus)
         hit = action == task.target
         reward = hit.astype(jnp.float32) - task.cost * task.bonus * offer.size

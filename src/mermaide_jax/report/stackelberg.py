@@ -131,7 +131,7 @@ def _needs(
     high = np.array([min(row["high"], beyond) for row in rows])
     axes.vlines(places, low, high, color=colour, linewidth=1.6)
     reached = np.array([np.isfinite(row["value"]) for row in rows])
-    places = np.asarray(places)
-    axes.plot(places[reached], values[reached], mark, color=colour, label=LABELS[name])
+    at = np.asarray(places)
+    axes.plot(at[reached], values[reached], mark, color=colour, label=LABELS[name])
     label = None if reached.any() else f"{LABELS[name]} (not reached)"
-    axes.plot(places[~reached], values[~reached], mark, color=colour, mfc="white", label=label)
+    axes.plot(at[~reached], values[~reached], mark, color=colour, mfc="white", label=label)

@@ -256,18 +256,18 @@ def train(
     key_init, key = jax.random.split(key)
     params = init_params(key_init, config)
 
-    def update(carry, step):
-        key, entropy = step
-        params, state = carry
-        grads, reward = outer_gradient(key, config, params, terms, is_meta, entropy)
+    def update(carry, entropy):
+        key, params, state = carry
+        key, key_update = jax.random.split(key)
+        grads, reward = outer_gradient(key_update, config, params, terms, is_meta, entropy)
         updates, state = optimizer.update(grads, state, params)
-        return (optax.apply_updates(params, updates), state), reward
+        following: Any = optax.apply_updates(params, updates)
+        return (key, following, state), reward
 
-    carry = (params, optimizer.init(params))
+    carry = (key, params, optimizer.init(params))
     share = jnp.linspace(0.0, 1.0, config.updates, dtype=jnp.float32)
     entropies = config.entropy * jnp.maximum(1.0 - share / ENTROPY_UNTIL, 0.0)
-    steps = (jax.random.split(key, config.updates), entropies)
-    (params, _), rewards = jax.lax.scan(update, carry, steps)
+    (_, params, _), rewards = jax.lax.scan(update, carry, entropies)
     return params, rewards
 
 

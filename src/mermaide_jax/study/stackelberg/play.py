@@ -77,15 +77,16 @@ def interact(
     game = make_stackelberg_game(config)
     start = start_state(config.num_arms) if state is None else state
 
-    def one(state: StackelbergState, key: chex.PRNGKey):
-        key_act, key_step = jax.random.split(key)
+    def one(carry, _):
+        key, state = carry
+        key, key_act, key_step = jax.random.split(key, 3)
         observation = summarise_state(config, state, task)
         intervention, _, _ = principal.principal.act(key_act, params, (), observation)
         _, following, reward, _, _, _ = game.step(key_step, state, intervention, task)
-        return following, Interactions(observation, intervention, reward, state)
+        return (key, following), Interactions(observation, intervention, reward, state)
 
     length = config.horizon if length is None else length
-    final, played = jax.lax.scan(one, start, jax.random.split(key, length))
+    (_, final), played = jax.lax.scan(one, (key, start), length=length)
     append = lambda several, last: jnp.concatenate([several, last[None]])  # noqa: E731
     return played._replace(states=jax.tree.map(append, played.states, final))
 
@@ -120,4 +121,4 @@ def answer(
     game: Game = make_stackelberg_game(config)
     _, _, reward, _, _, _ = game.step(key, start_state(config.num_arms), intervention, task)
     share = decode_share(config, intervention, task.target).bonus[task.target]
-    return Offer(intervention, reward, task.bonus * share)
+    return Offer(intervention, reward, jnp.asarray(task.bonus * share))

@@ -25,6 +25,9 @@ from mermaide_jax.study.stackelberg.testing import (
 PRINCIPALS = ("meta", "pretrained", "fresh")
 """Meta-learned; trained on the same without the inner loop; learning from one agent alone."""
 
+CHOICE_AFTER = (1, 10, 100)
+"""Interactions after which the pre-trained principal's inner rates are compared."""
+
 # Every role draws from keys of its own: test agents are seen by nothing that is trained or chosen.
 _ROLES = {"train": 0, "validation": 1, "test": 2}
 
@@ -43,7 +46,7 @@ class SweepConfig:
     """Standard deviations of the readings."""
     seeds: int = 10
     """Independent trainings, each with its own agents."""
-    test_agents: int = 96
+    test_agents: int = 64
     """Agents of each seed to test on, and as many on which test-time learning rates are chosen."""
     fresh_agents: int = 12
     """The first of them, from each of which a fresh principal learns."""
@@ -84,10 +87,12 @@ def run_sweep(config: SweepConfig, note: Callable[[str], None] = print) -> list[
     curves = {}
     for name in ("meta", "pretrained"):
         note(f"training: {name}")
-        params = _train(keys["train"], config.learning, terms, name == "meta")
+        params = _train(jax.random.clone(keys["train"]), config.learning, terms, name == "meta")
         if name == "pretrained":
             params = _choose_rates(keys["validation"], config, terms, params, note)
-        curves[name] = _trained(jax.random.clone(keys["test"]), config, terms, params)
+        curves[name] = _trained(
+            jax.random.clone(keys["test"]), config, config.interactions, terms, params
+        )
     note("learning from one agent alone: fresh")
     rates = _choose_fresh(jax.random.clone(keys["validation"]), config, terms, note)
     every = _fresh(keys["test"], config, rates, terms)
@@ -115,14 +120,20 @@ def _train(keys: Any, config: LearningConfig, terms: TaskTerms, is_meta: bool) -
     return jax.vmap(lambda key, term: train(key, config, term, is_meta)[0])(keys, terms)
 
 
-@functools.partial(jax.jit, static_argnums=1)
-def _trained(keys: Any, config: SweepConfig, terms: TaskTerms, params: Params) -> Curve:
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _trained(
+    keys: Any,
+    config: SweepConfig,
+    interactions: tuple[int, ...],
+    terms: TaskTerms,
+    params: Params,
+) -> Curve:
     """Curves of trained members, leading axis ``M``."""
 
     def one(key: chex.PRNGKey, term: TaskTerms, params: Params) -> Curve:
         key_agents, key_play = jax.random.split(key)
         tasks = draw_agents(key_agents, config.learning, term, config.test_agents)
-        return curve_of_trained(key_play, config.learning, params, tasks, config.interactions)
+        return curve_of_trained(key_play, config.learning, params, tasks, interactions)
 
     return jax.vmap(one)(keys, terms, params)
 
@@ -132,11 +143,12 @@ def _choose_rates(
 ) -> Params:
     """The pre-trained params with the inner rate that is best for its noise level."""
     scores, candidates = [], []
+    few = tuple(n for n in config.interactions if n in CHOICE_AFTER) or config.interactions
     for rate in config.pretrained_rates:
         rates = jnp.full_like(terms.noise, rate)
         candidates.append(jax.vmap(with_inner_rate)(params, rates))
         again = jax.random.clone(keys)
-        curves = _trained(again, config, terms, candidates[-1])
+        curves = _trained(again, config, few, terms, candidates[-1])
         scores.append(_by_noise(config, curves))
     best = np.argmax(scores, axis=0)
     note(f"  inner rates by noise: {[config.pretrained_rates[i] for i in best]}")

@@ -26,6 +26,7 @@ from mermaide_jax.games.tasks import TaskTerms
 from mermaide_jax.principals.offers import OfferPrincipal
 from mermaide_jax.study.stackelberg.config import LearningConfig
 from mermaide_jax.study.stackelberg.learning import (
+    RATE_SCALE,
     Params,
     init_params,
     make_adapt,
@@ -125,7 +126,7 @@ def with_inner_rate(params: Params, rate: chex.Numeric) -> Params:
       params: as of `init_params`.
       rate: float scalar, at least 0.
     """
-    log_rate = jnp.log(jnp.asarray(rate, jnp.float32))
+    log_rate = jnp.log(jnp.asarray(rate, jnp.float32)) / RATE_SCALE
     log_rates = jax.tree.map(lambda x: jnp.full_like(x, log_rate), params["log_rates"])
     return {**params, "log_rates": log_rates}
 
@@ -134,7 +135,7 @@ def curve_of_fresh(
     key: chex.PRNGKey,
     config: LearningConfig,
     tasks: Task,
-    rate: chex.Numeric,
+    rate: jax.Array | float,
     updates: int,
     batch: int,
 ) -> Curve:
@@ -163,9 +164,9 @@ def curve_of_fresh(
         state = start_state(config.game.num_arms)
         first = _greedy(key_first, config, principal, network, state, task)
 
-        def update(carry, key):
-            network, opt_state, state = carry
-            key_play, key_greedy = jax.random.split(key)
+        def update(carry, _):
+            key, network, opt_state, state = carry
+            key, key_play, key_greedy = jax.random.split(key, 3)
             played = interact(key_play, config.game, principal, network, task, state, batch)
             baseline = losses.leave_one_out_baseline(played.reward[:, None])[:, 0]
 
@@ -177,10 +178,10 @@ def curve_of_fresh(
             network = optax.apply_updates(network, updates)
             state = jax.tree.map(lambda x: x[-1], played.states)
             offer = _greedy(key_greedy, config, principal, network, state, task)
-            return (network, opt_state, state), offer
+            return (key, network, opt_state, state), offer
 
-        carry = (network, optimizer.init(network), state)
-        _, offers = jax.lax.scan(update, carry, jax.random.split(key, updates))
+        carry = (key, network, optimizer.init(network), state)
+        _, offers = jax.lax.scan(update, carry, length=updates)
         return jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, offers)
 
     offers = jax.vmap(one_agent)(jax.random.split(key, tasks.target.shape[0]), tasks)

@@ -1,0 +1,87 @@
+"""The Stackelberg experiment at a tiny size, from the command line to its files."""
+
+import dataclasses
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from streams import quickest_jit
+
+from mermaide_jax.report.findings import read_findings
+from mermaide_jax.study.stackelberg import run as sweep
+
+SCRIPT = Path(__file__).parents[2] / "experiments" / "stackelberg.py"
+
+
+@pytest.fixture
+def experiment(monkeypatch):
+    """The script as a module, its programs compiled quickly."""
+    specification = importlib.util.spec_from_file_location("stackelberg_experiment", SCRIPT)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    monkeypatch.setitem(sys.modules, specification.name, module)
+    specification.loader.exec_module(module)
+    for name, static in (("_train", (1, 3)), ("_trained", (1, 2)), ("_fresh", 1)):
+        plain = getattr(sweep, name).__wrapped__
+        monkeypatch.setattr(sweep, name, quickest_jit(plain, static_argnums=static))
+    return module
+
+
+def tiny_games(experiment):
+    """The headline alone, with few of everything."""
+    config = sweep.SweepConfig(
+        seeds=2, noises=(0.0, 0.5), test_agents=3, fresh_agents=2, interactions=(0, 1, 10, 20)
+    )
+    learning = dataclasses.replace(
+        config.learning, updates=2, agents=2, queries=2, features=4, most_interactions=20
+    )
+    return [dataclasses.replace(config, learning=learning, fresh_interactions=20)]
+
+
+def test_it_writes_tables_figures_and_the_finding(experiment, tmp_path, monkeypatch, capsys):
+    out, findings = tmp_path / "out", tmp_path / "findings.json"
+    monkeypatch.setattr(experiment, "games", tiny_games)
+    monkeypatch.setattr(sys, "argv", ["x.py", "--out", str(out), "--findings", str(findings)])
+    experiment.main()
+    assert "meta" in capsys.readouterr().out
+    names = ["curves.parquet", "needs.png", "payoff.png", "results.json"]
+    assert sorted(path.name for path in out.iterdir()) == names
+
+    table = pd.read_parquet(out / "curves.parquet")
+    assert len(table) == 2 * 2 * 3 * 4
+    assert set(table["principal"]) == set(sweep.PRINCIPALS)
+    assert np.isfinite(table[["payoff", "equilibrium", "bonus_error"]]).all(axis=None)
+    assert (table["payoff"] <= table.groupby("seed")["equilibrium"].transform("max") + 1).all()
+    # The test agents of a seed are the same at all noise levels and for both trained principals.
+    trained = table[table["principal"] != "fresh"]
+    assert (trained.groupby("seed")["equilibrium"].nunique() == 1).all()
+
+    block = read_findings(findings)["F1"]
+    assert block == json.loads((out / "results.json").read_text())["F1"]
+    for key in ("payoff_ratio_at_10_interactions", "interactions_ratio_meta_over_fresh"):
+        assert {"value", "low", "high", "command"} <= set(block[key])
+        assert str(findings) in block[key]["command"]
+    rows = table[(table["noise"] == 0) & (table["interactions"] == 10)]
+    meta = rows[rows["principal"] == "meta"]
+    ratio = meta["payoff"].mean() / meta["equilibrium"].mean()
+    np.testing.assert_allclose(block["payoff_ratio_at_10_interactions"]["value"], ratio)
+
+
+def test_the_whole_experiment_has_the_declared_games(experiment):
+    several = experiment.games(experiment.Experiment(Path("x")))
+    assert [(s.learning.game.kind, s.learning.game.observe) for s in several] == [
+        ("continuous", "rewards"),
+        ("continuous", "actions"),
+        ("binary", "rewards"),
+        ("arm", "rewards"),
+        ("magnitude", "rewards"),
+    ]
+    assert several[0].noises == (0.0, 0.1, 0.25, 0.5, 1.0)
+    assert all(s.seeds >= 10 for s in several)
+    reduced = experiment.games(experiment.Experiment(Path("x"), reduced=True))
+    assert len(reduced) == 2
