@@ -13,12 +13,12 @@ from streams import keys, quick_jit
 from mermaide_jax import games
 from mermaide_jax._checks import ConfigError
 from mermaide_jax.agents import BestResponseParams
+from mermaide_jax.games.equilibrium import equilibrium
 from mermaide_jax.games.stackelberg import (
     StackelbergConfig,
     add_readings,
     decode_share,
     draw_stackelberg_task,
-    equilibrium,
     make_stackelberg_game,
     start_state,
     summarise_state,

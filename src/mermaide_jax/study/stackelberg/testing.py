@@ -15,10 +15,10 @@ import optax
 
 from mermaide_jax import losses
 from mermaide_jax.games.base import Task
+from mermaide_jax.games.equilibrium import equilibrium
 from mermaide_jax.games.stackelberg import (
     StackelbergState,
     draw_stackelberg_task,
-    equilibrium,
     start_state,
     summarise_state,
 )

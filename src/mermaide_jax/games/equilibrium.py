@@ -1,0 +1,54 @@
+"""The equilibrium of the Stackelberg game, in closed form."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from mermaide_jax.games.base import Task
+from mermaide_jax.games.stackelberg import StackelbergConfig
+
+
+class Equilibrium(NamedTuple):
+    """Stackelberg equilibrium of one task.
+
+    Attributes:
+      share: float32 scalar, share of ``delta`` to offer on the target; 0 if nothing is worth it.
+      bonus: float32 scalar, ``delta * share``.
+      payoff: float32 scalar, what the principal earns per interaction.
+    """
+
+    share: jax.Array
+    bonus: jax.Array
+    payoff: jax.Array
+
+
+def equilibrium(task: Task, config: StackelbergConfig) -> Equilibrium:
+    """The least offer that makes the target a best response, if it costs less than it is worth.
+
+        g  = max_j mu[j] - mu[a*]                        the agent's preference for another arm
+        s* = min {s in S: delta s >= g}                  S: the shares on offer, with 0
+        payoff = max(1 - c delta s*, 0)                  0 too if no share is large enough
+
+    Ties go to the principal (the strong equilibrium); for a continuum of shares this is the
+    supremum, which no offer attains against an agent that breaks ties otherwise. Offers on other
+    arms make the target less attractive and never help.
+
+    Args:
+      task: one task, fields as in `Task`.
+      config: which shares there are.
+
+    Returns:
+      Equilibrium of float32 scalars.
+    """
+    gap = jnp.max(task.mean_rewards) - task.mean_rewards[task.target]
+    if config.kind == "continuous":
+        share = jnp.where(gap <= task.bonus, gap / task.bonus, jnp.inf)
+    else:
+        several = sorted(config.magnitudes) if config.kind == "magnitude" else (1.0,)
+        shares = jnp.asarray((0.0, *several), jnp.float32)
+        share = jnp.min(jnp.where(task.bonus * shares >= gap, shares, jnp.inf))
+    payoff = 1.0 - task.cost * task.bonus * share
+    worth_it = payoff > 0.0
+    share = jnp.where(worth_it, share, 0.0)
+    return Equilibrium(share, share * task.bonus, jnp.where(worth_it, payoff, 0.0))
