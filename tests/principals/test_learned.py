@@ -12,12 +12,13 @@ from streams import assert_same, keys
 from mermaide_jax import agents, games, losses
 from mermaide_jax._checks import ConfigError
 from mermaide_jax.networks import MLPHead, RecurrentHead
+from mermaide_jax.networks_arms import ArmHead
 from mermaide_jax.principals import NetworkConfig, learned_principal
 
 ARMS, STEPS, NUMBER = 3, 6, 4
 VARIANTS = {
     (architecture, world_model): NetworkConfig(architecture, 4, 1, world_model)
-    for architecture in ("gru", "mlp")
+    for architecture in ("gru", "mlp", "arms")
     for world_model in (True, False)
 }
 ROUNDING = 2e-5
@@ -78,7 +79,11 @@ def test_decision_is_what_the_two_networks_say(variant):
     _, params, episodes = played(variant)
     observations, interventions = episodes.observation[0], np.asarray(episodes.intervention[0])
     unroll = lambda module, *x: jax.jit(functools.partial(module.apply, method="unroll"))(*x)  # noqa: E731
-    head = (lambda n: RecurrentHead(n, 4, 1)) if variant[0] == "gru" else (lambda n: MLPHead(n, 4))
+    head = {
+        "gru": lambda n: RecurrentHead(n, 4, 1),
+        "mlp": lambda n: MLPHead(n, 4),
+        "arms": lambda n: ArmHead(n, ARMS, ARMS, n == ARMS, 4, 1),
+    }[variant[0]]
     prediction, inputs = np.full((STEPS, ARMS), -np.log(ARMS)), observations
     if variant[1]:
         variables = {"params": params["world_model"]}
@@ -101,7 +106,8 @@ def test_nothing_is_said_before_it_was_observed(variant):
     _, params, episodes = played(variant)
     observations, interventions = episodes.observation[0], episodes.intervention[0]
     first = replay(variant)(params, observations, interventions)
-    later = replay(variant)(params, observations.at[-1].add(1.0), interventions)
+    other = observations.at[-1].set(observations[-1, ::-1])  # names reversed
+    later = replay(variant)(params, other, interventions)
     assert_same(jax.tree.map(lambda x: x[:-1], later), jax.tree.map(lambda x: x[:-1], first))
     assert np.abs(later.entropy[-1] - first.entropy[-1]) > 1e-4
 
@@ -120,7 +126,7 @@ def test_without_a_world_model_there_is_none(architecture):
     assert learned.principal.init(params)[1] == ()
 
 
-@pytest.mark.parametrize("architecture", ["gru", "mlp"])
+@pytest.mark.parametrize("architecture", ["gru", "mlp", "arms"])
 def test_the_policy_reads_the_belief(architecture):
     learned, params, episodes = played((architecture, True))
     other = params | {"world_model": random_params(learned, seed=1)["world_model"]}
@@ -129,7 +135,7 @@ def test_the_policy_reads_the_belief(architecture):
     assert np.abs(first.log_prob - second.log_prob).max() > 0.01
 
 
-@pytest.mark.parametrize("architecture", ["gru", "mlp"])
+@pytest.mark.parametrize("architecture", ["gru", "mlp", "arms"])
 @pytest.mark.parametrize("passes", [False, True])
 def test_whether_the_policy_trains_the_world_model(passes, architecture):
     learned = bind(NetworkConfig(architecture, 4, 1, policy_gradient_to_world_model=passes))

@@ -18,10 +18,12 @@ import jax.numpy as jnp
 from mermaide_jax import _checks
 from mermaide_jax._distributions import Categorical
 from mermaide_jax.networks import MLPHead, Recurrence, RecurrentHead
+from mermaide_jax.networks_arms import ArmHead
 from mermaide_jax.principals.base import Principal
 
-Architecture = Literal["gru", "mlp"]
+Architecture = Literal["gru", "mlp", "arms"]
 Params = dict[str, Any]
+Head = RecurrentHead | MLPHead | ArmHead
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +31,8 @@ class NetworkConfig:
     """Static side of a learned principal."""
 
     architecture: Architecture = "gru"
-    """Recurrent networks (gru, published for the bandits) or a feed-forward policy (mlp)."""
+    """Recurrent networks (gru, published for the bandits), networks that share their weights over
+    arms and read each arm's running statistics (arms), or a feed-forward policy (mlp)."""
     features: int = 128
     """Hidden units of each layer."""
     num_layers: int = 2
@@ -107,8 +110,7 @@ def learned_principal(
       num_arms: ``A``.
       num_interventions: ``U``.
     """
-    policy = _head(config, num_interventions)
-    world_model = _head(config, num_arms)
+    policy, world_model = _heads(config, num_arms, num_interventions)
     # A number, not an array: this function is cached, and may first be called under a `jit`.
     uniform = -math.log(num_arms)
 
@@ -162,12 +164,23 @@ def learned_principal(
     return LearnedPrincipal(Principal(init, act), init_params, replay, config)
 
 
-def _apply(module: RecurrentHead | MLPHead, *args: Any, **kwargs: Any) -> Any:
+def _apply(module: Head, *args: Any, **kwargs: Any) -> Any:
     """``module.apply``, whose declared type also covers mutable collections, which we have not."""
     return module.apply(*args, **kwargs)
 
 
-def _head(config: NetworkConfig, num_outputs: int) -> RecurrentHead | MLPHead:
-    if config.architecture == "mlp":
-        return MLPHead(num_outputs, config.features)
-    return RecurrentHead(num_outputs, config.features, config.num_layers, config.recurrence)
+def _heads(config: NetworkConfig, num_arms: int, num_interventions: int) -> tuple[Head, Head]:
+    """The policy and the world model."""
+    sizes = {"policy": num_interventions, "world_model": num_arms}
+
+    def head(name: str) -> Head:
+        if config.architecture == "mlp":
+            return MLPHead(sizes[name], config.features)
+        if config.architecture == "arms":
+            payments, per_arm = num_interventions - 1, name == "world_model"
+            return ArmHead(
+                sizes[name], num_arms, payments, per_arm, config.features, config.num_layers
+            )
+        return RecurrentHead(sizes[name], config.features, config.num_layers, config.recurrence)
+
+    return head("policy"), head("world_model")

@@ -48,7 +48,7 @@ def read_findings(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def merge_finding(
-    path: str | os.PathLike[str], name: str, block: Mapping[str, Mapping[str, Any]]
+    path: str | os.PathLike[str], name: str, block: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Replaces the block of one finding and leaves all others as they are.
 
@@ -58,8 +58,8 @@ def merge_finding(
     Args:
       path: of `findings.json`; its directory must exist.
       name: of the finding, such as ``"F1"``.
-      block: key to measure; a measure has ``value``, ``low`` and ``high`` (numbers, or None if not
-        measured) and the ``command`` that made it, and may have more.
+      block: key to measure, or to further keys; a measure has ``value``, ``low`` and ``high``
+        (numbers, or None if not measured) and the ``command`` that made it, and may have more.
 
     Returns:
       The whole content as written.
@@ -70,14 +70,23 @@ def merge_finding(
     """
     target = Path(path)
     plain = to_plain(block)
-    for key, measure in plain.items():
-        check_records(f"{name}.{key}", [measure], _MEASURE)
+    _check_measures(name, plain)
     with FileLock(_lock_path(target)):
         content = {**read_findings(target), name: plain}
         content = dict(sorted(content.items()))
         text = json.dumps(content, allow_nan=False, indent=1) + "\n"
         write_atomically(target.parent, {target.name: lambda staged: _write_text(staged, text)})
     return content
+
+
+def _check_measures(name: str, block: Mapping[str, Any]) -> None:
+    """Refuses a block that is neither a measure nor made of such, to any depth."""
+    for key, part in block.items():
+        nested = isinstance(part, Mapping) and part and "value" not in part
+        if nested and all(isinstance(inner, Mapping) for inner in part.values()):
+            _check_measures(f"{name}.{key}", part)
+        else:
+            check_records(f"{name}.{key}", [part], _MEASURE)
 
 
 def _lock_path(target: Path) -> Path:

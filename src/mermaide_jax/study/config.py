@@ -184,6 +184,8 @@ def principal_configs(name: str, config: StudyConfig) -> tuple[NetworkConfig, Tr
     network, training = config.network, config.training
     if name in ("maml_without_world_model", "reinforce"):
         network = dataclasses.replace(network, world_model=False)
+        # Its policy is all it has to adapt.
+        training = dataclasses.replace(training, adapt_policy=True)
     if name in ("world_model_without_meta", "reinforce"):
         training = dataclasses.replace(training, meta_gradient="none")
     return network, training

@@ -20,6 +20,7 @@ from mermaide_jax.games import (
 from mermaide_jax.study.config import AgentOptions, StudyConfig
 
 _ROLES = ("train", "test")
+_SALT = 2**20
 
 
 class Stream(NamedTuple):
@@ -113,7 +114,9 @@ def _draw(
       agent_seed: int32 scalar, fixes both sets of agents.
     """
     keys = [jax.random.fold_in(jax.random.key(s), g) for s, g in zip(seeds, groups, strict=True)]
-    role_keys = [jax.random.fold_in(jax.random.key(agent_seed), role) for role in range(2)]
+    # Salted: a seed of training and a seed of agents may well be equal, their draws must not.
+    agents_key = jax.random.fold_in(jax.random.key(agent_seed), _SALT)
+    role_keys = [jax.random.fold_in(agents_key, role) for role in range(len(_ROLES))]
     families = list(options.groups.values())
 
     def per_stream(role: str, key: chex.PRNGKey) -> Task:

@@ -1,5 +1,6 @@
 """The loop around the update: streams in parallel, a compiled chunk of updates at a time."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from mermaide_jax._batching import map_batches
 from mermaide_jax.games import Game, Task, TaskTerms
 from mermaide_jax.principals import LearnedPrincipal
 from mermaide_jax.training.config import TrainingConfig
@@ -78,16 +80,17 @@ def place_streams(tree: Any, num_streams: int, *, copy: bool = False) -> Any:
 def over_streams(
     function: Callable[..., Any], num_streams: int, donate: tuple[int, ...] = ()
 ) -> Callable[..., Any]:
-    """``vmap`` over leading axis ``[S]``, the streams split evenly over the devices.
+    """``function`` over leading axis ``[S]``, the streams split evenly over the devices.
 
-    Streams never talk to each other, so each device runs its own share as one program. Arguments
-    whose numbers are in ``donate`` are overwritten by results of the same shape.
+    Streams never talk to each other, so each device runs its own share as one program: side by
+    side, but on a CPU one after the other, as each has weights of its own and fills the caches
+    alone. Arguments whose numbers are in ``donate`` are overwritten by results of the same shape.
     """
     spec = PartitionSpec("streams")
     mesh = stream_mesh(num_streams)
-    mapped = jax.shard_map(
-        jax.vmap(function), mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False
-    )
+    side_by_side = 1 if jax.default_backend() == "cpu" else None
+    share = functools.partial(map_batches, function, side_by_side)
+    mapped = jax.shard_map(share, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)
     return jax.jit(mapped, donate_argnums=donate)
 
 

@@ -1,0 +1,235 @@
+"""Networks that share their weights over the arms, so that no name of an arm means anything.
+
+Each arm has a history of its own: when it was pulled, and when it was paid for. It is kept as a few
+running statistics, which are functions of what was observed and of nothing else. The same small
+network reads every arm's statistics; the arms see each other through a mean and through the target:
+
+    e_a = tanh(W x_a + b)                               x_a: statistics, target flag, g_a v_a
+    y_a = tanh(V e_a + P [mean_b e_b, e_target] + d)    once for every further layer
+    world model: logit_a = w . y_a        policy: logits = R [mean_b y_b, y_target] + r
+
+The number of arms is nowhere in the weights but for ``v_a``, an embedding of each arm that starts
+at zero. Under relabelled arms training gives it no direction; adapting to one agent does, since it
+is where what was learned of *this* arm can go. ``g``, its gain, decides how far one step moves it.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from mermaide_jax._checks import refuse
+
+DECAYS = (0.5, 0.8, 0.95)
+"""Of the fading counts of pulls, a step."""
+
+EMBEDDING = 4
+"""Length of the embedding of an arm."""
+
+
+class ArmHistory(NamedTuple):
+    """Running statistics of what was observed; ``[..., A]``, and ``[...]`` for the last three.
+
+    Attributes:
+      pulls: pulls of each arm.
+      paid: those that were paid for.
+      fading: ``[..., A, 3]``, pulls that fade at the rates of `DECAYS`.
+      since: steps since the last pull; since the start, for an arm that was never pulled.
+      last: 1 for the arm of the last step.
+      payments: interventions so far.
+      refused: interventions after which another arm than the paid one was pulled.
+      time: steps so far.
+    """
+
+    pulls: jax.Array
+    paid: jax.Array
+    fading: jax.Array
+    since: jax.Array
+    last: jax.Array
+    payments: jax.Array
+    refused: jax.Array
+    time: jax.Array
+
+
+class Seen(NamedTuple):
+    """The parts of an observation, float32.
+
+    Attributes:
+      action: ``[..., A]`` one-hot of the last action; zeros before the first.
+      payment: ``[..., U - 1]`` one-hot of the last intervention.
+      target: ``[..., A]`` one-hot.
+      rest: ``[..., R]``, what else was observed.
+      beliefs: ``[..., A]`` or ``[..., 0]``, one more number for each arm.
+    """
+
+    action: jax.Array
+    payment: jax.Array
+    target: jax.Array
+    rest: jax.Array
+    beliefs: jax.Array
+
+
+def empty_history(num_arms: int) -> ArmHistory:
+    """Before the first step."""
+    zeros, zero = jnp.zeros((num_arms,), jnp.float32), jnp.zeros((), jnp.float32)
+    fading = jnp.zeros((num_arms, len(DECAYS)), jnp.float32)
+    return ArmHistory(zeros, zeros, fading, zeros, zeros, zero, zero, zero)
+
+
+def update_history(history: ArmHistory, seen: Seen) -> ArmHistory:
+    """Adds what the last step showed; before the first step it showed nothing."""
+    began = jnp.sum(seen.action, axis=-1)
+    paid = jnp.sum(seen.payment, axis=-1)
+    # One payment for each arm, or payments of the target.
+    per_arm = seen.payment.shape[-1] == seen.action.shape[-1]
+    paid_arm = seen.payment if per_arm else seen.target * paid[..., None]
+    taken = seen.action * paid_arm
+    decays = jnp.asarray(DECAYS, jnp.float32)
+    return ArmHistory(
+        pulls=history.pulls + seen.action,
+        paid=history.paid + taken,
+        fading=history.fading * decays + seen.action[..., None] * (1.0 - decays),
+        since=(history.since + began[..., None]) * (1.0 - seen.action),
+        last=seen.action,
+        payments=history.payments + paid,
+        refused=history.refused + paid - jnp.sum(taken, axis=-1),
+        time=history.time + began,
+    )
+
+
+def arm_features(history: ArmHistory, seen: Seen) -> jax.Array:
+    """What the network reads of each arm, ``[..., A, F]``, numbers of order one."""
+    time = history.time[..., None]
+    tried = jnp.maximum(history.pulls, 1.0)
+    common = jnp.concatenate(
+        [
+            jnp.log1p(time) / 3.0,
+            history.payments[..., None] / jnp.maximum(time, 1.0),
+            jnp.log1p(history.refused[..., None]),
+            seen.payment if seen.payment.shape[-1] != seen.action.shape[-1] else time[..., :0],
+            seen.rest,
+        ],
+        axis=-1,
+    )
+    own = [
+        history.last,
+        seen.target,
+        (history.pulls == 0).astype(jnp.float32),
+        jnp.log1p(history.pulls) / 3.0,
+        history.pulls / jnp.maximum(time, 1.0),
+        jnp.sqrt(jnp.log1p(time) / tried),
+        jnp.log1p(history.since) / 3.0,
+        history.paid / tried,
+        jnp.log1p(history.paid) / 3.0,
+    ]
+    if seen.beliefs.shape[-1]:
+        own.append(seen.beliefs)
+    parts = [jnp.stack(own, axis=-1), history.fading]
+    shape = (*history.pulls.shape, common.shape[-1])
+    return jnp.concatenate([*parts, jnp.broadcast_to(common[..., None, :], shape)], axis=-1)
+
+
+class ArmHead(nn.Module):
+    """World model or policy that shares its weights over arms; the interface of `RecurrentHead`.
+
+    Attributes:
+      num_outputs: number of logits.
+      num_arms: ``A``.
+      num_payments: ``U - 1``; if it equals ``A``, each is taken for the payment of one arm.
+      per_arm: whether the logits are one for each arm (the world model), or of interventions.
+      features: hidden size.
+      num_layers: layers.
+    """
+
+    num_outputs: int
+    num_arms: int
+    num_payments: int
+    per_arm: bool
+    features: int = 32
+    num_layers: int = 2
+
+    def setup(self) -> None:
+        self.embedding = self.param(
+            "embedding", nn.initializers.zeros_init(), (self.num_arms, EMBEDDING)
+        )
+        self.gain = self.param("gain", nn.initializers.ones_init(), (EMBEDDING,))
+        self.first = nn.Dense(self.features)
+        self.own = [nn.Dense(self.features) for _ in range(self.num_layers - 1)]
+        self.common = [nn.Dense(self.features, use_bias=False) for _ in range(self.num_layers - 1)]
+        zeros = nn.initializers.zeros_init()
+        # Zero logits at the start: every action, or intervention, is as likely.
+        if self._pays_arms or self.per_arm:
+            self.arm_head = nn.Dense(1, kernel_init=zeros)
+        if not self.per_arm:
+            self.head = nn.Dense(1 if self._pays_arms else self.num_outputs, kernel_init=zeros)
+
+    @property
+    def _pays_arms(self) -> bool:
+        return not self.per_arm and self.num_payments == self.num_arms
+
+    def initial_carry(self) -> ArmHistory:
+        """See `empty_history`."""
+        return empty_history(self.num_arms)
+
+    def __call__(self, carry: ArmHistory, inputs: jax.Array) -> tuple[ArmHistory, jax.Array]:
+        """One step: ``(carry, [I]) -> (carry, [num_outputs] logits)``."""
+        seen = self._parts(inputs)
+        carry = update_history(carry, seen)
+        return carry, self._logits(arm_features(carry, seen), seen.target)
+
+    def unroll(self, inputs: jax.Array) -> jax.Array:
+        """Whole sequences: ``[T, ..., I] -> [T, ..., num_outputs]`` logits."""
+        seen = self._parts(inputs)
+
+        def step(history: ArmHistory, seen: Seen) -> tuple[ArmHistory, ArmHistory]:
+            history = update_history(history, seen)
+            return history, history
+
+        batch = inputs.shape[1:-1]
+        start = jax.tree.map(
+            lambda leaf: jnp.broadcast_to(leaf, (*batch, *leaf.shape)), self.initial_carry()
+        )
+        # What was observed is data: nothing is differentiated in this loop.
+        known = jax.lax.stop_gradient(seen._replace(beliefs=seen.beliefs[..., :0]))
+        _, histories = jax.lax.scan(step, start, known)
+        return self._logits(arm_features(histories, seen), seen.target)
+
+    def _parts(self, inputs: jax.Array) -> Seen:
+        """Takes an observation, and beliefs behind it, apart (`games.encode_observation`)."""
+        arms, payments = self.num_arms, self.num_payments
+        own = 2 * arms + payments
+        beliefs = arms if inputs.shape[-1] >= own + arms else 0
+        stop = inputs.shape[-1] - beliefs
+        if stop - own not in (0, 1):
+            refuse(
+                "observation",
+                inputs.shape[-1],
+                f"action, intervention and target for the architecture 'arms', {own} or {own + 1}",
+            )
+        return Seen(
+            action=inputs[..., :arms],
+            payment=inputs[..., arms : arms + payments],
+            target=inputs[..., arms + payments : own],
+            rest=inputs[..., own:stop],
+            beliefs=inputs[..., stop:],
+        )
+
+    def _logits(self, features: jax.Array, target: jax.Array) -> jax.Array:
+        embedding = self.gain * self.embedding
+        embedding = jnp.broadcast_to(embedding, (*features.shape[:-1], EMBEDDING))
+        hidden = jnp.tanh(self.first(jnp.concatenate([features, embedding], axis=-1)))
+        for own, common in zip(self.own, self.common, strict=True):
+            hidden = jnp.tanh(own(hidden) + common(_summary(hidden, target))[..., None, :])
+        if self.per_arm:
+            return self.arm_head(hidden)[..., 0]
+        logits = self.head(_summary(hidden, target))
+        if self._pays_arms:
+            return jnp.concatenate([logits, self.arm_head(hidden)[..., 0]], axis=-1)
+        return logits
+
+
+def _summary(hidden: jax.Array, target: jax.Array) -> jax.Array:
+    """``[..., A, H]`` to ``[..., 2H]``: the mean over arms, and the target's own."""
+    of_target = jnp.sum(hidden * target[..., None], axis=-2)
+    return jnp.concatenate([jnp.mean(hidden, axis=-2), of_target], axis=-1)

@@ -1,0 +1,149 @@
+"""Arm-shared networks: statistics against plain loops, symmetry under names, step = replay."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mermaide_jax import networks_arms
+from mermaide_jax._checks import ConfigError
+from mermaide_jax.networks_arms import DECAYS, ArmHead
+
+ARMS, STEPS, HIDDEN = 4, 7, 5
+KINDS = {"binary": 1, "grid": 2, "arm": ARMS}
+
+
+def episode(seed, payments, beliefs=False):
+    """Observations ``[T, O]`` of a made-up episode, as the game encodes them, and its raw parts."""
+    rng = np.random.default_rng(seed)
+    actions, paid = rng.integers(0, ARMS, STEPS), rng.integers(0, payments + 1, STEPS)
+    target, rows = rng.integers(0, ARMS), []
+    for step in range(STEPS):
+        action, payment = np.zeros(ARMS), np.zeros(payments)
+        if step:
+            action[actions[step - 1]] = 1
+            if paid[step - 1]:
+                payment[paid[step - 1] - 1] = 1
+        rows.append(np.concatenate([action, payment, np.eye(ARMS)[target]]))
+    rows = np.array(rows, np.float32)
+    if beliefs:
+        rows = np.concatenate([rows, rng.dirichlet(np.ones(ARMS), STEPS)], 1).astype(np.float32)
+    return jnp.asarray(rows), actions, paid, target
+
+
+@functools.cache
+def head(kind, per_arm):
+    """A module and params of which every leaf is drawn."""
+    payments = KINDS[kind]
+    module = ArmHead(ARMS if per_arm else payments + 1, ARMS, payments, per_arm, HIDDEN, 2)
+    inputs = episode(0, payments)[0][0]
+    shapes = jax.eval_shape(module.init, jax.random.key(0), module.initial_carry(), inputs)
+    rng = np.random.default_rng(1)
+    return module, jax.tree.map(
+        lambda x: jnp.asarray(rng.normal(size=x.shape), jnp.float32), shapes
+    )
+
+
+def step_by_step(module, variables, inputs):
+    carry, logits = module.initial_carry(), []
+    for row in inputs:
+        carry, out = module.apply(variables, carry, row)
+        logits.append(out)
+    return carry, jnp.stack(logits)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_statistics_are_those_of_a_plain_loop(kind):
+    observations, actions, paid, target = episode(3, KINDS[kind])
+    history = networks_arms.empty_history(ARMS)
+    module, _ = head(kind, True)
+    for row in observations:
+        history = networks_arms.update_history(history, module._parts(row))
+    played = list(zip(actions[:-1], paid[:-1], strict=True))
+    aims = [(None if not u else (u - 1 if kind == "arm" else target)) for _, u in played]
+    for arm in range(ARMS):
+        pulls = [step for step, (action, _) in enumerate(played) if action == arm]
+        assert history.pulls[arm] == len(pulls)
+        assert history.paid[arm] == sum(aims[step] == arm for step in pulls)
+        assert history.since[arm] == len(played) - 1 - (pulls[-1] if pulls else -1)
+        fading = [sum((1 - d) * d ** (len(played) - 1 - step) for step in pulls) for d in DECAYS]
+        np.testing.assert_allclose(history.fading[arm], fading, rtol=1e-5, atol=1e-7)
+    assert history.time == len(played)
+    assert history.payments == sum(aim is not None for aim in aims)
+    refused = [a != aim for (a, _), aim in zip(played, aims, strict=True) if aim is not None]
+    assert history.refused == sum(refused)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("per_arm", [True, False])
+@pytest.mark.parametrize("beliefs", [True, False])
+def test_replay_says_what_was_said_step_by_step(kind, per_arm, beliefs):
+    module, variables = head(kind, per_arm)
+    if beliefs:  # one more feature of each arm
+        variables = jax.tree.map(lambda x: x, variables)
+        kernel = variables["params"]["first"]["kernel"]
+        variables["params"]["first"]["kernel"] = jnp.concatenate([kernel, kernel[:1]])
+    inputs = episode(5, KINDS[kind], beliefs)[0]
+    logits = jnp.asarray(module.apply(variables, inputs, method="unroll"))
+    np.testing.assert_allclose(
+        logits, step_by_step(module, variables, inputs)[1], rtol=1e-5, atol=1e-5
+    )
+    batch = jnp.stack([inputs, inputs[::-1]], axis=1)
+    both = jnp.asarray(module.apply(variables, batch, method="unroll"))
+    np.testing.assert_allclose(both[:, 0], logits, rtol=1e-5, atol=1e-5)
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 10_000), order=st.permutations(range(ARMS)))
+@pytest.mark.parametrize("kind", KINDS)
+def test_new_names_for_arms_give_the_same_answers_under_new_names(kind, seed, order):
+    order = np.array(order)
+    inputs, payments = np.asarray(episode(seed, KINDS[kind])[0]), KINDS[kind]
+    cut = [ARMS, ARMS + payments]
+    action, payment, target = np.split(inputs, cut, axis=1)
+    payment = payment[:, order] if kind == "arm" else payment
+    renamed = np.concatenate([action[:, order], payment, target[:, order]], axis=1)
+    for per_arm in (True, False):
+        module, variables = head(kind, per_arm)
+        params = {**variables["params"], "embedding": jnp.zeros((ARMS, networks_arms.EMBEDDING))}
+        say = jax.jit(lambda x: module.apply({"params": params}, x, method="unroll"))  # noqa: B023
+        before, after = say(jnp.asarray(inputs)), say(jnp.asarray(renamed))
+        if per_arm:
+            before = before[:, order]
+        elif kind == "arm":
+            before = jnp.concatenate([before[:, :1], before[:, 1:][:, order]], axis=1)
+        np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-4)
+
+
+def test_embedding_tells_arms_apart():
+    module, variables = head("binary", True)
+    inputs = episode(0, 1)[0]
+    at_start = module.apply(variables, inputs[:1], method="unroll")[0]
+    target = int(inputs[0, -ARMS:].argmax())
+    others = np.delete(np.asarray(at_start), target)
+    assert np.ptp(others) > 1e-3  # nothing was seen yet: only the embedding differs
+    params = {**variables["params"], "embedding": jnp.zeros((ARMS, networks_arms.EMBEDDING))}
+    at_start = module.apply({"params": params}, inputs[:1], method="unroll")[0]
+    assert np.ptp(np.delete(np.asarray(at_start), target)) < 1e-5
+
+
+def test_params_do_not_grow_with_arms_but_for_the_embedding():
+    def sizes(arms):
+        module = ArmHead(arms, arms, 1, True, HIDDEN, 2)
+        inputs = jnp.zeros(2 * arms + 1)
+        params = jax.eval_shape(module.init, jax.random.key(0), module.initial_carry(), inputs)
+        return {k: jax.tree.map(jnp.shape, v) for k, v in params["params"].items()}
+
+    few, many = sizes(3), sizes(12)
+    assert few.pop("embedding") != many.pop("embedding")
+    assert few == many
+
+
+def test_observations_without_the_target_are_refused():
+    module = ArmHead(ARMS, ARMS, 1, True)
+    with pytest.raises(ConfigError, match="observation: got 5"):
+        module.init(jax.random.key(0), module.initial_carry(), jnp.zeros(ARMS + 1))
