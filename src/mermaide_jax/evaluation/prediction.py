@@ -1,0 +1,76 @@
+"""How well a world model predicts an agent, measured against the agent's own law of action.
+
+The simulator knows the probabilities with which the agent acts, ``p_t``, so a prediction ``q_t`` is
+not judged by the luck of single actions:
+
+    cross-entropy = -sum_a p_t(a) log q_t(a)      entropy = -sum_a p_t(a) log p_t(a)
+    divergence    = cross-entropy - entropy = KL(p_t || q_t), zero for the best prediction of all
+
+The agent's state is no secret of the principal's to use: this is for reports alone.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from mermaide_jax.agents import Agent
+from mermaide_jax.games import Trajectory
+
+
+class PredictionQuality(NamedTuple):
+    """Of each step of one episode, ``[T]`` float32, in nats but for the last two.
+
+    Attributes:
+      entropy: of the agent's own law, the least cross-entropy there is.
+      divergence: what the prediction lacks.
+      target_predicted: ``q_t(a*)``.
+      target_true: ``p_t(a*)``.
+    """
+
+    entropy: jax.Array
+    divergence: jax.Array
+    target_predicted: jax.Array
+    target_true: jax.Array
+
+
+def action_law(agent: Agent, params: Any, trajectory: Trajectory) -> jax.Array:
+    """The agent's probabilities before each step of an episode that was played.
+
+    The agent is taken through what it did and received once more. Offers are not announced to it
+    here, as the learning rules do not read them.
+
+    Args:
+      agent: the rule.
+      params: its params.
+      trajectory: one episode, leading axis ``T``.
+
+    Returns:
+      ``[T, A]`` float32.
+    """
+
+    def step(state, event):
+        action, reward = event
+        law = agent.probabilities(params, state, no_offer)
+        return agent.update(params, state, action, reward), law
+
+    no_offer = jnp.zeros(trajectory.step.agent_estimates.shape[-1:], jnp.float32)
+    events = (trajectory.step.action, trajectory.step.agent_reward)
+    return jax.lax.scan(step, agent.init(params), events)[1]
+
+
+def prediction_quality(
+    law: jax.Array, prediction: jax.Array, target: jax.Array
+) -> PredictionQuality:
+    """Compares predictions with the law of the agent.
+
+    Args:
+      law: ``[T, A]`` probabilities, see `action_law`.
+      prediction: ``[T, A]`` log-probabilities, see `principals.Decision`.
+      target: int32 scalar.
+    """
+    entropy = -jnp.sum(jax.scipy.special.xlogy(law, law), axis=-1)
+    # An action that cannot happen does not count, however unlikely it was thought.
+    cross = -jnp.sum(jnp.where(law > 0, law * prediction, 0.0), axis=-1)
+    predicted = jnp.exp(prediction[:, target])
+    return PredictionQuality(entropy, cross - entropy, predicted, law[:, target])
