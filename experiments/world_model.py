@@ -1,0 +1,255 @@
+"""F3: where does the world model help, where does meta-learning, and how well is it predicted?
+
+    mermaide reproduce --preset default --out results/bandits
+    python experiments/world_model.py results/bandits --out results/world_model
+
+Takes the trained principals of the first command to new agents (of a seed that nothing was trained
+or tuned on) with each of the five published coefficients, and reports for each of them the gain of
+the world model (MERMAIDE over MAML without it), of meta-learning (over the world model without it)
+and of both (over REINFORCE), at every K; and how far MERMAIDE's predictions are from the agent's
+own law at each step, before and after adaptation, with a calibration curve. Intervals: 95%
+bootstrap over training runs and agents. Writes ``gains.csv``, ``prediction.csv``, ``gains.png``,
+``prediction.png`` and ``about.json``.
+"""
+
+import dataclasses
+import functools
+import json
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import numpy as np
+import pandas as pd
+import tyro
+from matplotlib.figure import Figure
+
+from mermaide_jax.agents import standard_population
+from mermaide_jax.evaluation.prediction import action_law, prediction_quality
+from mermaide_jax.evaluation.protocol import adapt_to_tasks
+from mermaide_jax.evaluation.statistics import stratified_bootstrap_interval
+from mermaide_jax.games import COEFFICIENTS, Task, collect, finite_tasks, target_first
+from mermaide_jax.report._style import new_figure, save_png
+from mermaide_jax.report.names import coefficient_label, rule_label
+from mermaide_jax.report.provenance import collect_versions, source_revision
+from mermaide_jax.report.results import prepare_output
+from mermaide_jax.study.config import LEARNED, StudyConfig
+from mermaide_jax.study.learned import Trained, build
+from mermaide_jax.study.run import describe_devices, load_study
+from mermaide_jax.study.setting import Setting, make_setting
+from mermaide_jax.training import make_adapt
+
+OVER = {
+    "world model": "maml_without_world_model",
+    "meta-learning": "world_model_without_meta",
+    "both": "reinforce",
+}
+"""What MERMAIDE has that a baseline has not."""
+BINS = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What is measured."""
+
+    results: Annotated[Path, tyro.conf.Positional]
+    """Directory that `mermaide reproduce` (or `train`) wrote, with checkpoints."""
+    out: Path
+    """Directory for tables and figures."""
+    agents: int = 4
+    """New agents of each family and coefficient."""
+    episodes: int = 32
+    """Fresh episodes with each agent."""
+    seed: int = 2
+    """Seed of the new agents; 0 and 1 were trained, tested and tuned on."""
+    force: bool = False
+    """Accept an output directory that holds files."""
+
+
+def new_agents(experiment: Experiment, config: StudyConfig, family: str) -> Task:
+    """Agents of one family, coefficient by coefficient in turn."""
+    values = COEFFICIENTS[family]
+    key = jax.random.fold_in(jax.random.key(experiment.seed), 2**20)
+    number = experiment.agents * len(values)
+    tasks = finite_tasks(key, family, values, number, config.game.num_arms, config.game.terms)
+    return jax.vmap(target_first)(tasks) if config.training.target_first else tasks
+
+
+def play(
+    experiment: Experiment, config: StudyConfig, setting: Setting, name: str, trained: Trained
+) -> tuple[list[dict], list[dict]]:
+    """Rows of scores and, for a world model, of its predictions; one stream after the other."""
+    learned, training = build(name, config, setting)
+    population = standard_population(config.game.num_arms, config.game.initial_pull)
+    adapt = make_adapt(training, learned)
+
+    @functools.partial(jax.jit, static_argnums=3)
+    def one_stream(key, params, tasks, shots):
+        key_adapt, key_play = jax.random.split(key)
+        adapted = adapt_to_tasks(key_adapt, setting.game, learned, adapt, params, tasks, shots)
+        played = collect(
+            key_play, setting.game, learned.principal, adapted, tasks, experiment.episodes,
+            params_axis=0,
+        )  # fmt: skip
+        each = jax.vmap(jax.vmap(functools.partial(action_law, population), (None, 0)))
+        law = each(tasks.agent, played)
+        judge = jax.vmap(jax.vmap(prediction_quality, (0, 0, None)))
+        quality = judge(law, played.principal.prediction, tasks.target)
+        return played.reward.sum(-1).mean(-1), quality
+
+    scores, predictions = [], []
+    for number, stream in enumerate(setting.streams):
+        tasks = new_agents(experiment, config, stream.group)
+        params = jax.tree.map(lambda leaf, n=number: leaf[n], trained.state.params)
+        for shots in config.evaluation.shots:
+            key = jax.random.fold_in(jax.random.key(experiment.seed), number)
+            score, quality = one_stream(key, params, tasks, shots)
+            about = {"family": stream.group, "seed": stream.seed, "k_shot": shots}
+            scores += [
+                about | {"principal": name, "agent": i, "score": float(s)}
+                for i, s in enumerate(np.asarray(score))
+            ]
+            if learned.config.world_model:
+                predictions.append(about | {"principal": name, "quality": _on_host(quality)})
+    return scores, predictions
+
+
+def _on_host(tree: Any) -> Any:
+    return jax.tree.map(np.asarray, tree)
+
+
+def gains(scores: pd.DataFrame) -> pd.DataFrame:
+    """Mean gain of MERMAIDE over each baseline for each coefficient, with its interval."""
+    rows = []
+    wide = scores.pivot_table(
+        index=["family", "k_shot", "seed", "agent"], columns="principal", values="score"
+    )
+    for what, baseline in OVER.items():
+        if baseline not in wide:
+            continue
+        difference = (wide[LEARNED[0]] - wide[baseline]).rename("gain").reset_index()
+        for (family, shots), part in difference.groupby(["family", "k_shot"]):
+            coefficients = np.asarray(COEFFICIENTS[family])
+            of = coefficients[part["agent"].to_numpy() % len(coefficients)]
+            for coefficient in coefficients:
+                own = part[of == coefficient]
+                low, high = stratified_bootstrap_interval(
+                    own["gain"].to_numpy(), own["agent"].to_numpy(), np.mean
+                )
+                about = {"gain_of": what, "family": family, "k_shot": shots}
+                estimate = {"gain": own["gain"].mean(), "low": low, "high": high}
+                rows.append(about | {"coefficient": coefficient} | estimate)
+    return pd.DataFrame(rows)
+
+
+def by_step(predictions: list[dict]) -> pd.DataFrame:
+    """Mean divergence and entropy at each step, with the spread of training runs."""
+    rows = []
+    for record in predictions:
+        quality = record["quality"]
+        about = {key: record[key] for key in ("principal", "family", "seed", "k_shot")}
+        for step in range(quality.divergence.shape[-1]):
+            rows.append(
+                about
+                | {
+                    "step": step,
+                    "divergence": float(quality.divergence[..., step].mean()),
+                    "entropy": float(quality.entropy[..., step].mean()),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def calibration(record: dict) -> pd.DataFrame:
+    """True against predicted probability of the target, in bins of the prediction."""
+    predicted, true = (
+        getattr(record["quality"], f"target_{name}").ravel() for name in ("predicted", "true")
+    )
+    number = np.minimum((predicted * BINS).astype(int), BINS - 1)
+    frame = pd.DataFrame({"bin": number, "predicted": predicted, "true": true})
+    return frame.groupby("bin").mean()
+
+
+def draw_gains(table: pd.DataFrame) -> Figure:
+    """Gains against the coefficient, a panel for each family and K."""
+    groups = list(table.groupby(["family", "k_shot"]))
+    figure = new_figure(3.2 * len(groups), 2.8)
+    for number, ((family, shots), part) in enumerate(groups):
+        axes = figure.add_subplot(1, len(groups), number + 1)
+        for color, (what, own) in enumerate(part.groupby("gain_of", sort=False)):
+            shift = (color - 1) * 0.008
+            middle = own["gain"].to_numpy()
+            spread = np.abs(own[["low", "high"]].to_numpy().T - middle)
+            axes.errorbar(
+                own["coefficient"] + shift, middle, spread, fmt="o-", ms=3, lw=1, label=what,
+                color=f"C{color}",
+            )  # fmt: skip
+        axes.axhline(0, color="0.6", lw=1)
+        axes.set_title(f"{rule_label(str(family))}, {shots}-shot", fontsize=10)
+        axes.set_xlabel(coefficient_label(str(family), 0.0).partition(" ")[0])
+        if number == 0:
+            axes.set_ylabel("gain in score of having")
+            axes.legend(fontsize=8, frameon=False)
+    return figure
+
+
+def draw_prediction(steps: pd.DataFrame, predictions: list[dict]) -> Figure:
+    """Divergence by step (left) and calibration (right) of MERMAIDE, a row for each family."""
+    families = list(dict.fromkeys(steps["family"]))
+    figure = new_figure(7.5, 2.8 * len(families))
+    own = steps[steps["principal"] == LEARNED[0]]
+    for row, family in enumerate(families):
+        left, right = (figure.add_subplot(len(families), 2, 2 * row + n) for n in (1, 2))
+        for color, (shots, part) in enumerate(own[own["family"] == family].groupby("k_shot")):
+            wide = part.pivot_table(index="step", columns="seed", values="divergence")
+            left.plot(wide.index, wide.mean(axis=1), color=f"C{color}", label=f"{shots}-shot")
+            low, high = wide.min(axis=1), wide.max(axis=1)
+            left.fill_between(wide.index, low, high, color=f"C{color}", alpha=0.2, lw=0)
+            for record in predictions:
+                key = (record["principal"], record["family"], record["k_shot"])
+                if key == (LEARNED[0], family, shots):
+                    curve = calibration(record)
+                    right.plot(curve["predicted"], curve["true"], f"C{color}o-", ms=3, lw=0.7)
+        entropy = own[own["family"] == family].groupby("step")["entropy"].mean()
+        left.plot(entropy.index, entropy, color="0.6", lw=1, label="entropy of the agent")
+        left.set(xlabel="step", ylabel="nats", title=f"{rule_label(family)}: KL(agent, prediction)")
+        left.legend(fontsize=8, frameon=False)
+        right.plot([0, 1], [0, 1], color="0.6", lw=1)
+        right.set(xlabel="predicted P(target)", ylabel="true P(target)", title="calibration")
+    return figure
+
+
+def main(experiment: Experiment) -> None:
+    """Plays, measures, prints, writes."""
+    began = time.monotonic()
+    config, trained = load_study(experiment.results)
+    directory = prepare_output(experiment.out, force=experiment.force)
+    setting, scores, predictions = make_setting(config), [], []
+    for name, result in trained.items():
+        more, said = play(experiment, config, setting, name, result)
+        scores, predictions = scores + more, predictions + said
+        print(f"{name}: played", flush=True)
+    table, steps = gains(pd.DataFrame(scores)), by_step(predictions)
+    print(table.to_string(index=False, float_format="%.2f"))
+    said = steps.groupby(["principal", "family", "k_shot"])[["divergence", "entropy"]].mean()
+    print(said.to_string(float_format="%.3f"))
+    table.to_csv(directory / "gains.csv", index=False)
+    steps.round(5).to_csv(directory / "prediction.csv", index=False)
+    save_png(draw_gains(table), directory / "gains.png")
+    save_png(draw_prediction(steps, predictions), directory / "prediction.png")
+    about = {
+        "command": shlex.join(["python", *sys.argv]),
+        "trained": dataclasses.asdict(config),
+        "device": describe_devices(),
+        "versions": collect_versions(),
+        "revision": source_revision(),
+        "wall_time_s": time.monotonic() - began,
+    }
+    (directory / "about.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Experiment, description=__doc__))

@@ -1,0 +1,81 @@
+"""The experiments that read a finished study, on one of the tiniest size."""
+
+import importlib.util
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mermaide_jax.cli import main
+from mermaide_jax.report.findings import read_findings
+from mermaide_jax.report.results import read_results
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+TINY = shlex.split(
+    """--preset smoke --seeds 2 --game.horizon 4 --game.num-arms 3 --agents.families ucb
+    --agents.train 3 --agents.test 2 --network.architecture mlp --network.features 3
+    --training.updates 2 --training.world-model-updates 0 --training.tasks-per-update 2
+    --training.meta-gradient first_order
+    --training.episodes-per-task 2 --evaluation.episodes 2 --evaluation.planner-beam 1
+    --principals mermaide reinforce never planner"""
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The directory of the study."""
+    directory = tmp_path_factory.mktemp("study") / "out"
+    assert main(["reproduce", *TINY, "--out", str(directory)]) == 0
+    return directory
+
+
+def script(name, monkeypatch):
+    """An experiment as a module."""
+    specification = importlib.util.spec_from_file_location(name, EXPERIMENTS / f"{name}.py")
+    assert specification is not None and specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    monkeypatch.setitem(sys.modules, name, module)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_bandits_compares_and_writes_the_findings(finished, tmp_path, monkeypatch, capsys):
+    bandits, findings = script("bandits", monkeypatch), tmp_path / "findings.json"
+    bandits.main(bandits.Experiment(finished, findings))
+    assert "REINFORCE" in capsys.readouterr().out
+    table = pd.read_csv(finished / "improvement.csv")
+    assert set(table["k_shot"]) == {0, 1} and set(table["baseline"]) == {"reinforce"}
+    assert (finished / "improvement.png").stat().st_size > 1000
+    results, found = read_results(finished), read_findings(findings)
+    for line in table.itertuples():
+        measure = found["F2"]["ucb"][str(line.k_shot)]["reinforce"]["probability_of_improvement"]
+        assert measure["value"] == pytest.approx(line.value)
+        assert measure["command"] == results.command
+    (share,) = [
+        r["share"]
+        for r in results.attained
+        if (r["principal"], r["k_shot"], r["oracle"]) == ("mermaide", 1, "planner")
+    ]
+    assert found["attainable_share"]["ucb"]["value"] == share
+
+
+def test_world_model_measures_gains_and_predictions(finished, tmp_path, monkeypatch, capsys):
+    module, out = script("world_model", monkeypatch), tmp_path / "out"
+    monkeypatch.setattr(sys, "argv", ["world_model.py", "there"])
+    module.main(module.Experiment(finished, out, agents=1, episodes=2))
+    capsys.readouterr()
+    gains = pd.read_csv(out / "gains.csv")
+    assert set(gains["gain_of"]) == {"both"}  # the other baselines were not trained
+    assert len(gains) == 2 * 5  # shots, coefficients
+    assert (gains["low"] <= gains["gain"]).all() and (gains["gain"] <= gains["high"]).all()
+    steps = pd.read_csv(out / "prediction.csv")
+    assert len(steps) == 2 * 2 * 4  # seeds, shots, steps
+    assert (steps["divergence"] > -1e-4).all()
+    # Nothing was tried yet: the agent pulls each of three arms with the same probability.
+    np.testing.assert_allclose(steps["entropy"][steps["step"] == 0], np.log(3), rtol=1e-4)
+    assert json.loads((out / "about.json").read_text())["command"] == "python world_model.py there"
+    assert all((out / name).stat().st_size > 1000 for name in ("gains.png", "prediction.png"))
