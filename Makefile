@@ -40,6 +40,15 @@ standard: $(VENV)/.stamp-experiments ## the same with more updates and seeds: at
 smoke: $(VENV)/.stamp-experiments ## the same in two minutes, to see that everything runs
 	$(call REPRODUCE,smoke)
 
+.PHONY: results
+RUN := $(BIN)/python experiments/
+results: $(VENV)/.stamp-experiments ## every table and figure of docs/results.md: hours on two cores (REDUCED=1: the quick preset, minutes)
+	$(BIN)/mermaide reproduce --preset $(if $(REDUCED),quick,default --game.horizon 50 --seeds 5) --out results/bandits --force
+	$(RUN)bandits.py results/bandits --findings results/findings.json
+	$(RUN)world_model.py results/bandits --out results/world_model --force
+	$(RUN)stackelberg.py --out results/stackelberg --findings results/findings.json --force $(if $(REDUCED),--reduced)
+	$(RUN)oracle_convergence.py --out results/oracles --force $(if $(REDUCED),--reduced)
+
 .PHONY: bench
 bench: $(VENV)/.stamp-experiments,peers ## speed against the peers, half an hour (BENCH_ARGS=--quick: 5 minutes)
 	$(BIN)/mermaide bench --out $(or $(OUT),benchmarks/results) $(if $(or $(FORCE),$(if $(OUT),,default)),--force) $(BENCH_ARGS)
