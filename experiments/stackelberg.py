@@ -145,7 +145,8 @@ def summarize(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
             extra = {"payoff_gap": gap, "bonus_error": error[i]}
             curves.append({**about, "interactions": int(number), **ratio._asdict(), **extra})
         need = lambda p, b, t=times: sample_need(payoff_ratio(p, b), t, LEVEL)  # noqa: E731
-        needs.append({**about, **over_seeds(need, payoff, best)._asdict()})
+        interval = over_seeds(need, payoff, best)
+        needs.append({**about, **interval._asdict(), "most": int(times[-1])})
     return pd.DataFrame(curves), pd.DataFrame(needs)
 
 
@@ -221,9 +222,8 @@ def write(experiment: Experiment, directory: Path, table: pd.DataFrame, seconds:
     }
     text = json.dumps(to_plain(about), allow_nan=False, indent=1) + "\n"
     head = curves["kind"] == "continuous"
-    last = int(curves["interactions"].max())
     payoff = payoff_figure(curves[head].to_dict("records"), LEVEL)
-    need = needs_figure(needs[needs["kind"] == "continuous"].to_dict("records"), last)
+    need = needs_figure(needs[needs["kind"] == "continuous"].to_dict("records"))
     write_atomically(
         directory,
         {

@@ -34,8 +34,8 @@ def test_payoffs_have_a_panel_each_and_a_line_for_each_setting(tmp_path):
 @pytest.mark.parametrize("value", [30.0, np.inf])
 def test_needs_not_met_are_open_marks_beyond_the_last(value, tmp_path):
     about = {"principal": "meta", "setting": "noise 0"}
-    rows = [{**about, "value": value, "low": 20.0, "high": np.inf}]
-    figure = needs_figure(rows, 100)
+    rows = [{**about, "value": value, "low": 20.0, "high": np.inf, "most": 100}]
+    figure = needs_figure(rows)
     filled, hollow = (line for line in figure.axes[0].lines if line.get_marker() == "o")
     reached = np.isfinite(value)
     assert (len(filled.get_xdata()), len(hollow.get_xdata())) == (reached, not reached)

@@ -86,13 +86,13 @@ def _time_axis(axes: Axes, last: int) -> None:
     axes.minorticks_off()
 
 
-def needs_figure(needs: Sequence[Record], most: int) -> Figure:
+def needs_figure(needs: Sequence[Record]) -> Figure:
     """Interactions to 95% of the equilibrium payoff, against noise.
 
     Args:
       needs: one record per principal and ``setting`` (in the order of the axis), with ``value``,
-        ``low`` and ``high``; infinite if not reached.
-      most: the largest number of interactions tested; needs beyond it are drawn as arrows there.
+        ``low`` and ``high``, infinite if not reached within ``most``, the most interactions tested;
+        these are open marks above ``most``.
 
     Returns:
       The figure.
@@ -105,33 +105,30 @@ def needs_figure(needs: Sequence[Record], most: int) -> Figure:
         for shift, name in zip((-0.18, 0.0, 0.18), names, strict=False):
             rows = [row for row in needs if row["principal"] == name]
             places = [settings.index(row["setting"]) + shift for row in rows]
-            _needs(axes, rows, places, name, most)
+            _needs(axes, rows, places, name)
         axes.set_xticks(range(len(settings)), settings)
         axes.set_yscale("function", functions=(_log1p, np.expm1))
+        most = max(row["most"] for row in needs)
         ticks = [0, *(10**power for power in range(8) if 10**power <= most)]
         axes.set_yticks(ticks, [f"{tick:,}" for tick in ticks])
         axes.minorticks_off()
-        axes.axhline(most, color=GREY, linewidth=0.8, linestyle=":")
         axes.set_ylim(0, 3 * most)
         axes.set_ylabel("interactions to 95% of equilibrium")
         axes.set_xlabel("what the principal reads")
         quiet_grid(axes, "y")
-        axes.legend(fontsize=8, loc="lower right")
+        axes.legend(fontsize=8, loc="lower right", title="open: not reached", title_fontsize=8)
     return figure
 
 
-def _needs(
-    axes: Axes, rows: Sequence[Record], places: Sequence[float], name: str, most: int
-) -> None:
-    """The needs of one principal; an open mark above the dotted line was not reached."""
+def _needs(axes: Axes, rows: Sequence[Record], places: Sequence[float], name: str) -> None:
+    """The needs of one principal; an open mark was not reached within what was tested."""
     mark, colour = _MARKS[name]
-    beyond = 1.6 * most
-    values = np.array([min(row["value"], beyond) for row in rows])
-    low = np.array([min(row["low"], beyond) for row in rows])
-    high = np.array([min(row["high"], beyond) for row in rows])
+    beyond = np.array([1.6 * row["most"] for row in rows])
+    values, low, high = (
+        np.minimum([row[key] for row in rows], beyond) for key in ("value", "low", "high")
+    )
     axes.vlines(places, low, high, color=colour, linewidth=1.6)
     reached = np.array([np.isfinite(row["value"]) for row in rows])
     at = np.asarray(places)
     axes.plot(at[reached], values[reached], mark, color=colour, label=LABELS[name])
-    label = None if reached.any() else f"{LABELS[name]} (not reached)"
-    axes.plot(at[~reached], values[~reached], mark, color=colour, mfc="white", label=label)
+    axes.plot(at[~reached], values[~reached], mark, color=colour, mfc="white")
