@@ -79,13 +79,18 @@ def maml_gradient(
     number = jax.tree.leaves(support)[0].shape[0]
     size = number if block_size is None else block_size
 
+    # The names of the parts appear in profiles.
+    @jax.named_scope("adapt")
     def adapt_all(support: Any) -> tuple[Params, Callable[..., Any]]:
         return jax.vjp(lambda p: jax.vmap(adapt, (None, 0))(p, support), params)
 
     def learn(adapted: Params, pullback: Callable[..., Any], arguments: Any) -> Any:
         gradient = jax.value_and_grad(outer_loss)
-        losses, cotangents = map_batches(gradient, members_in_cache(adapted), adapted, *arguments)
-        return jnp.sum(losses), pullback(cotangents)[0]
+        with jax.named_scope("learn"):
+            members = members_in_cache(adapted)
+            losses, cotangents = map_batches(gradient, members, adapted, *arguments)
+        with jax.named_scope("pull_back"):
+            return jnp.sum(losses), pullback(cotangents)[0]
 
     if size == number:
         adapted, pullback = adapt_all(support)

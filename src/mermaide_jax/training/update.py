@@ -153,6 +153,7 @@ def make_update(
         params = learned.init_params(key)
         return TrainState(jnp.int32(0), params, optimizer.init(params), jnp.int32(-1))
 
+    @jax.named_scope("play_adapted")
     def play_after(adapted: Params, settings: tuple[chex.PRNGKey, Task]) -> Episodes:
         played = collect(
             settings[0],
@@ -172,10 +173,14 @@ def make_update(
         keys_after = jax.random.split(key_after, config.tasks_per_update)
         bonus = entropy_bonus(config, learned, state.update)
         loss_of = functools.partial(outer_loss, learned, bonus, world_model_only=world_model_only)
-        played = collect(key_before, game, behaviour, state.params, tasks, config.episodes_before)
+        with jax.named_scope("play"):
+            played = collect(
+                key_before, game, behaviour, state.params, tasks, config.episodes_before
+            )
         before = to_episodes(played)
         after = before
-        loss, grads, info = _gradient_before(config, loss_of, state.params, before)
+        with jax.named_scope("learn_unadapted"):
+            loss, grads, info = _gradient_before(config, loss_of, state.params, before)
         if config.is_meta:
             loss_after, grads_after, after = meta.maml_gradient(
                 adapt,
