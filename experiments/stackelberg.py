@@ -52,7 +52,7 @@ class Experiment:
     out: Path
     """Directory for tables and figures."""
     reduced: bool = False
-    """Fewer seeds, noise levels, updates and interactions, and the headline game alone: minutes."""
+    """The headline game alone, with fewer seeds, noise levels, updates and interactions."""
     seeds: int = 10
     """Independent trainings."""
     noises: tuple[float, ...] = (0.0, 0.1, 0.25, 0.5, 1.0)
@@ -74,16 +74,16 @@ class Experiment:
 
 
 def games(experiment: Experiment) -> list[SweepConfig]:
-    """The headline game, the principal that sees actions alone, and the other kinds of offers."""
+    """The headline game; if not reduced, also with actions alone seen, and the other offers."""
     if experiment.reduced:
         experiment = dataclasses.replace(
             experiment,
             seeds=3,
             noises=(0.0, 0.25, 1.0),
-            updates=800,
+            updates=600,
             others=(),
             most=2000,
-            fresh_most=1000,
+            fresh_most=500,
         )
     plain = SweepConfig()
     sweep = dataclasses.replace(
@@ -104,6 +104,8 @@ def games(experiment: Experiment) -> list[SweepConfig]:
         dataclasses.replace(sweep, learning=learning, noises=experiment.noises),
         dataclasses.replace(sweep, learning=actions, noises=(0.0,)),
     ]
+    if experiment.reduced:
+        return several[:1]
     for kind in experiment.others:
         other = dataclasses.replace(half, game=StackelbergConfig(kind=kind))
         bonus = 1.0 if kind == "magnitude" else 0.5

@@ -84,4 +84,4 @@ def test_the_whole_experiment_has_the_declared_games(experiment):
     assert several[0].noises == (0.0, 0.1, 0.25, 0.5, 1.0)
     assert all(s.seeds >= 10 for s in several)
     reduced = experiment.games(experiment.Experiment(Path("x"), reduced=True))
-    assert len(reduced) == 2
+    assert len(reduced) == 1
