@@ -233,7 +233,7 @@ BAD = [
     ("train --out OUT --agents.families usb", "--agents.families: got 'usb', expected one of ucb"),
     ("train --out OUT --agents.split half", "--agents.split: got 'half', expected one of inter"),
     ("train --out OUT --network.features 0", "--network.features: got 0, expected an integer"),
-    ("train --out OUT --training.updates 2", "--training.world-model-updates: got 1"),
+    ("train --out OUT --training.updates 2", "--training.world-model-updates: got 60"),
     ("reproduce --out OUT --evaluation.shots 0 -1", "--evaluation.shots: got -1, expected"),
     ("reproduce --out OUT --evaluation.shots", "--evaluation.shots: got 0 values"),
     ("reproduce --out OUT --evaluation.random-rate 2", "--evaluation.random-rate: got 2.0"),
