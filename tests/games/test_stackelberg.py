@@ -62,7 +62,7 @@ def solve(kind):
     mu=st.lists(exact, min_size=ARMS, max_size=ARMS),
     target=st.integers(0, ARMS - 1),
     cost=st.integers(0, 12).map(lambda n: n / 4),
-    bonus=st.sampled_from([0.25, 0.5, 1.0, 2.0]),
+    bonus=st.sampled_from([0.0, 0.25, 0.5, 1.0, 2.0]),
 )
 def test_equilibrium_equals_brute_force(kind, mu, target, cost, bonus):
     found = solve(kind)(make_task(mu, target, cost, bonus))
@@ -84,6 +84,13 @@ def test_equilibrium_offers_the_gap_if_it_is_worth_it(cost, share, payoff):
     config = StackelbergConfig(2)
     found = equilibrium(make_task([0.25, 0.75], 0, cost, 1.0), config)
     np.testing.assert_allclose([found.share, found.payoff], [share, payoff], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("mu", "payoff"), [([0.5, 0.5], 1.0), ([0.25, 0.5], 0.0)])
+def test_equilibrium_without_a_bonus_is_what_the_agent_does_anyway(kind, mu, payoff):
+    found = equilibrium(make_task(mu, 0, 0.75, 0.0), StackelbergConfig(2, 3, kind, GRID))
+    np.testing.assert_array_equal([found.share, found.bonus, found.payoff], [0.0, 0.0, payoff])
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -43,7 +43,8 @@ def equilibrium(task: Task, config: StackelbergConfig) -> Equilibrium:
     """
     gap = jnp.max(task.mean_rewards) - task.mean_rewards[task.target]
     if config.kind == "continuous":
-        share = jnp.where(gap <= task.bonus, gap / task.bonus, jnp.inf)
+        least = gap / jnp.where(gap > 0.0, task.bonus, 1.0)  # 0 where there is no gap, nor a bonus
+        share = jnp.where(gap <= task.bonus, least, jnp.inf)
     else:
         several = sorted(config.magnitudes) if config.kind == "magnitude" else (1.0,)
         shares = jnp.asarray((0.0, *several), jnp.float32)
