@@ -1,6 +1,5 @@
 """Cutting agents into blocks, and putting the results together again."""
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from mermaide_jax._batching import merge_blocks, split_blocks
 from mermaide_jax.simulation.results import Bandits, Simulation
 
 
@@ -39,10 +39,9 @@ def map_blocks(
         *rest, each = inputs
         return one_block(*rest, schedule if each is None else each)
 
-    cut = functools.partial(_cut, block_size=block_size)
-    out = lax.map(one, jax.tree.map(cut, (agents, params, bandits, each)))
-    join = lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:num_agents]  # noqa: E731
-    counts, total, share, recorded = jax.tree.map(join, out)
+    whole = jax.tree.map(lambda leaf: fill(leaf, block_size), (agents, params, bandits, each))
+    out = merge_blocks(lax.map(one, split_blocks(whole, block_size)))
+    counts, total, share, recorded = jax.tree.map(lambda leaf: leaf[:num_agents], out)
     return Simulation(counts, total, share, *(leaf.T for leaf in recorded))
 
 
@@ -52,8 +51,3 @@ def fill(leaf: jax.Array, block_size: int) -> jax.Array:
     if not missing:
         return leaf
     return jnp.pad(leaf, [(0, missing)] + [(0, 0)] * (leaf.ndim - 1), mode="edge")
-
-
-def _cut(leaf: jax.Array, block_size: int) -> jax.Array:
-    """``[N, ...]`` to ``[N / block_size, block_size, ...]``."""
-    return fill(leaf, block_size).reshape(-1, block_size, *leaf.shape[1:])

@@ -15,8 +15,15 @@ from jax.experimental.pallas import triton
 from mermaide_jax.simulation import blocks, counters, stages
 from mermaide_jax.simulation.results import Bandits, Simulation
 from mermaide_jax.simulation.rules import Rule
-from mermaide_jax.simulation.step import Block, Clock, State, advance, sqrt_log, start
-from mermaide_jax.simulation.xla import summarise
+from mermaide_jax.simulation.step import (
+    Block,
+    Clock,
+    State,
+    advance,
+    sqrt_log,
+    start,
+    summarise,
+)
 
 BLOCK_SIZE = 128
 """Agents in one program: a power of two, as Triton wants, and whole vectors of a TPU."""

@@ -160,8 +160,8 @@ def _blocks_wide():
     return jax.jit(_blocks_program, static_argnames=_BLOCKS_STATIC, compiler_options=options)
 
 
-def _spread(params, bandits: Bandits, schedule):
-    """Every leaf with leading axis ``N``."""
+def _spread(key, first_agent, params, bandits: Bandits, schedule):
+    """The inputs as the implementations take them: every leaf with leading axis ``N``."""
     num_agents = jnp.shape(bandits.mean_rewards)[0]
 
     def spread(leaf):
@@ -172,32 +172,30 @@ def _spread(params, bandits: Bandits, schedule):
     mu = jnp.asarray(bandits.mean_rewards, jnp.float32)
     bandits = Bandits(mu, noise.astype(jnp.float32), target.astype(jnp.int32))
     schedule = None if schedule is None else jnp.asarray(schedule, jnp.float32)
-    return params, bandits, schedule
+    return key, jnp.uint32(first_agent), params, bandits, schedule
 
 
-def _reference_program(key, first_agent, params, bandits, schedule, **static):
-    return simulate_plainly(
-        key, jnp.uint32(first_agent), *_spread(params, bandits, schedule), **static
-    )
-
-
-def _generic_program(key, first_agent, params, bandits, schedule, **static):
-    inputs = _spread(params, bandits, schedule)
-    return generic.simulate_any(key, jnp.uint32(first_agent), *inputs, **static)
-
-
-def _blocks_program(key, first_agent, params, bandits, schedule, **static):
-    params, bandits, schedule = _spread(params, bandits, schedule)
+def _spread_rows(*inputs):
+    """`_spread` for the specialised rules, whose params are float32."""
+    key, first_agent, params, *rest = _spread(*inputs)
     params = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), params)
-    inputs = (params, bandits, schedule)
-    return xla.simulate_blocks(key, jnp.uint32(first_agent), *inputs, **static)
+    return key, first_agent, params, *rest
 
 
-def _fused_program(key, first_agent, params, bandits, schedule, **static):
-    params, bandits, schedule = _spread(params, bandits, schedule)
-    params = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), params)
-    inputs = (params, bandits, schedule)
-    return pallas.simulate_fused(key, jnp.uint32(first_agent), *inputs, **static)
+def _reference_program(*inputs, **static):
+    return simulate_plainly(*_spread(*inputs), **static)
+
+
+def _generic_program(*inputs, **static):
+    return generic.simulate_any(*_spread(*inputs), **static)
+
+
+def _blocks_program(*inputs, **static):
+    return xla.simulate_blocks(*_spread_rows(*inputs), **static)
+
+
+def _fused_program(*inputs, **static):
+    return pallas.simulate_fused(*_spread_rows(*inputs), **static)
 
 
 _COMMON = ("horizon", "block_size", "rounds", "record")

@@ -93,6 +93,17 @@ def counts_of(rule: Rule, weights: jax.Array) -> jax.Array:
     return jnp.floor(counters.reciprocal(weights * weights) + np.float32(0.5))
 
 
+def summarise(
+    rule: Rule, target: jax.Array, state: State, horizon: int
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Counts ``[A, L]`` int32, total reward ``[L]``, share on target ``[L]``, of stacked rows."""
+    counts = counts_of(rule, jnp.asarray(state.weights))
+    total = jnp.sum(counts * jnp.asarray(state.means), 0)
+    on_target = lax.broadcasted_iota(jnp.int32, counts.shape, 0) == target[None]
+    share = jnp.sum(jnp.where(on_target, counts, 0.0), 0) / np.float32(horizon)
+    return counts.astype(jnp.int32), total, share
+
+
 def advance(
     rule: Rule,
     rounds: int,

@@ -5,13 +5,20 @@ import math
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from mermaide_jax.simulation import blocks, counters, stages
 from mermaide_jax.simulation.results import Bandits, Simulation
 from mermaide_jax.simulation.rules import Rule
-from mermaide_jax.simulation.step import Block, Clock, State, advance, counts_of, sqrt_log, start
+from mermaide_jax.simulation.step import (
+    Block,
+    Clock,
+    State,
+    advance,
+    sqrt_log,
+    start,
+    summarise,
+)
 
 _ONE_TASK = 190_000
 """XLA:CPU splits a loop among threads when it counts 200,000 or more for it; one kernel may not."""
@@ -89,14 +96,3 @@ def _run_block(rule, horizon, rounds, record, hints, keys, block: Block, bonus):
     begin = State(*map(jnp.stack, start(rule, block, num_arms)))
     carry = (begin, empty if record else ())
     return lax.fori_loop(0, horizon, step, carry)
-
-
-def summarise(
-    rule: Rule, target: jax.Array, state: State, horizon: int
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Counts ``[A, L]`` int32, total reward ``[L]``, share on target ``[L]``, of stacked rows."""
-    counts = counts_of(rule, jnp.asarray(state.weights))
-    total = jnp.sum(counts * jnp.asarray(state.means), 0)
-    on_target = lax.broadcasted_iota(jnp.int32, counts.shape, 0) == target[None]
-    share = jnp.sum(jnp.where(on_target, counts, 0.0), 0) / np.float32(horizon)
-    return counts.astype(jnp.int32), total, share
