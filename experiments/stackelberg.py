@@ -30,7 +30,7 @@ import pandas as pd
 import tyro
 
 from mermaide_jax.games.stackelberg import StackelbergConfig, StackelbergKind
-from mermaide_jax.report._files import write_atomically
+from mermaide_jax.report._files import text_writer, write_atomically
 from mermaide_jax.report._style import save_png
 from mermaide_jax.report.findings import merge_finding
 from mermaide_jax.report.provenance import collect_versions, source_revision
@@ -230,7 +230,7 @@ def write(experiment: Experiment, directory: Path, table: pd.DataFrame, seconds:
         directory,
         {
             "curves.parquet": lambda path: table.to_parquet(path, index=False),
-            "results.json": lambda path: _write_text(path, text),
+            "results.json": text_writer(text),
             "payoff.png": lambda path: save_png(payoff, path),
             "needs.png": lambda path: save_png(need, path),
         },
@@ -238,10 +238,6 @@ def write(experiment: Experiment, directory: Path, table: pd.DataFrame, seconds:
     if experiment.findings is not None:
         merge_finding(experiment.findings, "F1", block)
     show(curves, needs)
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
 
 
 def show(curves: pd.DataFrame, needs: pd.DataFrame) -> None:

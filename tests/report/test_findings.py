@@ -50,11 +50,14 @@ def test_a_failed_write_keeps_the_former_file(tmp_path, monkeypatch):
     findings.merge_finding(path, "F1", {"ratio": MEASURE})
     before = path.read_text()
 
-    def fail(target, text):
-        target.write_text(text[:5])
-        raise OSError("disk full")
+    def failing(text):
+        def fail(target):
+            target.write_text(text[:5])
+            raise OSError("disk full")
 
-    monkeypatch.setattr(findings, "_write_text", fail)
+        return fail
+
+    monkeypatch.setattr(findings, "text_writer", failing)
     with pytest.raises(OSError, match="disk full"):
         findings.merge_finding(path, "F2", {"ratio": MEASURE})
     assert path.read_text() == before

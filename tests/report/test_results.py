@@ -156,11 +156,14 @@ def test_a_failing_write_leaves_the_former_files(tmp_path, results, results_with
     write_results(tmp_path, results)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
-    def full_disk(path, text):
-        path.write_text(text[: len(text) // 2])
-        raise OSError(28, "No space left on device")
+    def failing(text):
+        def full_disk(path):
+            path.write_text(text[: len(text) // 2])
+            raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mermaide_jax.report.results._write_text", full_disk)
+        return full_disk
+
+    monkeypatch.setattr("mermaide_jax.report.results.text_writer", failing)
     with pytest.raises(OSError, match="No space"):
         write_results(tmp_path, results_with(device="another"))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

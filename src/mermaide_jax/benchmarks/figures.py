@@ -11,19 +11,15 @@ from mermaide_jax.benchmarks.roofline import Roofline, make_roofline
 from mermaide_jax.benchmarks.suites.scaling import AXES
 from mermaide_jax.report._style import (
     BLUE,
-    GREEN,
     GREY,
     INK,
     ORANGE,
-    PURPLE,
-    SKY,
+    SERIES,
     new_figure,
     quiet_grid,
     save_png,
     styled,
 )
-
-_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY)
 
 
 def writers(results: dict[str, Any]) -> dict[str, Callable[[Path], None]]:
@@ -60,7 +56,7 @@ def _draw_scaling(path: Path, cases: list[dict[str, Any]]) -> None:
 
 
 def _draw_lines(axes: Axes, case: dict[str, Any]) -> None:
-    for colour, (name, points) in zip(_COLOURS, _lines(case).items(), strict=False):
+    for colour, (name, points) in zip(SERIES, _lines(case).items(), strict=False):
         sizes, costs = zip(*sorted(points), strict=True)
         axes.plot(sizes, costs, "o-", color=colour, label=name, markersize=4, linewidth=1.5)
     axes.set_xscale("log")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mermaide_jax._checks import refuse
 
-__all__ = ["prepare_output", "write_atomically"]
+__all__ = ["prepare_output", "text_writer", "write_atomically"]
 
 
 def prepare_output(directory: str | os.PathLike[str], force: bool = False) -> Path:
@@ -74,6 +74,15 @@ def write_atomically(
         for temporary in staged.values():
             temporary.unlink(missing_ok=True)
     return {name: directory / name for name in writers}
+
+
+def text_writer(text: str) -> Callable[[Path], None]:
+    """A function that writes the text to a path, for `write_atomically`."""
+
+    def write(path: Path) -> None:
+        path.write_text(text, encoding="utf-8")
+
+    return write
 
 
 def _sync(path: Path) -> None:

@@ -14,23 +14,29 @@ STRATUM = ("agent_rule", "split", "coefficient", "agent")
 """Columns that tell an agent."""
 
 
-def checked_rows(rows: Iterable[Mapping[str, Any]]) -> list[Record]:
-    """The rows as plain records, checked; what was not measured is None.
+def checked(
+    name: str, records: Iterable[Mapping[str, Any]], columns: Mapping[str, type]
+) -> list[Record]:
+    """The records as plain ones, checked; what was not measured is None.
 
     Args:
-      rows: as in `Results.rows`; NumPy values and NaN are accepted.
-
-    Returns:
-      The records.
+      name: of the whole, for errors.
+      records: NumPy values and NaN are accepted.
+      columns: what each must have, see `check_records`.
 
     Raises:
-      ConfigError: if there is no row, or a row lacks a column.
+      ConfigError: if there is no record, or one lacks a column.
     """
-    records = to_plain(list(rows))
-    if not records:
-        refuse("rows", [], "at least one row")
-    check_records("rows", records, ROW_COLUMNS)
-    return records
+    plain = to_plain(list(records))
+    if not plain:
+        refuse(name, [], "at least one record")
+    check_records(name, plain, columns)
+    return plain
+
+
+def checked_rows(rows: Iterable[Mapping[str, Any]]) -> list[Record]:
+    """`checked` of `Results.rows`."""
+    return checked("rows", rows, ROW_COLUMNS)
 
 
 def grouped(records: Iterable[Record], keys: Sequence[str]) -> dict[tuple[Any, ...], list[Record]]:

@@ -9,14 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import blended_transform_factory
 
+from mermaide_jax.report._records import Record, checked_rows, frame_records, grouped
 from mermaide_jax.report._style import (
-    BLUE,
-    GREEN,
     GREY,
     INK,
-    ORANGE,
     PALE,
-    PURPLE,
+    SERIES,
     new_figure,
     quiet_grid,
     styled,
@@ -30,9 +28,9 @@ from mermaide_jax.report.names import (
     principal_label,
     rule_label,
 )
-from mermaide_jax.report.summary import Record, checked_rows, frame_records, grouped, summarize
+from mermaide_jax.report.summary import summarize
 
-_MARKERS = (("o", BLUE), ("D", ORANGE), ("s", GREEN), ("^", PURPLE))
+_MARKERS = tuple(zip("oDs^", SERIES, strict=False))
 _COLUMNS = (("score", 1.10, ".1f"), ("success_rate", 1.24, ".0%"), ("interventions", 1.36, ".1f"))
 _WIDTH, _SPARE = 9.5, 1.05  # inches: of the figure; of each panel above and below its lines
 _HEADINGS = {"score": "score", "success_rate": "success", "interventions": "paid/ep."}

@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 
 # Okabe and Ito's palette
 BLUE, ORANGE, GREEN, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"
+SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY)
+"""Colours of lines that are drawn together, in order."""
 INK, GREY, PALE, WASH = "#222222", "#767676", "#C9C9C9", "#F2F2F2"
 
 STYLE: dict[str, Any] = {

@@ -8,14 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.ndimage import uniform_filter1d
 
-from mermaide_jax._checks import refuse
+from mermaide_jax.report._records import Record, checked, grouped
 from mermaide_jax.report._style import (
-    BLUE,
-    GREEN,
     GREY,
     INK,
-    ORANGE,
-    PURPLE,
+    SERIES,
     WASH,
     new_figure,
     quiet_grid,
@@ -29,10 +26,9 @@ from mermaide_jax.report.names import (
     principal_label,
     rule_label,
 )
-from mermaide_jax.report.schema import CURVE_COLUMNS, check_records, to_plain
-from mermaide_jax.report.summary import Record, grouped
+from mermaide_jax.report.schema import CURVE_COLUMNS
 
-_COLORS = dict(zip(LEARNED_PRINCIPALS, (BLUE, ORANGE, GREEN, PURPLE), strict=True))
+_COLORS = dict(zip(LEARNED_PRINCIPALS, SERIES, strict=False))
 _METRICS = {
     "score": "score per episode",
     "interventions": "interventions\nper episode",
@@ -56,10 +52,7 @@ def training_curves_figure(curves: Iterable[Mapping[str, Any]]) -> Figure:
     Raises:
       ConfigError: if there is no curve, or a point lacks a column.
     """
-    records = to_plain(list(curves))
-    if not records:
-        refuse("curves", [], "at least one point")
-    check_records("curves", records, CURVE_COLUMNS)
+    records = checked("curves", curves, CURVE_COLUMNS)
     families = in_order((point["family"] for point in records), RULE_LABELS)
     band = "; band: lowest to highest seed" if len({p["seed"] for p in records}) > 1 else ""
     with styled():

@@ -17,7 +17,7 @@ from typing import Any
 from filelock import FileLock
 
 from mermaide_jax._checks import refuse
-from mermaide_jax.report._files import write_atomically
+from mermaide_jax.report._files import text_writer, write_atomically
 from mermaide_jax.report.schema import check_records, to_plain
 
 __all__ = ["merge_finding", "read_findings"]
@@ -75,7 +75,7 @@ def merge_finding(
         content = {**read_findings(target), name: plain}
         content = dict(sorted(content.items()))
         text = json.dumps(content, allow_nan=False, indent=1) + "\n"
-        write_atomically(target.parent, {target.name: lambda staged: _write_text(staged, text)})
+        write_atomically(target.parent, {target.name: text_writer(text)})
     return content
 
 
@@ -93,7 +93,3 @@ def _lock_path(target: Path) -> Path:
     """A file of its own for each findings file, outside of what is published."""
     digest = hashlib.sha256(str(target.resolve()).encode()).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"mermaide-findings-{digest}.lock"
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

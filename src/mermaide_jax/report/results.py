@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mermaide_jax._checks import refuse
-from mermaide_jax.report._files import prepare_output, write_atomically
+from mermaide_jax.report._files import prepare_output, text_writer, write_atomically
 from mermaide_jax.report.provenance import collect_versions, source_revision
 from mermaide_jax.report.schema import (
     ATTAINED_COLUMNS,
@@ -119,14 +119,10 @@ def write_results(directory: str | os.PathLike[str], results: Results) -> Path:
         {
             CURVES_FILE: _table_writer(curves, CURVE_COLUMNS),
             ROWS_FILE: _table_writer(plain["rows"], ROW_COLUMNS),
-            RESULTS_FILE: lambda path: _write_text(path, text + "\n"),
+            RESULTS_FILE: text_writer(text + "\n"),
         },
     )
     return paths[RESULTS_FILE]
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
 
 
 def _table_writer(records: Sequence[Record], columns: Mapping[str, type]) -> Callable[[Path], None]:
@@ -165,7 +161,7 @@ def read_results(directory: str | os.PathLike[str]) -> Results:
         if key not in content:
             refuse(str(path), sorted(content), f"key {key!r} among them")
         if not isinstance(content[key], kind) or isinstance(content[key], bool):
-            refuse(f"{path} {key}", content[key], f"{_name(kind)}")
+            refuse(f"{path} {key}", content[key], _name(kind))
     check_records(f"{path} rows", content["rows"], ROW_COLUMNS)
     check_records(f"{path} episodes", content["episodes"], EPISODE_KEYS)
     check_records(f"{path} attained", content["attained"], ATTAINED_COLUMNS)

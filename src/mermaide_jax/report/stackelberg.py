@@ -78,12 +78,20 @@ def _log1p(values: np.ndarray) -> np.ndarray:
     return np.log1p(np.maximum(values, -0.5))
 
 
+_LOG1P = (_log1p, np.expm1)
+
+
 def _time_axis(axes: Axes, last: int) -> None:
     """Interactions from 0 on, in ``log(1 + n)``."""
-    axes.set_xscale("function", functions=(_log1p, np.expm1))
-    ticks = [0, *(10**power for power in range(8) if 10**power <= last)]
-    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.set_xscale("function", functions=_LOG1P)
+    axes.set_xticks(*_decades(last))
     axes.minorticks_off()
+
+
+def _decades(last: int) -> tuple[list[int], list[str]]:
+    """Ticks at 0 and at the powers of ten up to ``last``, and their labels."""
+    ticks = [0, *(10**power for power in range(8) if 10**power <= last)]
+    return ticks, [f"{tick:,}" for tick in ticks]
 
 
 def needs_figure(needs: Sequence[Record]) -> Figure:
@@ -107,10 +115,9 @@ def needs_figure(needs: Sequence[Record]) -> Figure:
             places = [settings.index(row["setting"]) + shift for row in rows]
             _needs(axes, rows, places, name)
         axes.set_xticks(range(len(settings)), settings)
-        axes.set_yscale("function", functions=(_log1p, np.expm1))
+        axes.set_yscale("function", functions=_LOG1P)
         most = max(row["most"] for row in needs)
-        ticks = [0, *(10**power for power in range(8) if 10**power <= most)]
-        axes.set_yticks(ticks, [f"{tick:,}" for tick in ticks])
+        axes.set_yticks(*_decades(most))
         axes.minorticks_off()
         axes.set_ylim(0, 3 * most)
         axes.set_ylabel("interactions to 95% of equilibrium")

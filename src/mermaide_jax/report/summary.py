@@ -27,12 +27,9 @@ from mermaide_jax.report.names import (
 from mermaide_jax.report.schema import ROW_COLUMNS
 
 __all__ = [
-    "checked_rows",
     "collapsed_seeds",
     "format_collapsed",
     "format_table",
-    "frame_records",
-    "grouped",
     "markdown_table",
     "summarize",
 ]
@@ -87,7 +84,7 @@ def summarize(
         line = dict(zip([*keys, "principal"], group, strict=True))
         line |= _score(scored, confidence, resamples, seed)
         share = attained.get(group, {})
-        line |= {name: share.get(part, np.nan) for name, part in _SHARE.items()}
+        line |= {name: share.get(of_share, np.nan) for name, of_share in _SHARE.items()}
         lines.append(line | {name: _mean(part, name) for name in _MEANS})
     columns = [*keys, "principal", *_METRICS]
     return pd.DataFrame(_sorted(lines, keys), columns=columns)

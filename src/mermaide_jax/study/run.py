@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from mermaide_jax._checks import ConfigError, refuse
-from mermaide_jax.report._files import write_atomically
+from mermaide_jax.report._files import text_writer, write_atomically
 from mermaide_jax.report.attained import ORACLES, attained_records
 from mermaide_jax.report.results import Results, collect_versions, source_revision
 from mermaide_jax.study.config import LEARNED, StudyConfig, principal_configs
@@ -236,11 +236,7 @@ def check_resumable(config: StudyConfig, directory: Path) -> None:
 
 def _save_config(config: StudyConfig, directory: Path) -> None:
     text = json.dumps(dataclasses.asdict(config), indent=2)
-    write_atomically(directory, {CONFIG_FILE: lambda path: _write(path, text)})
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+    write_atomically(directory, {CONFIG_FILE: text_writer(text)})
 
 
 def _processor() -> str:
