@@ -69,6 +69,9 @@ def test_refuses_what_cannot_be_compared():
     other = [row | {"coefficient": 0.5} for row in rows_of("mermaide", [[1, 2]])]
     with pytest.raises(ConfigError, match="same agents"):
         improvement_records(rows + other, ["reinforce"])
+    broken = [[1, np.nan], [np.nan, 2]]  # each run scored with one of the two agents
+    with pytest.raises(ConfigError, match="no training run scored with every agent"):
+        compare(broken, [[1, 2], [1, 2]])
     with pytest.raises(ConfigError, match="confidence"):
         compare([[1]], [[2]], confidence=1.0)
     assert improvement_records(rows_of("mermaide", [[1]]), ["reinforce"]) == []

@@ -6,8 +6,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mermaide_jax._checks import check_at_least, refuse
-from mermaide_jax.evaluation.statistics import interquartile_mean
+from mermaide_jax._checks import refuse
+from mermaide_jax.evaluation.statistics import (
+    check_bootstrap,
+    interquartile_mean,
+    members_of_strata,
+)
 
 __all__ = ["Share", "attainable_share"]
 
@@ -63,9 +67,7 @@ def attainable_share(
         is not above the best scripted principal.
     """
     x, groups = _checked(scores, best_scripted, oracle, strata)
-    if not 0 < confidence < 1:
-        refuse("confidence", confidence, "a number strictly between 0 and 1")
-    check_at_least("resamples", resamples, 1)
+    check_bootstrap(confidence, resamples)
     own, base, top = (float(statistic(row, axis=-1)) for row in x)
     if not top > base:
         refuse("oracle", top, f"more than the best scripted principal's {base:g}")
@@ -103,9 +105,7 @@ def _checked(
 
 
 def _resampled(groups: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Indices ``[resamples, n]`` drawn within strata; all as one if some stratum has one run."""
-    parts = [np.flatnonzero(groups == name) for name in np.unique(groups)]
-    if min(part.size for part in parts) == 1:
-        parts = [np.arange(groups.size)]
+    """Indices ``[resamples, n]`` drawn within strata, see `members_of_strata`."""
+    parts = members_of_strata(groups)
     drawn = [part[rng.integers(part.size, size=(resamples, part.size))] for part in parts]
     return np.concatenate(drawn, axis=1)

@@ -89,6 +89,15 @@ def adapt_to_tasks(
 ) -> Any:
     """Params adapted to each of ``N`` agents on ``K`` episodes played with the shared ones.
 
+    Args:
+      key: typed key, consumed.
+      game: the game.
+      learned: the principal.
+      adapt: ``adapt(params, episodes) -> params``, see `training.make_adapt`.
+      params: its params as trained.
+      tasks: ``N`` agents.
+      num_shots: ``K``; 0 does not adapt.
+
     Returns:
       params with leading axis ``[N]``; plain copies if ``K = 0``.
     """

@@ -13,7 +13,13 @@ from scipy import stats
 
 from mermaide_jax._checks import check_at_least, refuse
 
-__all__ = ["interquartile_mean", "probability_of_improvement", "stratified_bootstrap_interval"]
+__all__ = [
+    "check_bootstrap",
+    "interquartile_mean",
+    "members_of_strata",
+    "probability_of_improvement",
+    "stratified_bootstrap_interval",
+]
 
 
 def interquartile_mean(x: ArrayLike, axis: int | None = None) -> np.ndarray | float:
@@ -53,6 +59,9 @@ def stratified_bootstrap_interval(
     then measures the spread over strata (agents), not over training runs, and is wider or narrower
     accordingly.
 
+    Values of different strata are taken for independent. Where one training run is behind a value
+    in every stratum they are not, and the interval lacks what such a run moves everywhere alike.
+
     Args:
       values: [n] one value per run, finite.
       strata: [n] the stratum (agent) of each run: integers or strings.
@@ -69,14 +78,10 @@ def stratified_bootstrap_interval(
     """
     x, groups = np.asarray(values, dtype=np.float64), np.asarray(strata)
     _check_samples(x, groups)
-    if not 0 < confidence < 1:
-        refuse("confidence", confidence, "a number strictly between 0 and 1")
-    check_at_least("resamples", resamples, 1)
+    check_bootstrap(confidence, resamples)
     if x.size == 1:
         return float("nan"), float("nan")
-    samples = [x[groups == name] for name in np.unique(groups)]
-    if min(sample.size for sample in samples) == 1:
-        samples = [x]
+    samples = [x[members] for members in members_of_strata(groups)]
 
     def pooled(*parts: np.ndarray, axis: int = -1) -> np.ndarray | float:
         return statistic(np.concatenate(parts, axis=axis), axis=axis)
@@ -91,6 +96,24 @@ def stratified_bootstrap_interval(
         rng=np.random.default_rng(seed),
     ).confidence_interval
     return float(interval.low), float(interval.high)
+
+
+def check_bootstrap(confidence: float, resamples: int) -> None:
+    """Refuses a coverage that is not strictly between 0 and 1, and fewer than one resample."""
+    if not 0 < confidence < 1:
+        refuse("confidence", confidence, "a number strictly between 0 and 1")
+    check_at_least("resamples", resamples, 1)
+
+
+def members_of_strata(groups: np.ndarray) -> list[np.ndarray]:
+    """Indices of the members of each stratum; of all as one stratum if some have one member only.
+
+    Args:
+      groups: [n] the stratum of each.
+    """
+    members = [np.flatnonzero(groups == name) for name in np.unique(groups)]
+    alone = min(part.size for part in members) == 1
+    return [np.arange(groups.size)] if alone else members
 
 
 def _check_samples(x: np.ndarray, groups: np.ndarray) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from mermaide_jax._checks import check_at_least, refuse
+from mermaide_jax._checks import refuse
+from mermaide_jax.evaluation.statistics import check_bootstrap
 from mermaide_jax.report._records import STRATUM, Record, checked_rows, grouped
 
 __all__ = ["improvement_records"]
@@ -42,14 +43,12 @@ def improvement_records(
       (None with a single seed), seeds.
 
     Raises:
-      ConfigError: if there is no row, a row lacks a column, the principal has none, or an option
-        is impossible.
+      ConfigError: if there is no row, a row lacks a column, the principal has none, no run was
+        scored with every agent, or an option is impossible.
 
     Source: Agarwal et al. (2021), "Deep RL at the edge of the statistical precipice", section 4.3.
     """
-    check_at_least("resamples", resamples, 1)
-    if not 0 < confidence < 1:
-        refuse("confidence", confidence, "a number strictly between 0 and 1")
+    check_bootstrap(confidence, resamples)
     found = []
     for group, part in grouped(checked_rows(rows), by).items():
         parts = {
@@ -86,6 +85,8 @@ def _wins(x: dict[Any, dict[int, float]], y: dict[Any, dict[int, float]]) -> np.
     sides = []
     for side in (x, y):
         seeds = sorted(set.intersection(*(set(side[agent]) for agent in agents)))
+        if not seeds:
+            refuse("rows", "no training run scored with every agent", "at least one such run")
         sides.append(np.array([[side[agent][seed] for seed in seeds] for agent in agents]))
     first, second = sides[0][:, :, None], sides[1][:, None, :]
     return (first > second) + 0.5 * (first == second)
@@ -94,6 +95,7 @@ def _wins(x: dict[Any, dict[int, float]], y: dict[Any, dict[int, float]]) -> np.
 def _interval(
     wins: np.ndarray, confidence: float, resamples: int, seed: int
 ) -> tuple[float | None, float | None]:
+    """Percentile bootstrap over the runs of either side; None if one of them has a single run."""
     _, of_x, of_y = wins.shape
     if min(of_x, of_y) < 2:
         return None, None

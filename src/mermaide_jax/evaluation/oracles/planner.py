@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mermaide_jax import _checks
+from mermaide_jax._batching import map_batches, merge_blocks, split_blocks
 from mermaide_jax.evaluation.oracles.guided import Guide, guide_grid, guided
 from mermaide_jax.games import Game, Task, Trajectory, rollout
 from mermaide_jax.principals import Principal, Privileged
@@ -156,14 +157,13 @@ def play_planned(
         return rollout(episode_key, game, replay(), plan.interventions, task)
 
     number, impl = tasks.target.shape[0], jax.random.key_impl(key)
+    block = max(1, _LANES // width)
     split = lambda k: jax.random.split(k, num_episodes)  # noqa: E731
     keys = jax.vmap(split)(jax.random.split(key, number)).reshape(-1)
     repeated = jax.tree.map(lambda leaf: jnp.repeat(leaf, num_episodes, axis=0), tasks)
-    block = min(max(1, _LANES // width), number * num_episodes)
     # Raw, since a map over keys is taken for a second use of them.
     raw = jax.random.key_data(keys)
-    played = jax.lax.map(lambda member: one(*member), (raw, repeated), batch_size=block)
-    return jax.tree.map(lambda leaf: leaf.reshape(number, num_episodes, *leaf.shape[1:]), played)
+    return split_blocks(map_batches(one, block, raw, repeated), num_episodes)
 
 
 def _draw(key: chex.PRNGKey, game: Game, task: Task) -> _Draws:
@@ -255,7 +255,7 @@ def _advance(game: Game, task: Task, draws: _Draws, time: jax.Array, beam: _Beam
     plans = repeat(beam.plan).at[..., time].set(choices)
     total = jnp.concatenate([beam.total[None], deviating])
     every = _Beam(states, beam.earned + rewards, total, jax.tree.map(repeat, beam.guide), plans)
-    return _select(jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), every), choices)
+    return _select(merge_blocks(every), choices)
 
 
 def _select(every: _Beam, choices: jax.Array) -> _Beam:
