@@ -20,7 +20,9 @@ LEAST_DEVIATION = 0.003
 NO_OFFER = -1.0
 """The continuous intervention that stands for no offer."""
 START_DEVIATION = 0.2
-"""Standard deviation of a continuous offer before any learning."""
+"""Standard deviation of a continuous offer before any learning, less the least one."""
+WIDTH_WEIGHT = 0.2
+"""What the logarithm of the standard deviation counts in the entropy, beside whether to offer."""
 
 
 class OfferPrincipal(NamedTuple):
@@ -36,8 +38,10 @@ class OfferPrincipal(NamedTuple):
         of a continuous share weighted by its variance over that before any learning. REINFORCE
         with it follows the natural gradient in the mean: its steps, and their derivatives, stay
         bounded however narrow the policy is.
-      entropy: ``entropy(params, observations)``: ``[..., O]`` to ``[...]`` float32 in nats, up to a
-        constant for a continuous share.
+      entropy: ``entropy(params, observations)``: ``[..., O]`` to ``[...]`` float32, what an entropy
+        bonus rewards. Of interventions that can be counted: their entropy in nats. Of a continuous
+        share: the entropy of whether to offer, and a fifth of the logarithm of the standard
+        deviation, times the probability of an offer.
       greedy: ``greedy(params, observation) -> intervention``, the mode of the policy.
     """
 
@@ -155,7 +159,7 @@ def _continuous() -> tuple[Callable[..., jax.Array], ...]:
     def entropy(values: jax.Array) -> jax.Array:
         chance = jax.nn.sigmoid(values[..., 0])
         whether = jax.nn.softplus(values[..., 0]) - chance * values[..., 0]
-        return whether + 0.2 * chance * jnp.log(_moments(values)[1])
+        return whether + WIDTH_WEIGHT * chance * jnp.log(_moments(values)[1])
 
     def mode(values: jax.Array) -> jax.Array:
         return jnp.where(values[..., 0] >= 0.0, _moments(values)[0], NO_OFFER)

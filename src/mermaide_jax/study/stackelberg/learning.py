@@ -141,6 +141,9 @@ def outer_gradient(
 ) -> tuple[Params, jax.Array]:
     """One estimate of the gradient of the outer objective, and the mean reward of the queries.
 
+    The inner rates serve the second term alone; their part of the gradient is not weighted by
+    ``1 - w``.
+
     Args:
       key: typed key, consumed.
       config: sizes.
@@ -208,8 +211,7 @@ def _queries(
         def one(key):
             key_act, key_answer = jax.random.split(key)
             intervention, _, _ = principal.principal.act(key_act, network, (), observation)
-            offer = answer(key_answer, config.game, intervention, setting.task)
-            return offer.intervention, offer.reward
+            return intervention, answer(key_answer, config.game, intervention, setting.task).reward
 
         return observation, *jax.vmap(one)(jax.random.split(setting.key, config.queries))
 

@@ -6,7 +6,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax.games.base import Game, Task
+from mermaide_jax.games.base import Task
 from mermaide_jax.games.stackelberg import (
     StackelbergConfig,
     StackelbergState,
@@ -35,16 +35,14 @@ class Interactions(NamedTuple):
     states: StackelbergState
 
 
-class Offer(NamedTuple):
-    """One offer and what became of it; float32 scalars but for the intervention.
+class Answer(NamedTuple):
+    """What became of one intervention; float32 scalars.
 
     Attributes:
-      intervention: as the principal chose it.
-      reward: what it earned.
+      reward: what the principal earned.
       bonus: what was offered on the target.
     """
 
-    intervention: jax.Array
     reward: jax.Array
     bonus: jax.Array
 
@@ -109,7 +107,7 @@ def state_after(
 
 def answer(
     key: chex.PRNGKey, config: StackelbergConfig, intervention: jax.Array, task: Task
-) -> Offer:
+) -> Answer:
     """What an intervention earns.
 
     Args:
@@ -118,7 +116,7 @@ def answer(
       intervention: scalar.
       task: who is steered.
     """
-    game: Game = make_stackelberg_game(config)
+    game = make_stackelberg_game(config)
     _, _, reward, _, _, _ = game.step(key, start_state(config.num_arms), intervention, task)
     share = decode_share(config, intervention, task.target).bonus[task.target]
-    return Offer(intervention, reward, jnp.asarray(task.bonus * share))
+    return Answer(reward, jnp.asarray(task.bonus * share))

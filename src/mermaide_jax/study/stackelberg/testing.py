@@ -28,12 +28,11 @@ from mermaide_jax.study.stackelberg.config import LearningConfig
 from mermaide_jax.study.stackelberg.learning import (
     RATE_SCALE,
     Params,
-    init_params,
     make_adapt,
     to_support,
 )
 from mermaide_jax.study.stackelberg.play import (
-    Offer,
+    Answer,
     answer,
     interact,
     make_principal,
@@ -55,11 +54,11 @@ class Curve(NamedTuple):
     equilibrium: jax.Array
 
 
-def _curve(config: LearningConfig, offers: Offer, tasks: Task) -> Curve:
-    """`Curve` of offers ``[N, C]`` to ``N`` agents."""
+def _curve(config: LearningConfig, answers: Answer, tasks: Task) -> Curve:
+    """`Curve` of the answers ``[N, C]`` of ``N`` agents."""
     best = jax.vmap(lambda task: equilibrium(task, config.game))(tasks)
-    error = jnp.abs(offers.bonus - best.bonus[:, None])
-    return Curve(jnp.mean(offers.reward, 0), jnp.mean(error, 0), jnp.mean(best.payoff))
+    error = jnp.abs(answers.bonus - best.bonus[:, None])
+    return Curve(jnp.mean(answers.reward, 0), jnp.mean(error, 0), jnp.mean(best.payoff))
 
 
 def draw_agents(
@@ -77,7 +76,7 @@ def _greedy(
     network: Any,
     state: StackelbergState,
     task: Task,
-) -> Offer:
+) -> Answer:
     """The most likely offer, and what it earns."""
     observation = summarise_state(config.game, state, task)
     return answer(key, config.game, principal.greedy(network, observation), task)
@@ -103,11 +102,11 @@ def curve_of_trained(
     adapt = make_adapt(principal, config.inner_steps)
     numbers = jnp.asarray(interactions, jnp.int32)
 
-    def one_agent(key: chex.PRNGKey, task: Task) -> Offer:
+    def one_agent(key: chex.PRNGKey, task: Task) -> Answer:
         key_play, key_after = jax.random.split(key)
         played = interact(key_play, config.game, principal, params["network"], task)
 
-        def after(key: chex.PRNGKey, number: jax.Array) -> Offer:
+        def after(key: chex.PRNGKey, number: jax.Array) -> Answer:
             key_state, key_answer = jax.random.split(key)
             state = state_after(key_state, played.states, number, task)
             network = adapt(params, to_support(played, number))
@@ -115,8 +114,8 @@ def curve_of_trained(
 
         return jax.vmap(after)(jax.random.split(key_after, len(interactions)), numbers)
 
-    offers = jax.vmap(one_agent)(jax.random.split(key, tasks.target.shape[0]), tasks)
-    return _curve(config, offers, tasks)
+    answers = jax.vmap(one_agent)(jax.random.split(key, tasks.target.shape[0]), tasks)
+    return _curve(config, answers, tasks)
 
 
 def with_inner_rate(params: Params, rate: chex.Numeric) -> Params:
@@ -158,9 +157,9 @@ def curve_of_fresh(
     principal = make_principal(config.game, config.features)
     optimizer = optax.adam(rate)
 
-    def one_agent(key: chex.PRNGKey, task: Task) -> Offer:
+    def one_agent(key: chex.PRNGKey, task: Task) -> Answer:
         key_init, key_first, key = jax.random.split(key, 3)
-        network = init_params(key_init, config)["network"]
+        network = principal.init_params(key_init)
         state = start_state(config.game.num_arms)
         first = _greedy(key_first, config, principal, network, state, task)
 
@@ -177,12 +176,12 @@ def curve_of_fresh(
             updates, opt_state = optimizer.update(jax.grad(loss)(network), opt_state)
             network = optax.apply_updates(network, updates)
             state = jax.tree.map(lambda x: x[-1], played.states)
-            offer = _greedy(key_greedy, config, principal, network, state, task)
-            return (key, network, opt_state, state), offer
+            after = _greedy(key_greedy, config, principal, network, state, task)
+            return (key, network, opt_state, state), after
 
         carry = (key, network, optimizer.init(network), state)
-        _, offers = jax.lax.scan(update, carry, length=updates)
-        return jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, offers)
+        _, later = jax.lax.scan(update, carry, length=updates)
+        return jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, later)
 
-    offers = jax.vmap(one_agent)(jax.random.split(key, tasks.target.shape[0]), tasks)
-    return _curve(config, offers, tasks)
+    answers = jax.vmap(one_agent)(jax.random.split(key, tasks.target.shape[0]), tasks)
+    return _curve(config, answers, tasks)
