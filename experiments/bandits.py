@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from mermaide_jax.report._style import new_figure, save_png
 from mermaide_jax.report.findings import merge_finding
 from mermaide_jax.report.improvement import improvement_records
-from mermaide_jax.report.names import principal_label, rule_label
+from mermaide_jax.report.names import principal_label, rule_label, rules_and_shots
 from mermaide_jax.report.results import Results, read_results
 from mermaide_jax.report.summary import format_table, summarize
 from mermaide_jax.study.config import LEARNED
@@ -42,10 +42,10 @@ class Experiment:
     """Findings file whose blocks F2 and attainable_share are replaced."""
 
 
-def findings_of(results: Results) -> tuple[dict[str, dict], dict[str, dict]]:
+def findings_of(results: Results, records: list[dict]) -> tuple[dict[str, dict], dict[str, dict]]:
     """The measures of F2, and of the share of the attainable at the most shots, nested."""
     improvement: dict[str, dict] = {}
-    for record in improvement_records(results.rows, BASELINES):
+    for record in records:
         place = improvement.setdefault(record["agent_rule"], {})
         place = place.setdefault(str(record["k_shot"]), {}).setdefault(record["baseline"], {})
         place["probability_of_improvement"] = _measure(record, "value", results)
@@ -66,7 +66,7 @@ def _measure(record: dict, name: str, results: Results) -> dict:
 
 def draw(records: list[dict]) -> Figure:
     """Probability of improvement with intervals, a panel for each family and K."""
-    groups = sorted({(r["agent_rule"], r["k_shot"]) for r in records})
+    groups = rules_and_shots((r["agent_rule"], r["k_shot"]) for r in records)
     figure = new_figure(3.2 * len(groups), 2.6)
     for number, (family, shots) in enumerate(groups):
         axes = figure.add_subplot(1, len(groups), number + 1)
@@ -88,7 +88,7 @@ def main(experiment: Experiment) -> None:
     """Reads, compares, prints, writes."""
     results = read_results(experiment.results)
     records = improvement_records(results.rows, BASELINES)
-    improvement, shares = findings_of(results)
+    improvement, shares = findings_of(results, records)
     print(format_table(summarize(results.rows)))
     frame = pd.DataFrame(records)
     print(frame.to_string(index=False, float_format="%.2f"))

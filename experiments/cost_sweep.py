@@ -1,11 +1,11 @@
-"""Scripted principals against the cost of intervening, thousands of agents in one program.
+"""Scripted principals against the cost of intervening, thousands of agents side by side.
 
     python experiments/cost_sweep.py --out results/cost_sweep
 
-Costs are leaves of a `Task`, so the whole sweep is one ``vmap`` and compiles once. For each cost:
-the score of never, always, pay-the-first-k (k chosen on training agents) and of the prescient upper
-reference, over agents drawn from the endless distribution. Writes ``cost_sweep.csv`` and
-``cost_sweep.png``.
+The cost is a leaf of a `Task`, so one program serves all costs; there is one for each principal and
+family. For each cost: the score of never, always, pay-the-first-k (k chosen on training agents) and
+of the prescient upper reference, over agents drawn from the endless distribution. Writes
+``cost_sweep.csv`` and ``cost_sweep.png``.
 """
 
 import dataclasses
@@ -16,7 +16,6 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import tyro
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mermaide_jax.agents import RULES, standard_population
@@ -25,6 +24,8 @@ from mermaide_jax.evaluation.tuning import tune
 from mermaide_jax.games import COEFFICIENTS, GameConfig, TaskTerms, draw_task
 from mermaide_jax.games import make_intervention_game as make_game
 from mermaide_jax.principals import first_k, prescient, random
+from mermaide_jax.report._style import new_figure, save_png
+from mermaide_jax.report.names import rule_label
 from mermaide_jax.report.results import prepare_output
 
 
@@ -79,18 +80,19 @@ def run(sweep: Sweep) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def draw(table: pd.DataFrame, path: Path) -> None:
+def draw(table: pd.DataFrame) -> Figure:
     """Score against cost, a panel for each family."""
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(9, 3.6)
     families = table["family"].unique()
     for axes, family in zip(figure.subplots(1, len(families), sharey=True), families, strict=True):
         for name, rows in table[table["family"] == family].groupby("principal", sort=False):
             axes.plot(rows["cost"], rows["score"], marker="o", markersize=3, label=name)
-        axes.set(title=family, xlabel="cost of an intervention", ylabel="score per episode")
+        axes.set(
+            title=rule_label(family), xlabel="cost of an intervention", ylabel="score per episode"
+        )
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 def main() -> None:
@@ -99,7 +101,7 @@ def main() -> None:
     directory = prepare_output(sweep.out, force=sweep.force)
     table = run(sweep)
     table.to_csv(directory / "cost_sweep.csv", index=False)
-    draw(table, directory / "cost_sweep.png")
+    save_png(draw(table), directory / "cost_sweep.png")
     print(table.pivot_table("score", ["family", "cost"], "principal").round(2).to_string())
 
 

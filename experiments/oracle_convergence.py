@@ -12,7 +12,6 @@ others. Writes ``oracle_convergence.csv``, ``oracle_convergence.json`` (with how
 import dataclasses
 import functools
 import json
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +21,6 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import tyro
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mermaide_jax.agents import standard_population
@@ -41,14 +39,19 @@ from mermaide_jax.games import (
     make_intervention_game,
 )
 from mermaide_jax.principals import prescient
-from mermaide_jax.report.results import collect_versions, prepare_output, source_revision
+from mermaide_jax.report._style import new_figure, save_png
+from mermaide_jax.report.names import rule_label
+from mermaide_jax.report.provenance import script_record
+from mermaide_jax.report.results import prepare_output
+from mermaide_jax.report.schema import to_plain
 
-FAMILIES = {"ucb": "UCB", "epsilon_greedy": "Epsilon-greedy"}
+FAMILIES = ("ucb", "epsilon_greedy")
 REFERENCES = {
-    "prescient": "prescient, one threshold",
-    "prescient_each": "prescient, tuned per agent",
-    "guided_each": "with a quiet end, tuned per agent",
+    "prescient": ("prescient, one threshold", (0, (1, 2))),
+    "prescient_each": ("prescient, tuned per agent", "--"),
+    "guided_each": ("with a quiet end, tuned per agent", "-."),
 }
+"""References that do not plan: label and style of the line."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,12 +85,8 @@ def run(config: Convergence) -> pd.DataFrame:
         for name, scorer in _scorers(config, game).items():
             compiled = None
             for family in FAMILIES:
-                arguments = (
-                    key_tune,
-                    key_play,
-                    _agents(config, family, 1),
-                    _agents(config, family, 2),
-                )
+                tasks, others = _agents(config, family, 1), _agents(config, family, 2)
+                arguments = (key_tune, key_play, tasks, others)
                 compiled = compiled or jax.jit(scorer).lower(*arguments).compile()
                 start = time.perf_counter()
                 scores = np.asarray(compiled(*arguments))
@@ -150,12 +149,11 @@ def _aggregate(scores: np.ndarray) -> dict[str, float]:
     }
 
 
-def draw(table: pd.DataFrame, widths: tuple[int, ...], path: Path) -> None:
+def draw(table: pd.DataFrame, widths: tuple[int, ...]) -> Figure:
     """Score against beam width, a panel for each family, a line for each horizon."""
-    figure = Figure(figsize=(9, 3.8), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = np.atleast_1d(figure.subplots(1, len(FAMILIES)))
-    for axes, (family, label) in zip(panels, FAMILIES.items(), strict=True):
+    figure = new_figure(9, 3.8)
+    panels = figure.subplots(1, len(FAMILIES))
+    for axes, family in zip(panels, FAMILIES, strict=True):
         of_family = table[table["family"] == family]
         for number, (horizon, rows) in enumerate(of_family.groupby("horizon")):
             color = f"C{number}"
@@ -163,19 +161,19 @@ def draw(table: pd.DataFrame, widths: tuple[int, ...], path: Path) -> None:
             beams = rows.set_index("reference").loc[names]
             axes.plot(widths, beams["score"], "o-", color=color, label=f"planner, T = {horizon}")
             axes.fill_between(widths, beams["low"], beams["high"], color=color, alpha=0.15)
-            for name, style in zip(REFERENCES, ((0, (1, 2)), "--", "-."), strict=True):
+            for name, (_, style) in REFERENCES.items():
                 score = rows.loc[rows["reference"] == name, "score"].item()
                 axes.axhline(score, color=color, linestyle=style, linewidth=1)
-        axes.set(title=f"{label} agents", xlabel="width of the beam", xscale="log")
+        axes.set(title=f"{rule_label(family)} agents", xlabel="width of the beam", xscale="log")
         axes.set_xticks(widths, [str(width) for width in widths])
         axes.minorticks_off()
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("score per episode")
-    for (_, label), style in zip(REFERENCES.items(), ((0, (1, 2)), "--", "-."), strict=True):
+    for label, style in REFERENCES.values():
         panels[-1].plot([], [], color="grey", linestyle=style, linewidth=1, label=label)
     handles, labels = panels[-1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 def main() -> None:
@@ -184,18 +182,12 @@ def main() -> None:
     if config.reduced:
         small = {"horizons": (20,), "widths": (1, 4), "agents": 5, "episodes": 2}
         config = dataclasses.replace(config, **small, tuning_episodes=4)
-    directory, start = prepare_output(config.out, force=config.force), time.monotonic()
+    directory, began = prepare_output(config.out, force=config.force), time.monotonic()
     table = run(config)
     table.to_csv(directory / "oracle_convergence.csv", index=False, float_format="%.4f")
-    made = {
-        "command": "python " + " ".join(sys.argv),
-        "config": dataclasses.asdict(config) | {"out": str(config.out)},
-        "versions": collect_versions(),
-        "revision": source_revision(),
-        "wall_time_s": round(time.monotonic() - start, 1),
-    }
+    made = to_plain(script_record(began) | {"config": config})
     (directory / "oracle_convergence.json").write_text(json.dumps(made, indent=1) + "\n")
-    draw(table, config.widths, directory / "oracle_convergence.png")
+    save_png(draw(table, config.widths), directory / "oracle_convergence.png")
     print(table.round(2).to_string(index=False))
 
 

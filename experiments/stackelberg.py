@@ -18,13 +18,10 @@ readings of the rewards. Writes ``curves.parquet``, ``results.json``, ``payoff.p
 
 import dataclasses
 import json
-import shlex
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import pandas as pd
 import tyro
@@ -33,13 +30,13 @@ from mermaide_jax.games.stackelberg import StackelbergConfig, StackelbergKind
 from mermaide_jax.report._files import text_writer, write_atomically
 from mermaide_jax.report._style import save_png
 from mermaide_jax.report.findings import merge_finding
-from mermaide_jax.report.provenance import collect_versions, source_revision
+from mermaide_jax.report.provenance import script_record
 from mermaide_jax.report.results import prepare_output
 from mermaide_jax.report.schema import to_plain
 from mermaide_jax.report.stackelberg import needs_figure, payoff_figure
 from mermaide_jax.study.stackelberg.config import LearningConfig
 from mermaide_jax.study.stackelberg.needs import over_seeds, payoff_ratio, sample_need
-from mermaide_jax.study.stackelberg.run import PRINCIPALS, SweepConfig, run_sweep
+from mermaide_jax.study.stackelberg.run import SweepConfig, run_sweep
 
 LEVEL = 0.95
 KEYS = ["kind", "setting", "principal"]
@@ -208,20 +205,11 @@ def need_ratio(table: pd.DataFrame, kind: str, setting: str, last: int) -> dict[
     return {"kind": kind, "setting": setting, **over_seeds(ratio, *samples)._asdict(), **reached}
 
 
-def write(experiment: Experiment, directory: Path, table: pd.DataFrame, seconds: float) -> None:
+def write(experiment: Experiment, directory: Path, table: pd.DataFrame, began: float) -> None:
     """Tables, figures and, if asked for, the block of the findings."""
     curves, needs = summarize(table)
-    command = shlex.join(["python", *sys.argv])
-    block = finding(table, curves, needs, command)
-    about = {
-        "command": command,
-        "config": experiment,
-        "revision": source_revision(),
-        "versions": collect_versions(),
-        "device": f"{jax.default_backend()}: {jax.device_count()} devices",
-        "wall_time_s": seconds,
-        "F1": block,
-    }
+    about = script_record(began) | {"config": experiment}
+    block = about["F1"] = finding(table, curves, needs, about["command"])
     text = json.dumps(to_plain(about), allow_nan=False, indent=1) + "\n"
     head = curves["kind"] == "continuous"
     payoff = payoff_figure(curves[head].to_dict("records"), LEVEL)
@@ -253,10 +241,8 @@ def main() -> None:
     """Runs the experiment that the command line asks for."""
     experiment = tyro.cli(Experiment, description=__doc__)
     directory = prepare_output(experiment.out, force=experiment.force)
-    start = time.monotonic()
-    table = run(experiment)
-    assert set(table["principal"]) == set(PRINCIPALS)
-    write(experiment, directory, table, time.monotonic() - start)
+    began = time.monotonic()
+    write(experiment, directory, run(experiment), began)
 
 
 if __name__ == "__main__":

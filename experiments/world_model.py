@@ -8,15 +8,13 @@ or tuned on) with each of the five published coefficients, and reports for each 
 the world model (MERMAIDE over MAML without it), of meta-learning (over the world model without it)
 and of both (over REINFORCE), at every K; and how far MERMAIDE's predictions are from the agent's
 own law at each step, before and after adaptation, with a calibration curve. Intervals: 95%
-bootstrap over training runs and agents. Writes ``gains.csv``, ``prediction.csv``, ``gains.png``,
-``prediction.png`` and ``about.json``.
+bootstrap over training runs, within agents. Writes ``gains.csv``, ``prediction.csv``,
+``gains.png``, ``prediction.png`` and ``about.json``.
 """
 
 import dataclasses
 import functools
 import json
-import shlex
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,12 +31,12 @@ from mermaide_jax.evaluation.protocol import adapt_to_tasks
 from mermaide_jax.evaluation.statistics import stratified_bootstrap_interval
 from mermaide_jax.games import COEFFICIENTS, Task, collect, finite_tasks, target_first
 from mermaide_jax.report._style import new_figure, save_png
-from mermaide_jax.report.names import coefficient_label, rule_label
-from mermaide_jax.report.provenance import collect_versions, source_revision
+from mermaide_jax.report.names import coefficient_label, rule_label, rules_and_shots
+from mermaide_jax.report.provenance import script_record
 from mermaide_jax.report.results import prepare_output
 from mermaide_jax.study.config import LEARNED, StudyConfig
 from mermaide_jax.study.learned import Trained, build
-from mermaide_jax.study.run import describe_devices, load_study
+from mermaide_jax.study.run import load_study
 from mermaide_jax.study.setting import Setting, make_setting
 from mermaide_jax.training import make_adapt
 
@@ -131,7 +129,7 @@ def gains(scores: pd.DataFrame) -> pd.DataFrame:
         if baseline not in wide:
             continue
         difference = (wide[LEARNED[0]] - wide[baseline]).rename("gain").reset_index()
-        for (family, shots), part in difference.groupby(["family", "k_shot"]):
+        for family, shots, part in _by_family_and_shots(difference):
             coefficients = np.asarray(COEFFICIENTS[family])
             of = coefficients[part["agent"].to_numpy() % len(coefficients)]
             for coefficient in coefficients:
@@ -143,6 +141,12 @@ def gains(scores: pd.DataFrame) -> pd.DataFrame:
                 estimate = {"gain": own["gain"].mean(), "low": low, "high": high}
                 rows.append(about | {"coefficient": coefficient} | estimate)
     return pd.DataFrame(rows)
+
+
+def _by_family_and_shots(table: pd.DataFrame) -> list[tuple[str, int, pd.DataFrame]]:
+    """The lines of each family and K, in canonical order."""
+    pairs = rules_and_shots(zip(table["family"], table["k_shot"], strict=True))
+    return [(f, k, table[(table["family"] == f) & (table["k_shot"] == k)]) for f, k in pairs]
 
 
 def by_step(predictions: list[dict]) -> pd.DataFrame:
@@ -175,9 +179,9 @@ def calibration(record: dict) -> pd.DataFrame:
 
 def draw_gains(table: pd.DataFrame) -> Figure:
     """Gains against the coefficient, a panel for each family and K."""
-    groups = list(table.groupby(["family", "k_shot"]))
+    groups = _by_family_and_shots(table)
     figure = new_figure(3.2 * len(groups), 2.8)
-    for number, ((family, shots), part) in enumerate(groups):
+    for number, (family, shots, part) in enumerate(groups):
         axes = figure.add_subplot(1, len(groups), number + 1)
         for color, (what, own) in enumerate(part.groupby("gain_of", sort=False)):
             shift = (color - 1) * 0.008
@@ -188,8 +192,8 @@ def draw_gains(table: pd.DataFrame) -> Figure:
                 color=f"C{color}",
             )  # fmt: skip
         axes.axhline(0, color="0.6", lw=1)
-        axes.set_title(f"{rule_label(str(family))}, {shots}-shot", fontsize=10)
-        axes.set_xlabel(coefficient_label(str(family), 0.0).partition(" ")[0])
+        axes.set_title(f"{rule_label(family)}, {shots}-shot", fontsize=10)
+        axes.set_xlabel(coefficient_label(family, 0.0).partition(" ")[0])
         if number == 0:
             axes.set_ylabel("gain in score of having")
             axes.legend(fontsize=8, frameon=False)
@@ -240,14 +244,7 @@ def main(experiment: Experiment) -> None:
     steps.round(5).to_csv(directory / "prediction.csv", index=False)
     save_png(draw_gains(table), directory / "gains.png")
     save_png(draw_prediction(steps, predictions), directory / "prediction.png")
-    about = {
-        "command": shlex.join(["python", *sys.argv]),
-        "trained": dataclasses.asdict(config),
-        "device": describe_devices(),
-        "versions": collect_versions(),
-        "revision": source_revision(),
-        "wall_time_s": time.monotonic() - began,
-    }
+    about = script_record(began) | {"trained": dataclasses.asdict(config)}
     (directory / "about.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 

@@ -11,6 +11,7 @@ __all__ = [
     "in_order",
     "principal_label",
     "rule_label",
+    "rules_and_shots",
 ]
 
 PRINCIPAL_LABELS: dict[str, str] = {
@@ -62,3 +63,10 @@ def in_order(names: Iterable[str], order: Iterable[str] = PRINCIPAL_LABELS) -> l
     present = list(dict.fromkeys(names))
     known = [name for name in order if name in present]
     return known + [name for name in present if name not in known]
+
+
+def rules_and_shots(pairs: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    """The distinct pairs of agent rule and K: rules in canonical order, K ascending."""
+    present = set(pairs)
+    rules = in_order((rule for rule, _ in sorted(present)), RULE_LABELS)
+    return sorted(present, key=lambda pair: (rules.index(pair[0]), pair[1]))

@@ -1,11 +1,17 @@
-"""Where results come from: versions of what was installed, revision of the source."""
+"""Where results come from: command, devices, versions of what was installed, source revision."""
 
 import platform
+import shlex
 import subprocess
+import sys
+import time
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-__all__ = ["collect_versions", "source_revision"]
+import jax
+
+__all__ = ["collect_versions", "describe_devices", "script_record", "source_revision"]
 
 _DISTRIBUTIONS = (
     "jax",
@@ -56,6 +62,43 @@ def source_revision() -> str:
             revision = _git(start, "describe", "--tags", "--always", "--dirty", "--abbrev=12")
             return revision or _UNKNOWN
     return _UNKNOWN
+
+
+def describe_devices() -> str:
+    """Such as ``2 x cpu (AMD EPYC 9R14)``."""
+    devices = jax.devices()
+    kind = devices[0].device_kind
+    if devices[0].platform == "cpu":
+        kind = _processor() or kind
+    return f"{len(devices)} x {devices[0].platform} ({kind})"
+
+
+def script_record(began: float) -> dict[str, Any]:
+    """How the script that runs made its results, to be written beside them.
+
+    Args:
+      began: `time.monotonic` at its start.
+
+    Returns:
+      command, device, versions, revision and wall_time_s, as in `Results`.
+    """
+    return {
+        "command": shlex.join(["python", *sys.argv]),
+        "device": describe_devices(),
+        "versions": collect_versions(),
+        "revision": source_revision(),
+        "wall_time_s": round(time.monotonic() - began, 1),
+    }
+
+
+def _processor() -> str:
+    """The model of the processor, or "" where the system does not tell."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else ""
 
 
 def _git(directory: Path, *arguments: str) -> str:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from mermaide_jax._checks import ConfigError, refuse
 from mermaide_jax.report._files import text_writer, write_atomically
 from mermaide_jax.report.attained import ORACLES, attained_records
-from mermaide_jax.report.results import Results, collect_versions, source_revision
+from mermaide_jax.report.provenance import collect_versions, describe_devices, source_revision
+from mermaide_jax.report.results import Results
 from mermaide_jax.study.config import LEARNED, StudyConfig, principal_configs
 from mermaide_jax.study.learned import (
     Trained,
@@ -176,15 +176,6 @@ def make_results(
     )
 
 
-def describe_devices() -> str:
-    """Such as ``2 x cpu (AMD EPYC 9R14)``."""
-    devices = jax.devices()
-    kind = devices[0].device_kind
-    if devices[0].platform == "cpu":
-        kind = _processor() or kind
-    return f"{len(devices)} x {devices[0].platform} ({kind})"
-
-
 def load_config(directory: Path) -> StudyConfig:
     """The config that `train_study` saved.
 
@@ -237,12 +228,3 @@ def check_resumable(config: StudyConfig, directory: Path) -> None:
 def _save_config(config: StudyConfig, directory: Path) -> None:
     text = json.dumps(dataclasses.asdict(config), indent=2)
     write_atomically(directory, {CONFIG_FILE: text_writer(text)})
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return ""
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else ""
