@@ -13,7 +13,7 @@ from mermaide_jax import games, networks, simulation, training
 from mermaide_jax._checks import refuse
 from mermaide_jax.benchmarks.contender import Run
 from mermaide_jax.benchmarks.peers import meta_workload, problem
-from mermaide_jax.benchmarks.programs import compile_program
+from mermaide_jax.benchmarks.programs import agent_of, compile_program
 from mermaide_jax.principals import NetworkConfig, learned_principal
 from mermaide_jax.training.config import MetaGradient
 from mermaide_jax.training.loop import make_chunk, place_streams
@@ -48,9 +48,7 @@ def simulator(
     """
     if agents % devices or jax.device_count() < devices:
         refuse("devices", devices, f"a divisor of {agents}, at most {jax.device_count()}")
-    agent = getattr(rules, rule)(arms)
-    kind = {"ucb": rules.UCBParams, "epsilon_greedy": rules.EpsilonGreedyParams}[rule]
-    params, seeds = kind(problem.COEFFICIENTS[rule]), problem.seeds()
+    (agent, params), seeds = agent_of(rule, arms), problem.seeds()
     share = agents // devices
     means = problem.mean_rewards(agents, arms).reshape(devices, share, arms)
     chosen = jax.devices()[:devices]

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from mermaide_jax import agents as rules
 from mermaide_jax.benchmarks.contender import Run
 from mermaide_jax.benchmarks.peers import problem
 
@@ -39,6 +40,12 @@ def compile_program(function: Callable[..., Any], *arguments: Any) -> Program:
         "device": jax.devices()[0].device_kind,
     }
     return Program(program, {name: value for name, value in facts.items() if value is not None})
+
+
+def agent_of(rule: problem.Rule, arms: int) -> tuple[rules.Agent, Any]:
+    """The library's agent of a rule, and its params."""
+    kind = {"ucb": rules.UCBParams, "epsilon_greedy": rules.EpsilonGreedyParams}[rule]
+    return getattr(rules, rule)(arms), kind(problem.COEFFICIENTS[rule])
 
 
 def with_new_keys(function: Callable[..., jax.Array], *arguments: Any, **facts: Any) -> Run:

@@ -3,18 +3,14 @@
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax import agents as rules
 from mermaide_jax.benchmarks.contender import Run
 from mermaide_jax.benchmarks.peers import problem
-from mermaide_jax.benchmarks.programs import with_new_keys
+from mermaide_jax.benchmarks.programs import agent_of, with_new_keys
 
 
 def vmap_scan(rule: problem.Rule, agents: int, arms: int = 10, horizon: int = 200) -> Run:
     """``jit(vmap(scan))`` of the library's plain agents, a key split off for every agent."""
-    agent = getattr(rules, rule)(arms)
-    params = {"ucb": rules.UCBParams, "epsilon_greedy": rules.EpsilonGreedyParams}[rule](
-        problem.COEFFICIENTS[rule]
-    )
+    agent, params = agent_of(rule, arms)
     offer = jnp.zeros(arms)
 
     def one(key, mu):
