@@ -177,9 +177,9 @@ def _spread(key, first_agent, params, bandits: Bandits, schedule):
 
 def _spread_rows(*inputs):
     """`_spread` for the specialised rules, whose params are float32."""
-    key, first_agent, params, *rest = _spread(*inputs)
+    key, first_agent, params, bandits, schedule = _spread(*inputs)
     params = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), params)
-    return key, first_agent, params, *rest
+    return key, first_agent, params, bandits, schedule
 
 
 def _reference_program(*inputs, **static):
