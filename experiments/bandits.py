@@ -22,6 +22,7 @@ import tyro
 from matplotlib.figure import Figure
 
 from mermaide_jax.report._style import new_figure, save_png
+from mermaide_jax.report.attained import ORACLES
 from mermaide_jax.report.findings import merge_finding
 from mermaide_jax.report.improvement import improvement_records
 from mermaide_jax.report.names import principal_label, rule_label, rules_and_shots
@@ -54,7 +55,7 @@ def findings_of(results: Results, records: list[dict]) -> tuple[dict[str, dict],
         record["agent_rule"]: _measure(record, "share", results)
         for record in results.attained
         if (record["principal"], record["k_shot"], record["oracle"])
-        == (PRINCIPAL, shots, "planner")
+        == (PRINCIPAL, shots, ORACLES[0])
     }
     return improvement, shares
 

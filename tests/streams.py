@@ -1,38 +1,11 @@
 """Streams that many tests play: agents on tables of rewards, batches of episodes, their noise."""
 
-import functools
-import types
 from typing import Any
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
-
-quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": "0"})
-"""`jax.jit` for programs that run once: compiled in less than half the time."""
-
-
-@functools.cache
-def _quickest_options() -> dict[str, Any]:
-    """For programs of thousands of tiny operations; a release of XLA may not know the flag."""
-    options = {"xla_backend_optimization_level": "0"}
-    more = options | {"xla_cpu_use_fusion_emitters": False}
-    try:
-        jax.jit(lambda: 0, compiler_options=more)()
-    except jax.errors.JaxRuntimeError:
-        return options
-    return more
-
-
-def quickest_jit(function: Any, **options: Any) -> Any:
-    """`jax.jit` for whole updates of training: compiled in a third of the time of `quick_jit`."""
-    return jax.jit(function, **options, compiler_options=_quickest_options())
-
-
-def quickest_jax() -> Any:
-    """To stand for ``jax`` in a module whose programs are to be compiled quickly."""
-    return types.SimpleNamespace(**vars(jax) | {"jit": quickest_jit})
 
 
 def play(agent: Any, key: chex.PRNGKey, params: Any, rewards: chex.Array, offer: Any = None):

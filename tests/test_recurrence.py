@@ -110,7 +110,8 @@ def test_a_longer_sequence_begins_with_the_shorter_and_one_step_is_enough():
     params, inputs, initial = arguments()
     whole = unroll_gru(params, inputs, initial)
     for length in (1, 3):
-        np.testing.assert_allclose(unroll_gru(params, inputs[:length], initial), whole[:length])
+        begun = unroll_gru(params, inputs[:length], initial)
+        np.testing.assert_allclose(begun, whole[:length], rtol=1e-5, atol=1e-7)
 
 
 def test_dtypes_are_promoted_and_the_initial_state_is_broadcast(x64):

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from streams import assert_same, quickest_jit
+from streams import assert_same
 
 from mermaide_jax import recurrence_loops
 from mermaide_jax._checks import ConfigError
@@ -50,7 +50,7 @@ def everything(loop: Loop, arguments: Any, direction: Any) -> dict[str, Any]:
 
 @functools.cache
 def by(loop: Loop, steps: int = 5, batch: tuple[int, ...] = (6,)) -> Any:
-    return quickest_jit(functools.partial(everything, loop))(*problem(steps, batch))
+    return jax.jit(functools.partial(everything, loop))(*problem(steps, batch))
 
 
 def assert_close(left: Any, right: Any, tolerance: float) -> None:
@@ -72,7 +72,7 @@ def test_one_step_and_several_batch_axes():
 def test_double_precision(x64):
     arguments = problem(steps=3, batch=(3,), dtype=jnp.float64)
     left, right = (
-        quickest_jit(functools.partial(everything, loop))(*arguments) for loop in (FULL, SCAN)
+        jax.jit(functools.partial(everything, loop))(*arguments) for loop in (FULL, SCAN)
     )
     assert left["states"].dtype == jnp.float64
     assert_close(left, right, 1e-12)
@@ -94,9 +94,7 @@ def test_under_vmap_weights_are_own_or_shared():
         )
         return inner(arguments[1:], direction[1:])
 
-    left, right = (
-        quickest_jit(jax.vmap(functools.partial(run, one)))(own) for one in (CHUNKS, SCAN)
-    )
+    left, right = (jax.jit(jax.vmap(functools.partial(run, one)))(own) for one in (CHUNKS, SCAN))
     assert_close(left, right, 1e-5)
 
 
@@ -109,7 +107,7 @@ def test_the_linear_map_of_the_gradient_is_the_same():
 
         return jax.linearize(jax.grad(loss), weights)[1](direction)
 
-    product = quickest_jit(product, static_argnums=0)
+    product = jax.jit(product, static_argnums=0)
     assert_close(product(WHOLE), product(SCAN), 1e-5)
 
 
@@ -124,13 +122,13 @@ def test_low_precision_brings_small_errors(precision, most):
 
 def test_the_public_functions_take_the_choice():
     (weights, projected, initial), _ = problem(steps=3, batch=(2,))
-    run = quickest_jit(gru_states, static_argnums=(3, 4))
+    run = jax.jit(gru_states, static_argnums=(3, 4))
     kernel = run(weights, projected, initial, "pallas", "default")
     assert_close(kernel, run(weights, projected, initial, "auto", "default"), 1e-5)
     params = {"h" + gate: {"kernel": weights.kernels[i]} for i, gate in enumerate("rzn")}
     params |= {"i" + gate: {"kernel": jnp.eye(4), "bias": jnp.ones(4)} for gate in "rzn"}
     params["hn"]["bias"] = weights.bias
-    unroll = quickest_jit(unroll_gru, static_argnums=(3,))
+    unroll = jax.jit(unroll_gru, static_argnums=(3,))
     kernel, plain = (unroll(params, projected[0], initial, name) for name in ("pallas", "scan"))
     assert_close(kernel, plain, 1e-5)
 

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from oracles import assert_equally_likely
 from oracles import sample_means as means_oracle
-from streams import keys, quick_jit
+from streams import keys
 
 from mermaide_jax.agents import base
 
 ARMS = 5
 finite = st.floats(-100, 100, width=32)
-argmax = quick_jit(base.random_argmax)
+argmax = jax.jit(base.random_argmax)
 
 
-@quick_jit
+@jax.jit
 def means_after(actions, rewards, initial_value):
     def step(state, pull):
         return base.update_sample_means(state, *pull), None

@@ -4,13 +4,13 @@ import jax
 import numpy as np
 import oracles
 import pytest
-from streams import keys, quick_jit
+from streams import keys
 
 from mermaide_jax.agents import BestResponseParams, best_response
 
 ARMS, NUMBER = 5, 4000
 AGENT = best_response(ARMS)
-act = quick_jit(jax.vmap(lambda key, mu, offer: AGENT.act(key, BestResponseParams(mu), (), offer)))
+act = jax.jit(jax.vmap(lambda key, mu, offer: AGENT.act(key, BestResponseParams(mu), (), offer)))
 
 
 def test_it_takes_the_best_of_reward_and_offer():

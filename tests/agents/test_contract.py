@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from streams import assert_same, keys, play, quick_jit
+from streams import assert_same, keys, play
 
 from mermaide_jax import agents
 from mermaide_jax._checks import ConfigError
@@ -75,7 +75,7 @@ def eagerly(agent, key, params, rewards, offer):
 
 @functools.cache
 def batched(agent):
-    return quick_jit(jax.vmap(functools.partial(play, agent)))
+    return jax.jit(jax.vmap(functools.partial(play, agent)))
 
 
 def test_jit_equals_eager_and_batch_equals_loop_and_grows(family):
@@ -83,7 +83,7 @@ def test_jit_equals_eager_and_batch_equals_loop_and_grows(family):
     params, rewards, offer = inputs(make_params, 8)
     eight = batched(agent)(keys(0, 8), params, rewards, offer)
     take = lambda tree, i: jax.tree.map(lambda leaf: leaf[i], tree)  # noqa: E731
-    single = quick_jit(functools.partial(play, agent))
+    single = jax.jit(functools.partial(play, agent))
     for i in range(8):
         alone = single(keys(0, 8)[i], take(params, i), rewards[i], offer[i])
         assert_same(take(eight, i), alone)
@@ -149,7 +149,7 @@ def states_met(agent):
         joined = jax.tree.map(lambda x, xs: jnp.concatenate([x[None], xs]), start, later)
         return jax.tree.map(lambda leaf: leaf[jnp.asarray(MOMENTS)], joined)
 
-    return quick_jit(jax.vmap(states))
+    return jax.jit(jax.vmap(states))
 
 
 def situations(make_params, agent, rewards=None):
@@ -169,12 +169,12 @@ def frequencies(agent):
         return jnp.bincount(actions, length=ARMS)
 
     keys_of = lambda key: jax.random.split(key, DRAWS)  # noqa: E731
-    return quick_jit(jax.vmap(one))
+    return jax.jit(jax.vmap(one))
 
 
 @functools.cache
 def law_of(agent):
-    return quick_jit(jax.vmap(agent.probabilities))
+    return jax.jit(jax.vmap(agent.probabilities))
 
 
 @pytest.mark.parametrize("tied", [False, True])
@@ -197,7 +197,7 @@ def test_probabilities_are_the_law_of_act(family, tied):
 def test_probabilities_batched_compiled_and_eager_agree(family):
     agent, make_params = family
     met = situations(make_params, agent)
-    together, alone = law_of(agent)(*met), quick_jit(agent.probabilities)
+    together, alone = law_of(agent)(*met), jax.jit(agent.probabilities)
     for i in range(24):
         situation = jax.tree.map(lambda leaf: leaf[i], met)  # noqa: B023
         assert_same(together[i], alone(*situation), 1e-6)

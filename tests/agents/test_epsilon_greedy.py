@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
-from streams import act_keys, keys, play, quick_jit
+from streams import act_keys, keys, play
 
 from mermaide_jax.agents import EpsilonGreedyParams, base, epsilon_greedy
 
@@ -20,7 +20,7 @@ ARMS, STEPS, NUMBER = 5, 30, 2000
 def runner(initial_pull):
     agent = epsilon_greedy(ARMS, initial_pull)
     run = lambda key, params, rewards: play(agent, key, params, rewards)  # noqa: E731
-    return quick_jit(jax.vmap(run))
+    return jax.jit(jax.vmap(run))
 
 
 @functools.cache
@@ -35,7 +35,7 @@ def draws():
         return jax.vmap(one)(jnp.stack(act_keys(key, STEPS)))
 
     with jax.debug_key_reuse(False):
-        return tuple(np.asarray(x) for x in quick_jit(jax.vmap(episode))(keys(0, NUMBER)))
+        return tuple(np.asarray(x) for x in jax.jit(jax.vmap(episode))(keys(0, NUMBER)))
 
 
 def cases(levels=None):
@@ -91,7 +91,7 @@ def test_exploration_is_uniform_with_probability_epsilon(epsilon):
     state = base.SampleMeans(counts=jnp.ones(ARMS), means=means)
     params = EpsilonGreedyParams(epsilon)
     act = jax.vmap(lambda key: epsilon_greedy(ARMS).act(key, params, state, jnp.zeros(ARMS)))
-    counts = np.bincount(quick_jit(act)(keys(4, number)), minlength=ARMS)
+    counts = np.bincount(jax.jit(act)(keys(4, number)), minlength=ARMS)
     others = np.delete(counts, best)
     oracles.assert_binomial(others.sum(), number, epsilon * (ARMS - 1) / ARMS)
     if epsilon:
@@ -103,7 +103,7 @@ def test_untried_arms_come_first_in_any_order(epsilon):
     params = EpsilonGreedyParams(epsilon)
     table = np.zeros((4, 4), np.float32)
     run = jax.vmap(lambda key: play(epsilon_greedy(4), key, params, table)[0])
-    orders = Counter(map(tuple, np.asarray(quick_jit(run)(keys(3, 12_000))).tolist()))
+    orders = Counter(map(tuple, np.asarray(jax.jit(run)(keys(3, 12_000))).tolist()))
     assert set(orders) == set(itertools.permutations(range(4)))
     oracles.assert_equally_likely(list(orders.values()))
 

@@ -5,7 +5,7 @@ import functools
 import jax
 import numpy as np
 import pytest
-from streams import assert_same, keys, play, quick_jit
+from streams import assert_same, keys, play
 
 from mermaide_jax import agents
 
@@ -33,7 +33,7 @@ def cases():
 
 @functools.cache
 def batched(agent):
-    return quick_jit(jax.vmap(functools.partial(play, agent)))
+    return jax.jit(jax.vmap(functools.partial(play, agent)))
 
 
 @functools.cache

@@ -9,7 +9,7 @@ import oracles
 import pytest
 import scipy.integrate
 import scipy.stats
-from streams import keys, play, quick_jit
+from streams import keys, play
 
 from mermaide_jax.agents import (
     ThompsonParams,
@@ -28,7 +28,7 @@ def test_draws_have_the_posterior_mean_and_width():
 
 def test_choices_are_as_likely_as_the_posterior_says():
     state = base.SampleMeans(counts=np.float32([4, 9]), means=np.float32([0.5, 0.4]))
-    act = quick_jit(jax.vmap(lambda key: thompson(2).act(key, ThompsonParams(0.6), state, None)))
+    act = jax.jit(jax.vmap(lambda key: thompson(2).act(key, ThompsonParams(0.6), state, None)))
     second = int(np.sum(act(keys(0, 20_000))))
     spread = 0.6 * np.sqrt(1 / 4 + 1 / 9)
     oracles.assert_binomial(second, 20_000, scipy.stats.norm.cdf(-0.1 / spread))
@@ -36,14 +36,14 @@ def test_choices_are_as_likely_as_the_posterior_says():
 
 def test_untried_arms_come_first_in_any_order_and_ties_are_fair():
     run = lambda key: play(thompson(3), key, ThompsonParams(0.0), np.ones((4, 3), np.float32))[0]  # noqa: E731
-    actions = np.asarray(quick_jit(jax.vmap(run))(keys(3, 6_000)))
+    actions = np.asarray(jax.jit(jax.vmap(run))(keys(3, 6_000)))
     orders = Counter(map(tuple, actions[:, :3].tolist()))
     assert set(orders) == set(itertools.permutations(range(3)))
     oracles.assert_equally_likely(list(orders.values()))
     oracles.assert_equally_likely(np.bincount(actions[:, 3], minlength=3))
 
 
-law = quick_jit(thompson_probabilities)
+law = jax.jit(thompson_probabilities)
 
 
 @pytest.mark.parametrize("seed", range(8))

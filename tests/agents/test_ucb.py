@@ -7,14 +7,12 @@ import jax
 import numpy as np
 import oracles
 import pytest
-from streams import keys, play, quick_jit
+from streams import keys, play
 
 from mermaide_jax.agents import UCBParams, base, ucb, ucb_index
 
 ARMS, STEPS = 5, 40
-batch = quick_jit(
-    jax.vmap(lambda key, beta, rewards: play(ucb(ARMS), key, UCBParams(beta), rewards))
-)
+batch = jax.jit(jax.vmap(lambda key, beta, rewards: play(ucb(ARMS), key, UCBParams(beta), rewards)))
 
 
 def cases(number, levels=None):
@@ -61,6 +59,6 @@ def test_index_is_the_published_one():
 
 def test_untried_arms_come_first_in_any_order():
     run = jax.vmap(lambda key: play(ucb(4), key, UCBParams(0.5), np.zeros((4, 4), np.float32))[0])
-    orders = Counter(map(tuple, np.asarray(quick_jit(run)(keys(3, 12_000))).tolist()))
+    orders = Counter(map(tuple, np.asarray(jax.jit(run)(keys(3, 12_000))).tolist()))
     assert set(orders) == set(itertools.permutations(range(4)))
     oracles.assert_equally_likely(list(orders.values()))

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
-from streams import quickest_jax, quickest_jit
 
 from mermaide_jax import meta
 from mermaide_jax._checks import ConfigError
@@ -79,7 +78,7 @@ def library_gradient(order):
         of_task = lambda b, e: loss(params, (b,), e)[0]  # noqa: E731
         return jnp.mean(jax.vmap(of_task)(before, evaluation))
 
-    gradient = quickest_jit(jax.grad(objective))(double(meta_workload.make_params(work)))
+    gradient = jax.jit(jax.grad(objective))(double(meta_workload.make_params(work)))
     return np.asarray(ravel_pytree(gradient)[0])
 
 
@@ -106,7 +105,7 @@ def test_flax_has_the_meta_gradient_of_the_library(order):
         for e in made_up_episodes()
     )
     tasks = jax.tree.map(jnp.asarray, meta_workload.make_tasks(work))
-    gradient = quickest_jit(jax.grad(loss))(params, keys, tasks, given)
+    gradient = jax.jit(jax.grad(loss))(params, keys, tasks, given)
     assert_equal_gradients(meta_flax.to_library(gradient), library_gradient(order))
 
 
@@ -144,7 +143,7 @@ def play_flax(work, tasks):
     params = meta_flax.from_library(meta_workload.make_params(work))
     keys = jax.random.split(jax.random.key(1), (work.num_tasks, work.episodes))
     over_episodes = jax.vmap(play, in_axes=(None, 0, None))
-    episode = quickest_jit(jax.vmap(over_episodes, in_axes=(None, 0, 0)))(params, keys, tasks)
+    episode = jax.jit(jax.vmap(over_episodes, in_axes=(None, 0, 0)))(params, keys, tasks)
     return jax.tree.map(np.asarray, episode.played)
 
 
@@ -193,8 +192,7 @@ def finite_run(factory, **options):
     return run, (first, second)
 
 
-def test_flax_runs_and_forgets_nothing(monkeypatch):
-    monkeypatch.setattr(meta_flax, "jax", quickest_jax())
+def test_flax_runs_and_forgets_nothing():
     with jax.debug_key_reuse(False):  # going back plays each step again, on the same draws
         run, (first, second) = finite_run(meta_flax.flax_cells, remat=True, **TINY)
     assert first != second

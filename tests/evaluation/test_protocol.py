@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import probe
 import pytest
-from streams import assert_same, keys, quickest_jit
+from streams import assert_same, keys
 
 from mermaide_jax.evaluation.protocol import adapt_to_tasks, evaluate, k_shot, summarise
 from mermaide_jax.games import StepInfo, Trajectory, collect
@@ -86,7 +86,7 @@ def test_who_predicts_nothing_is_not_scored_for_it():
 
 def test_evaluation_of_a_scripted_principal():
     """Paying always earns 1 in every third step and costs 1 in the others."""
-    run = quickest_jit(
+    run = jax.jit(
         lambda key, rate: evaluate(key, probe.GAME, random(probe.GAME.pay_target), rate, tasks, 2)
     )
     tasks = probe.tasks()
@@ -102,7 +102,7 @@ def shot(num_shots, number=NUMBER, episodes=EPISODES):
     def run(key, params, tasks):
         return k_shot(key, probe.GAME, LEARNED, ADAPT, params, tasks, num_shots, episodes)
 
-    return quickest_jit(run)(jax.random.key(4), params(), probe.tasks(number))
+    return jax.jit(run)(jax.random.key(4), params(), probe.tasks(number))
 
 
 @functools.cache
@@ -123,7 +123,7 @@ def pieces(num_shots):
         fresh = collect(key_play, probe.GAME, principal, stack, tasks, EPISODES, params_axis=0)
         return stack, support, fresh
 
-    return jax.tree.map(np.asarray, quickest_jit(run)(jax.random.key(4), params()))
+    return jax.tree.map(np.asarray, jax.jit(run)(jax.random.key(4), params()))
 
 
 def test_zero_shots_are_an_evaluation_without_adaptation():
@@ -133,7 +133,7 @@ def test_zero_shots_are_an_evaluation_without_adaptation():
             key_play, probe.GAME, LEARNED.principal, params, probe.tasks(NUMBER), EPISODES
         )
 
-    assert_same(shot(0), quickest_jit(run)(jax.random.key(4), params()), 1e-5)
+    assert_same(shot(0), jax.jit(run)(jax.random.key(4), params()), 1e-5)
 
 
 @pytest.mark.parametrize("num_shots", [1, 2])
@@ -153,7 +153,7 @@ def test_params_are_adapted_to_each_agent_by_itself():
         tasks = probe.tasks(NUMBER)
         return adapt_to_tasks(key, probe.GAME, LEARNED, ADAPT, params, tasks, 1)
 
-    adapted = quickest_jit(run)(jax.random.split(jax.random.key(4))[0], params())
+    adapted = jax.jit(run)(jax.random.split(jax.random.key(4))[0], params())
     assert_same(adapted, pieces(1)[0], 1e-5)
     for network in ("policy", "world_model"):
         kernels = np.asarray(adapted[network]["head"]["kernel"])

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from streams import quickest_jit
 
 from mermaide_jax import agents, games
 from mermaide_jax.evaluation.protocol import evaluate
@@ -26,12 +25,12 @@ def tasks(cost, gap=0.5, number=3):
     )
 
 
-@quickest_jit
+@jax.jit
 def tuned(key, tasks):
     return tune(key, GAME, first_k(GAME.pay_target), CANDIDATES, tasks, 8)
 
 
-@quickest_jit
+@jax.jit
 def score(key, k, tasks):
     return evaluate(key, GAME, first_k(GAME.pay_target), k, tasks, 8).score
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from streams import quickest_jit
 
 from mermaide_jax.report.findings import read_findings
 from mermaide_jax.study.stackelberg import run as sweep
@@ -26,9 +25,6 @@ def experiment(monkeypatch):
     module = importlib.util.module_from_spec(specification)
     monkeypatch.setitem(sys.modules, specification.name, module)
     specification.loader.exec_module(module)
-    for name, static in (("_train", (1, 3)), ("_trained", (1, 2)), ("_fresh", 1)):
-        plain = getattr(sweep, name).__wrapped__
-        monkeypatch.setattr(sweep, name, quickest_jit(plain, static_argnums=static))
     return module
 
 

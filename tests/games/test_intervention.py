@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
-from streams import keys, quick_jit, reward_noise
+from streams import keys, reward_noise
 
 from mermaide_jax import agents, games, principals
 from mermaide_jax._checks import ConfigError
@@ -56,7 +56,7 @@ def play(config):
     game = games.make_intervention_game(AGENT, config)
     explorer = principals.random_rate(game.num_interventions)
 
-    @quick_jit
+    @jax.jit
     @jax.vmap
     def run(key, task):
         noise = reward_noise(jax.random.clone(key), STEPS)
@@ -126,7 +126,7 @@ def test_observation_has_the_size_and_content_it_says(kind, flags):
 @pytest.mark.parametrize("kind", KINDS)
 def test_offers_equal_the_plain_reading(kind):
     config = games.GameConfig(ARMS, kind=kind, magnitudes=(0.5, 2.0))
-    decode = quick_jit(functools.partial(games.decode_intervention, config))
+    decode = jax.jit(functools.partial(games.decode_intervention, config))
     for intervention, target in itertools.product(
         range(games.num_interventions(config)), range(ARMS)
     ):
@@ -141,7 +141,7 @@ def test_step_gives_six_values_and_truncates_exactly_at_the_horizon():
     game = games.make_intervention_game(AGENT, games.GameConfig(ARMS, horizon))
     task = games.draw_task(jax.random.key(0), 0, (0.3,), ARMS, games.TaskTerms())
     observation, state = game.reset(jax.random.key(1), task)
-    step = quick_jit(game.step)
+    step = jax.jit(game.step)
     for time, key in enumerate(keys(2, horizon)):
         out = step(key, state, jnp.int32(1), task)
         assert len(out) == 6

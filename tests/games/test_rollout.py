@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from streams import assert_same, keys, quick_jit
+from streams import assert_same, keys
 
 from mermaide_jax import agents, games, principals
 
@@ -30,7 +30,7 @@ def tasks():
     return draw(keys(0, NUMBER), rule)
 
 
-batched = quick_jit(jax.vmap(one, (0, None, 0)))
+batched = jax.jit(jax.vmap(one, (0, None, 0)))
 single = jax.jit(one)
 
 
@@ -76,7 +76,7 @@ def test_a_longer_episode_begins_with_the_shorter_one():
     config = games.GameConfig(ARMS, STEPS + 5, observe_time=False)
     long_game = games.make_intervention_game(AGENT, config)
     short_game = games.make_intervention_game(AGENT, games.GameConfig(ARMS, STEPS))
-    run = quick_jit(one, static_argnums=3)
+    run = jax.jit(one, static_argnums=3)
     long, short = (run(jax.random.key(4), 0.5, at(tasks(), 0), g) for g in (long_game, short_game))
     assert_same(at(long, slice(STEPS)), short, LAST_BITS)
 
@@ -84,7 +84,7 @@ def test_a_longer_episode_begins_with_the_shorter_one():
 def test_other_coefficients_costs_and_equal_configs_do_not_recompile():
     traces = []
 
-    @functools.partial(quick_jit, static_argnums=3)
+    @functools.partial(jax.jit, static_argnums=3)
     def run(key, rate, task, game):
         traces.append(1)
         return one(key, rate, task, game)
@@ -115,7 +115,7 @@ def test_two_devices_equal_one():
 
 def test_double_precision_changes_nothing(x64):
     game = games.make_intervention_game(AGENT, games.GameConfig(ARMS, STEPS, observe_time=True))
-    double = quick_jit(
+    double = jax.jit(
         jax.vmap(lambda k, r, t: games.rollout(k, game, PRINCIPAL, r, t), (0, None, 0))
     )
     with jax.enable_x64(False):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from streams import keys, quick_jit
+from streams import keys
 
 from mermaide_jax import games
 from mermaide_jax._checks import ConfigError
@@ -54,7 +54,7 @@ def brute_force(kind, mu, target, cost, bonus):
 
 @functools.cache
 def solve(kind):
-    return quick_jit(functools.partial(equilibrium, config=StackelbergConfig(ARMS, 3, kind, GRID)))
+    return jax.jit(functools.partial(equilibrium, config=StackelbergConfig(ARMS, 3, kind, GRID)))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -96,7 +96,7 @@ def test_equilibrium_without_a_bonus_is_what_the_agent_does_anyway(kind, mu, pay
 @pytest.mark.parametrize("kind", KINDS)
 def test_offers_equal_the_plain_reading(kind):
     config = StackelbergConfig(ARMS, 3, kind, GRID)
-    decode = quick_jit(functools.partial(decode_share, config))
+    decode = jax.jit(functools.partial(decode_share, config))
     for target in range(ARMS):
         if kind == "continuous":
             for value, share in [(-1.0, 0.0), (0.25, 0.25), (1.5, 1.0)]:
@@ -120,7 +120,7 @@ def test_interactions_equal_a_plain_replay(observe):
     task = make_task(mu, target, 0.75, 1.0)
     observation, state = game.reset(jax.random.key(0), task)
     assert observation.shape == (config.observation_size,) == (game.observation_size,)
-    step = quick_jit(game.step)
+    step = jax.jit(game.step)
     refused, accepted = 0.0, 1.0
     for n, (key, share) in enumerate(zip(keys(1, 4), shares, strict=True), 1):
         out = step(key, state, jnp.float32(share), task)
@@ -147,7 +147,7 @@ def test_interactions_equal_a_plain_replay(observe):
 def test_readings_are_noisy_and_average_out():
     task = make_task([0.5, 0.25, 1.0, 0.0], 1, 0.75, 1.0, noise=0.5)
     state = start_state(ARMS)
-    draw = quick_jit(jax.vmap(lambda key, n: add_readings(key, state, n, task), (0, None)))
+    draw = jax.jit(jax.vmap(lambda key, n: add_readings(key, state, n, task), (0, None)))
     for number in (1, 100):
         several = draw(keys(0, 2000), jnp.int32(number))
         means = np.asarray(several.readings) / number
@@ -169,7 +169,7 @@ def test_names_of_the_other_arms_tell_nothing():
 
 def test_tasks_have_a_target_that_is_not_the_best():
     draw = jax.vmap(lambda key: draw_stackelberg_task(key, ARMS, games.TaskTerms()))
-    tasks = quick_jit(draw)(keys(0, 200))
+    tasks = jax.jit(draw)(keys(0, 200))
     assert (np.asarray(tasks.mean_rewards).argmax(1) != np.asarray(tasks.target)).all()
     np.testing.assert_array_equal(tasks.agent.mean_rewards, tasks.mean_rewards)
 

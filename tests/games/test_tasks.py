@@ -8,7 +8,7 @@ import numpy as np
 import oracles
 import pytest
 import scipy.stats
-from streams import assert_same, keys, quick_jit
+from streams import assert_same, keys
 
 from mermaide_jax import agents, games, principals
 from mermaide_jax._checks import ConfigError
@@ -86,17 +86,17 @@ def test_a_larger_set_begins_with_the_smaller_one():
 def test_endless_supply():
     number, coefficients = MANY, (0.1, 0.4, 0.9)
     draw = jax.vmap(lambda key: games.draw_task(key, 1, coefficients, ARMS, TERMS))
-    tasks = quick_jit(draw)(keys(5, number))
+    tasks = jax.jit(draw)(keys(5, number))
     values, counts = np.unique(coefficient(tasks), return_counts=True)
     np.testing.assert_array_equal(values, np.float32(coefficients))
     oracles.assert_equally_likely(counts)
     assert (tasks.target != tasks.mean_rewards.argmax(1)).all()
     assert len(np.unique(tasks.mean_rewards)) > 0.99 * number * ARMS
-    few = quick_jit(draw)(keys(5, 5))
+    few = jax.jit(draw)(keys(5, 5))
     assert_same(few, jax.tree.map(lambda leaf: leaf[:5], tasks))
 
 
-@quick_jit
+@jax.jit
 @jax.vmap
 def redraw(key, task):
     return games.redraw_rewards(key, task, TERMS)
@@ -115,7 +115,7 @@ def test_redrawn_rewards_keep_rule_and_coefficient(rule):
     assert_same(same(tasks), same(fresh))
 
 
-relabel = quick_jit(jax.vmap(games.relabel_arms))
+relabel = jax.jit(jax.vmap(games.relabel_arms))
 
 
 def relabelled(seed, tasks):
@@ -146,7 +146,7 @@ def half_paid(steps=20):
     game = games.make_intervention_game(agent, games.GameConfig(ARMS, steps))
     principal = principals.random(game.pay_target)
     run = lambda key, task: games.rollout(key, game, principal, 0.5, task)  # noqa: E731
-    return quick_jit(jax.vmap(run))
+    return jax.jit(jax.vmap(run))
 
 
 def test_a_relabelled_best_responder_plays_the_same_game():

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from streams import keys, quick_jit
+from streams import keys
 
 from mermaide_jax._checks import ConfigError
 from mermaide_jax.principals.offers import (
@@ -36,7 +36,7 @@ def test_discrete_offers_follow_their_logits():
     )
     assert int(principal.greedy(params, seen[0])) == 0
     sample = jax.vmap(lambda key: principal.principal.act(key, params, (), seen[0])[0])
-    shares = np.bincount(quick_jit(sample)(keys(0, 4000)), minlength=3) / 4000
+    shares = np.bincount(jax.jit(sample)(keys(0, 4000)), minlength=3) / 4000
     np.testing.assert_allclose(shares, [0.5, 0.3, 0.2], atol=0.04)
 
 
@@ -58,7 +58,7 @@ def test_continuous_offers_are_none_or_gaussian():
     assert principal.greedy(params_with(principal, [-1.0, 0.1, 0.0]), seen[0]) == NO_OFFER
 
     sample = jax.vmap(lambda key: principal.principal.act(key, params, (), seen[0]))
-    drawn, _, log_prob = quick_jit(sample)(keys(1, 4000))
+    drawn, _, log_prob = jax.jit(sample)(keys(1, 4000))
     np.testing.assert_allclose(
         log_prob, principal.log_prob(params, jnp.ones((4000, SIZE)), drawn), rtol=1e-4, atol=1e-5
     )

@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from streams import assert_same, keys, quick_jit
+from streams import assert_same, keys
 
 from mermaide_jax import agents, games, principals
 
 ARMS, STEPS, NUMBER = 4, 25, 500
 GAME = games.make_intervention_game(agents.standard_population(ARMS), games.GameConfig(ARMS, STEPS))
-run = quick_jit(
+run = jax.jit(
     jax.vmap(
         lambda key, threshold, task: games.rollout(
             key, GAME, principals.prescient(GAME.pay_target), threshold, task
@@ -20,7 +20,7 @@ run = quick_jit(
         (0, None, 0),
     )
 )
-never = quick_jit(
+never = jax.jit(
     jax.vmap(
         lambda key, task: games.rollout(key, GAME, principals.random(GAME.pay_target), 0.0, task)
     )
@@ -67,7 +67,7 @@ def test_it_earns_more_than_never(rule):
     assert reference > 1 + never(keys(1, NUMBER), tasks(rule)).reward.sum(1).mean()
 
 
-@quick_jit
+@jax.jit
 @functools.partial(jax.vmap, in_axes=(0, None, 0))
 def preview_and_step(key, intervention, task):
     """Ten steps, each seen beforehand under the key that it then consumes."""

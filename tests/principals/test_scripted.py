@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
-from streams import assert_same, keys, quick_jit
+from streams import assert_same, keys
 
 from mermaide_jax import agents, games, principals
 
@@ -36,7 +36,7 @@ def runner(name, rule, initial_pull=True, kind="binary", cost_on="offer"):
         "first_k": lambda: principals.first_k(game.pay_target),
     }[name]()
     run = lambda key, p, task: games.rollout(key, game, principal, p, task)  # noqa: E731
-    return quick_jit(jax.vmap(run, (0, None, 0)))
+    return jax.jit(jax.vmap(run, (0, None, 0)))
 
 
 binary = games.make_intervention_game(agents.ucb(ARMS), games.GameConfig(ARMS, STEPS))
@@ -55,7 +55,7 @@ def decide(principal, params, number, observation=None):
 
         return jax.lax.scan(step, (key, principal.init(params)), length=STEPS)[1]
 
-    return np.asarray(quick_jit(jax.vmap(episode))(keys(3, number)))
+    return np.asarray(jax.jit(jax.vmap(episode))(keys(3, number)))
 
 
 def play(name, params, rule="ucb", coefficient=0.3, seed=1, **options):

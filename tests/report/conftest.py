@@ -20,6 +20,7 @@ LEVELS = {
     "random": (0.6, 25.0, 0.0),
     "first_k": (5.8, 25.0, 0.0),
     "prescient": (19.5, 13.0, 0.0),
+    "all_knowing": (21.5, 12.5, 0.0),
     "planner": (23.0, 12.0, 0.0),
 }
 LEARNED = ("mermaide", "maml_without_world_model", "world_model_without_meta", "reinforce")

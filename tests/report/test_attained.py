@@ -16,12 +16,12 @@ def middle(rows, **where):
     return scores[cut : len(scores) - cut].mean()
 
 
-@pytest.mark.parametrize("oracle", ["planner", "prescient"])
+@pytest.mark.parametrize("oracle", ["all_knowing", "planner", "prescient"])
 def test_each_share_is_the_hand_computed_one(rows, oracle):
     records = rows()
     found = attained_records(records, oracle)
     check_records("attained", found, ATTAINED_COLUMNS)
-    assert len(found) == 10 * 2 * 2
+    assert len(found) == 11 * 2 * 2
     for line in found:
         group = {name: line[name] for name in ("agent_rule", "k_shot")}
         scripts = {name: middle(records, principal=name, **group) for name in SCRIPTS}
@@ -36,8 +36,8 @@ def test_each_share_is_the_hand_computed_one(rows, oracle):
 def test_the_ends_are_exact(rows):
     lines = {line["principal"]: line for line in attained_records(rows())}
     assert [lines["first_k"][part] for part in ("share", "low", "high")] == [0, 0, 0]
-    assert [lines["planner"][part] for part in ("share", "low", "high")] == [1, 1, 1]
-    assert lines["never"]["share"] < 0 < lines["prescient"]["share"] < 1
+    assert [lines["all_knowing"][part] for part in ("share", "low", "high")] == [1, 1, 1]
+    assert lines["never"]["share"] < 0 < lines["prescient"]["share"] < 1 < lines["planner"]["share"]
 
 
 def test_the_summary_and_both_tables_show_it(rows):
@@ -53,12 +53,12 @@ def test_the_summary_and_both_tables_show_it(rows):
         assert line["attained_low"] == pytest.approx(share["low"])
     for text in (format_table(frame), markdown_table(frame)):
         assert "Attained" in text and "100%" in text
-    assert "Planner" in format_table(frame)
+    assert "All-knowing" in format_table(frame)
 
 
 def test_without_the_oracle_nothing_is_said(rows):
     """As in results of an earlier release."""
-    old = [row for row in rows() if row["principal"] != "planner"]
+    old = [row for row in rows() if row["principal"] != "all_knowing"]
     assert attained_records(old) == []
     assert summarize(old)["attained"].isna().all()
     assert "nan" not in format_table(summarize(old))
@@ -69,7 +69,7 @@ def test_without_the_oracle_nothing_is_said(rows):
 def test_an_oracle_below_the_script_bounds_nothing(rows):
     records = rows()
     for row in records:
-        if row["principal"] == "planner":
+        if row["principal"] == "all_knowing":
             row["score"] = -50.0
     assert all(line["share"] is None for line in attained_records(records))
 
@@ -80,7 +80,7 @@ def test_runs_are_paired(rows):
     paired = [r for r in records if r["agent"] < 4]
     group = {"agent_rule": "ucb", "k_shot": 0}
     line = next(x for x in attained_records(records) if x["principal"] == "reinforce")
-    base, top = (middle(paired, principal=name, **group) for name in ("first_k", "planner"))
+    base, top = (middle(paired, principal=name, **group) for name in ("first_k", "all_knowing"))
     own = middle(paired, principal="reinforce", **group)
     assert line["share"] == pytest.approx((own - base) / (top - base))
 

@@ -22,6 +22,7 @@ ORDER = [
     "random",
     "first_k",
     "prescient",
+    "all_knowing",
     "planner",
 ]
 
@@ -36,7 +37,7 @@ def line_of(frame, **where):
 def test_each_line_is_the_hand_computed_aggregate(rows):
     records = rows()
     frame = summarize(records)
-    assert len(frame) == 10 * 2 * 2
+    assert len(frame) == 11 * 2 * 2
     for principal in ("mermaide", "reinforce", "prescient"):
         mine = [
             r
@@ -57,7 +58,7 @@ def test_order_is_canonical_whatever_the_order_of_the_rows(rows):
     records = rows(seeds=1, agents=2)
     shuffled = [records[i] for i in np.random.default_rng(0).permutation(len(records))]
     for frame in (summarize(records), summarize(shuffled)):
-        assert list(frame["principal"][:10]) == ORDER
+        assert list(frame["principal"][:11]) == ORDER
         groups = list(dict.fromkeys(zip(frame["agent_rule"], frame["k_shot"], strict=True)))
         assert groups == [("ucb", 0), ("ucb", 1), ("epsilon_greedy", 0), ("epsilon_greedy", 1)]
 
@@ -75,7 +76,7 @@ def test_missing_measures_are_skipped_not_counted_as_zero(rows):
 
 def test_by_coefficient(rows):
     frame = summarize(rows(), by=("agent_rule", "coefficient", "k_shot"))
-    assert len(frame) == 10 * 2 * 2 * 2
+    assert len(frame) == 11 * 2 * 2 * 2
     assert (frame["runs"] == 15).all()
     text = format_table(frame)
     assert "UCB agents, beta = 0.27, 0-shot" in text
@@ -118,7 +119,7 @@ def test_single_run_has_a_score_and_no_interval(rows):
 
 def test_markdown_table_is_rectangular(rows):
     lines = markdown_table(summarize(rows())).splitlines()
-    assert len(lines) == 2 + 40
+    assert len(lines) == 2 + 44
     assert {line.count("|") for line in lines} == {11}
 
 

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
-from streams import quick_jit
 
 from mermaide_jax import agents
 from mermaide_jax.agents import base
@@ -116,7 +115,7 @@ def test_trajectories_are_those_of_the_plain_functions_on_the_same_draws(name, k
 
     params = jax.tree.map(lambda leaf: np.broadcast_to(leaf, AGENTS), params)
     target = np.broadcast_to(bandit.target, AGENTS)
-    choice, reward, explores, near, gap = quick_jit(jax.vmap(one, (0, 0, 0, 1, 1, 1, 1, 1), 1))(
+    choice, reward, explores, near, gap = jax.jit(jax.vmap(one, (0, 0, 0, 1, 1, 1, 1, 1), 1))(
         params, bandit.mean_rewards, target, normal, ties, first, arms_normals, out.actions
     )
     same = np.asarray(choice == out.actions)

@@ -110,6 +110,8 @@ def test_learned_principals_share_one_budget():
         (EvaluationOptions, {"episodes": 0}, "episodes"),
         (EvaluationOptions, {"random_rate": 1.5}, "random_rate"),
         (EvaluationOptions, {"planner_beam": 0}, "planner_beam"),
+        (EvaluationOptions, {"all_knowing_rollouts": 0}, "all_knowing_rollouts"),
+        (EvaluationOptions, {"all_knowing_episodes": 0}, "all_knowing_episodes"),
         (NetworkConfig, {"features": 0}, "features"),
         (NetworkConfig, {"architecture": "lstm"}, "architecture"),
         (TrainingConfig, {"updates": 0}, "updates"),
@@ -134,7 +136,6 @@ def test_impossible_values_are_refused_by_name(kind, values, named):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (lambda c: c.pop("seed"), "config: got"),
         (lambda c: c.update(unknown=1), "config: got"),
         (lambda c: c["game"].update(horizon="50"), "config.game.horizon: got '50'"),
         (lambda c: c["game"].update(horizon=True), "config.game.horizon: got True"),
@@ -149,3 +150,13 @@ def test_a_tampered_config_is_refused(change, named):
     with pytest.raises(ConfigError) as refused:
         config_from_dict(StudyConfig, content)
     assert str(refused.value).startswith(named)
+
+
+def test_what_an_earlier_release_did_not_know_has_its_default():
+    content = json.loads(json.dumps(dataclasses.asdict(PRESETS["smoke"])))
+    del content["evaluation"]["all_knowing_rollouts"], content["seed"]
+    loaded = config_from_dict(StudyConfig, content)
+    evaluation = dataclasses.replace(
+        PRESETS["smoke"].evaluation, all_knowing_rollouts=EvaluationOptions().all_knowing_rollouts
+    )
+    assert loaded == dataclasses.replace(PRESETS["smoke"], evaluation=evaluation)

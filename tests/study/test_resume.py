@@ -40,12 +40,20 @@ def assert_same(first, second):
 @pytest.fixture
 def small_steps(monkeypatch, tmp_path_factory):
     """Short chunks, a checkpoint after each, and no program compiled twice."""
-    former = jax.config.jax_compilation_cache_dir
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
+    cache = {
+        "jax_enable_compilation_cache": True,
+        "jax_compilation_cache_dir": str(tmp_path_factory.getbasetemp() / "compiled"),
+        "jax_persistent_cache_min_compile_time_secs": 0.5,
+    }
+    former = {name: getattr(jax.config, name) for name in cache}
+    for name, value in cache.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
     monkeypatch.setattr(loop, "MAX_CHUNK", 2)
     monkeypatch.setattr(learned, "SAVE_EVERY", 2)
     yield
-    jax.config.update("jax_compilation_cache_dir", former)
+    for name, value in former.items():
+        jax.config.update(name, value)
     compilation_cache.reset_cache()
 
 

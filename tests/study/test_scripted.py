@@ -5,21 +5,20 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
-from streams import quickest_jax, quickest_jit
 
 from mermaide_jax.evaluation.protocol import evaluate
 from mermaide_jax.principals import first_k
 from mermaide_jax.study import AgentOptions, EvaluationOptions, GameOptions, StudyConfig, scripted
 from mermaide_jax.study.learned import stream_keys
 from mermaide_jax.study.setting import make_setting
-from mermaide_jax.training import loop
 
 STEPS, COST = 6, 0.2
 CONFIG = StudyConfig(
     game=GameOptions(num_arms=3, horizon=STEPS, cost=COST),
     agents=AgentOptions(families=("ucb",), train=3, test=2),
-    evaluation=EvaluationOptions(episodes=8, random_rate=0.3, planner_beam=2**STEPS),
+    evaluation=EvaluationOptions(
+        episodes=8, random_rate=0.3, planner_beam=2**STEPS, all_knowing_episodes=3
+    ),
     seeds=2,
 )
 
@@ -31,9 +30,7 @@ def setting():
 
 @functools.cache
 def outcome(name):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "jax", quickest_jax())
-        return scripted.test_scripted(name, CONFIG, setting())
+    return scripted.test_scripted(name, CONFIG, setting())
 
 
 def test_never_pays_nothing():
@@ -69,7 +66,7 @@ def test_first_k_is_the_best_on_the_training_agents():
     made = setting()
     principal = first_k(made.game.pay_target)
 
-    @quickest_jit
+    @jax.jit
     def on_training_agents(stream, k):
         tasks = jax.tree.map(lambda x: x[stream], made.train)
         key = stream_keys(made, "tune")[stream]
@@ -92,9 +89,7 @@ def test_the_number_is_chosen_on_the_training_agents_alone():
     }
     values = {}
     for role, other in costly.items():
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(loop, "jax", quickest_jax())
-            values[role] = scripted.test_scripted("first_k", CONFIG, other)[1]
+        values[role] = scripted.test_scripted("first_k", CONFIG, other)[1]
     np.testing.assert_array_equal(values["train"], [0, 0])
     np.testing.assert_array_equal(values["test"], outcome("first_k")[1])
 
@@ -117,3 +112,15 @@ def test_the_planner_plans_the_episodes_that_the_others_play():
     np.testing.assert_allclose(
         scores.score, STEPS * scores.success_rate - COST * scores.interventions, atol=1e-5
     )
+
+
+def test_the_all_knowing_planner_plays_the_first_few_and_stays_below_the_planner():
+    scores, value = outcome("all_knowing")
+    assert value is None
+    assert scores.score.shape == (2, 2)
+    np.testing.assert_allclose(
+        scores.score * 3, np.round(scores.score * 3 / COST) * COST, atol=1e-4
+    )
+    assert outcome("never")[0].score.mean() < scores.score.mean()
+    assert scripted.episodes_played("all_knowing", CONFIG.evaluation) == 3
+    assert scripted.episodes_played("planner", CONFIG.evaluation) == 8

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from streams import quick_jit
 
 from mermaide_jax._checks import ConfigError
 from mermaide_jax.games import TaskTerms
@@ -20,7 +19,7 @@ TASK = draw_stackelberg_task(jax.random.key(0), 5, TaskTerms(bonus=jnp.float32(0
 
 
 def played(params):
-    play = quick_jit(lambda key: interact(key, CONFIG.game, PRINCIPAL, params["network"], TASK))
+    play = jax.jit(lambda key: interact(key, CONFIG.game, PRINCIPAL, params["network"], TASK))
     return play(jax.random.key(1))
 
 
@@ -39,7 +38,7 @@ def test_the_bounded_step_has_a_rate_for_each_leaf_and_a_length_at_most():
 def test_the_inner_step_learns_from_the_first_interactions_alone(number):
     params = with_inner_rate(init_params(jax.random.key(2), CONFIG), 0.5)
     support = to_support(played(params), jnp.int32(number))
-    adapted = quick_jit(make_adapt(PRINCIPAL, 1))(params, support)
+    adapted = jax.jit(make_adapt(PRINCIPAL, 1))(params, support)
     # The head's bias, whose gradient at equal chances is sum_t A_t (one_hot(u_t) - 1/2).
     rewards = np.asarray(support.reward)[:number]
     others = (rewards.sum() - rewards) / max(number - 1, 1)

@@ -4,19 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import probe
-import pytest
-from streams import keys, quickest_jax
+from streams import keys
 
 from mermaide_jax import agents, games
 from mermaide_jax.principals import NetworkConfig, learned_principal
-from mermaide_jax.training import TrainingConfig, loop, train
+from mermaide_jax.training import TrainingConfig, train
 
 TERMS = games.TaskTerms()
-
-
-@pytest.fixture(autouse=True)
-def quick_compilation(monkeypatch):
-    monkeypatch.setattr(loop, "jax", quickest_jax())
 
 
 def test_mermaide_reaches_the_optimum_of_the_probe_game():

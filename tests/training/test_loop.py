@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import probe
 import pytest
-from streams import assert_same, keys, quickest_jax
+from streams import assert_same, keys
 
 from mermaide_jax import games
 from mermaide_jax.principals import NetworkConfig
@@ -61,7 +61,6 @@ def plain(monkeypatch):
 
     It fails where the number of the update is the target of its first agent, plus 100.
     """
-    monkeypatch.setattr(loop, "jax", quickest_jax())
     traces = {True: 0, False: 0}
 
     def make_update(config, learned, game, terms, *, world_model_only=False):
@@ -205,7 +204,6 @@ SMALL = TrainingConfig(
 
 def test_streams_do_not_depend_on_each_other_nor_on_the_devices(monkeypatch):
     """The true update: two streams on two devices, on one, and beside a third."""
-    monkeypatch.setattr(loop, "jax", quickest_jax())
     assert loop.stream_mesh(2).devices.size == 2
     two = run(config=SMALL)
     three = run(3, config=SMALL)
@@ -219,14 +217,12 @@ def test_streams_do_not_depend_on_each_other_nor_on_the_devices(monkeypatch):
     assert two[0].update.tolist() == [3, 3]
 
 
-def test_same_keys_same_result(monkeypatch):
-    monkeypatch.setattr(loop, "jax", quickest_jax())
+def test_same_keys_same_result():
     runs = [run(config=SMALL, learned=ALONE) for _ in range(2)]
     assert_same(*runs)
 
 
-def test_nan_of_the_true_update_stops_training(monkeypatch):
-    monkeypatch.setattr(loop, "jax", quickest_jax())
+def test_nan_of_the_true_update_stops_training():
     tasks = stacked(2)
     tasks = tasks._replace(cost=tasks.cost.at[1, 2].set(jnp.nan))
     with pytest.raises(TrainingDiverged) as error:

@@ -9,7 +9,7 @@ import numpy as np
 import probe
 import pytest
 from jax.flatten_util import ravel_pytree
-from streams import assert_same, keys, quickest_jit
+from streams import assert_same, keys
 
 from mermaide_jax import games
 from mermaide_jax._checks import ConfigError
@@ -45,11 +45,11 @@ def bind(meta_gradient, world_model_only=False):
     """A start whose read-outs are not zero, and the compiled update."""
     config = dataclasses.replace(CONFIG, meta_gradient=meta_gradient)
     update = make_update(config, LEARNED, probe.GAME, TERMS, world_model_only=world_model_only)
-    state = quickest_jit(update.init)(jax.random.key(0))
+    state = jax.jit(update.init)(jax.random.key(0))
     rng = np.random.default_rng(0)
     draw = lambda x: jnp.asarray(rng.normal(size=x.shape), x.dtype)  # noqa: E731
     state = state._replace(params=jax.tree.map(draw, state.params))
-    return config, state, quickest_jit(update.update)
+    return config, state, jax.jit(update.update)
 
 
 def flat(tree):
@@ -92,7 +92,7 @@ def test_metrics_are_those_of_the_episodes_played(meta_gradient):
     config, state, update = bind(meta_gradient)
     _, metrics = update(jax.random.key(5), state, probe.tasks())
 
-    @quickest_jit
+    @jax.jit
     def play(key, params):
         key_tasks, key_before, key_after = jax.random.split(key, 3)
         tasks = select_tasks(key_tasks, config, probe.tasks(), TERMS)
@@ -201,7 +201,7 @@ def selected(number, variation, target_first, draws=200):
     )
     terms = games.TaskTerms(reward_low=2.0, reward_high=3.0)  # unlike those of the set
     agents = training_set()
-    select = quickest_jit(jax.vmap(lambda key: select_tasks(key, config, agents, terms)))
+    select = jax.jit(jax.vmap(lambda key: select_tasks(key, config, agents, terms)))
     return jax.tree.map(np.asarray, select(keys(1, draws)))
 
 

@@ -115,15 +115,24 @@ def random_argmax(key: chex.PRNGKey, values: jax.Array) -> jax.Array:
 
 def argmax_of_bits(bits: jax.Array, values: jax.Array) -> jax.Array:
     """`random_argmax` as a pure function of its draw, ``bits``: ``[A]`` uint32."""
-    tied = values == jnp.max(values)
-    priority = jnp.where(tied, bits | jnp.uint32(1), jnp.uint32(0))
+    priority = jnp.where(_greatest(values), bits | jnp.uint32(1), jnp.uint32(0))
     return jnp.argmax(priority).astype(jnp.int32)
 
 
 def argmax_probabilities(values: jax.Array) -> jax.Array:
     """The law of `random_argmax`: uniform over the greatest of ``values``, ``[A]`` float32."""
-    tied = (values == jnp.max(values)).astype(jnp.float32)
+    tied = _greatest(values).astype(jnp.float32)
     return tied / jnp.sum(tied)
+
+
+def _greatest(values: jax.Array) -> jax.Array:
+    """Which of ``values`` are the greatest, ``[A]`` bool; at least one is.
+
+    A compiler may compute ``values`` once for the maximum and once for the comparison, rounded
+    otherwise, so that none equals the maximum: the arm of `jnp.argmax` counts in any case.
+    """
+    greatest = jnp.arange(values.shape[0]) == jnp.argmax(values)
+    return greatest | (values == jnp.max(values))
 
 
 def untried_first(state: SampleMeans, values: jax.Array) -> jax.Array:

@@ -33,7 +33,9 @@ def population(agents: tuple[base.Agent, ...]) -> base.Agent:
     """Agent that follows the rule its params name, among ``agents``.
 
     ``rule`` is a leaf: ``vmap`` over `PopulationParams` mixes rules and coefficients in one
-    program. The state holds each rule's state, all fed with the same pulls.
+    program. The state holds each rule's state, all fed with the same pulls. Members beyond the
+    number of ``agents`` are ignored, so the rules that come last and that no params name can be
+    left out: the others act as before, and less is computed.
 
     Raises:
       ConfigError: no agents.
@@ -41,7 +43,7 @@ def population(agents: tuple[base.Agent, ...]) -> base.Agent:
     _checks.check_at_least("number of rules", len(agents), 1)
 
     def init(params: PopulationParams):
-        return tuple(a.init(p) for a, p in zip(agents, params.members, strict=True))
+        return tuple(a.init(p) for a, p in zip(agents, params.members, strict=False))
 
     def select(params: PopulationParams, per_rule: list[jax.Array]) -> jax.Array:
         return per_rule[0] if len(agents) == 1 else jnp.stack(per_rule)[params.rule]
@@ -50,35 +52,41 @@ def population(agents: tuple[base.Agent, ...]) -> base.Agent:
         # Every rule acts, on the draws it would have alone: under `vmap` a `lax.switch` does the
         # same, and the key-reuse check of JAX mistakes that for a reuse.
         keys = [key] + [jax.random.clone(key) for _ in agents[1:]]
-        members = zip(agents, keys, params.members, state, strict=True)
+        members = zip(agents, keys, params.members, state, strict=False)
         return select(params, [a.act(k, p, s, offer) for a, k, p, s in members])
 
     def update(params: PopulationParams, state, action, reward):
-        members = zip(agents, params.members, state, strict=True)
+        members = zip(agents, params.members, state, strict=False)
         return tuple(a.update(p, s, action, reward) for a, p, s in members)
 
     def estimates(params: PopulationParams, state):
-        members = zip(agents, params.members, state, strict=True)
+        members = zip(agents, params.members, state, strict=False)
         return select(params, [a.estimates(p, s) for a, p, s in members])
 
     def probabilities(params: PopulationParams, state, offer):
-        members = zip(agents, params.members, state, strict=True)
+        members = zip(agents, params.members, state, strict=False)
         return select(params, [a.probabilities(p, s, offer) for a, p, s in members])
 
     return base.Agent(init, act, update, estimates, probabilities)
 
 
 @functools.cache
-def standard_population(num_arms: int, initial_pull: bool = True) -> base.Agent:
-    """Population of all the rules in `RULES`, in that order.
+def standard_population(
+    num_arms: int, initial_pull: bool = True, num_rules: int = len(RULES)
+) -> base.Agent:
+    """Population of the first ``num_rules`` rules in `RULES`, in that order.
 
     Args:
       num_arms: number of arms ``A``.
       initial_pull: see `epsilon_greedy`.
+      num_rules: rules that there are agents of, from the first on.
+
+    Raises:
+      ConfigError: ``num_rules`` is not in 1 to the number of `RULES`.
     """
-    return population(
-        (ucb(num_arms), epsilon_greedy(num_arms, initial_pull), best_response(num_arms))
-    )
+    _checks.check_in_range("num_rules", num_rules, 1, len(RULES))
+    everyone = (ucb(num_arms), epsilon_greedy(num_arms, initial_pull), best_response(num_arms))
+    return population(everyone[:num_rules])
 
 
 def standard_params(

@@ -181,7 +181,10 @@ def make_intervention_game(agent: Agent, config: GameConfig) -> Game:
         return Preview(
             action=agent.act(key_agent, task.agent, state.agent, no_offer),
             estimates=agent.estimates(task.agent, state.agent),
+            probabilities=agent.probabilities(task.agent, state.agent, no_offer),
             target=task.target,
+            state=state,
+            task=task,
         )
 
     def pay_target(observation: jax.Array) -> jax.Array:

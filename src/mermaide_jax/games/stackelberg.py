@@ -245,11 +245,11 @@ def make_stackelberg_game(config: StackelbergConfig) -> Game:
         return observation, state, reward, jnp.bool_(False), state.time >= config.horizon, info
 
     def preview(key: chex.PRNGKey, state: StackelbergState, task: Task) -> Preview:
-        del state
         nothing = jnp.zeros((config.num_arms,), jnp.float32)
         key_agent, _ = jax.random.split(key)
         action = agent.act(key_agent, task.agent, (), nothing)
-        return Preview(action, task.mean_rewards, task.target)
+        law = agent.probabilities(task.agent, (), nothing)
+        return Preview(action, task.mean_rewards, law, task.target, state, task)
 
     def pay_target(observation: jax.Array) -> jax.Array:
         del observation

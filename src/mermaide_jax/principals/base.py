@@ -29,12 +29,18 @@ class Preview(NamedTuple):
     Attributes:
       action: int32 scalar, what the agent is about to do if nothing is offered.
       estimates: ``[A]`` float32, the agent's estimates of the arms' mean rewards.
+      probabilities: ``[A]`` float32, the law of that action.
       target: int32 scalar, ``a*``.
+      state: the state of the game, the agent's own within.
+      task: the `games.Task`, who is steered.
     """
 
     action: jax.Array
     estimates: jax.Array
+    probabilities: jax.Array
     target: jax.Array
+    state: Any
+    task: Any
 
 
 class Privileged(NamedTuple):

@@ -9,7 +9,7 @@ from mermaide_jax.report._records import STRATUM, Record, checked_rows, grouped,
 
 __all__ = ["ORACLES", "SCRIPTS", "attained_records"]
 
-ORACLES: tuple[str, ...] = ("planner", "prescient")
+ORACLES: tuple[str, ...] = ("all_knowing", "prescient", "planner")
 """Principals that serve as upper references; the first is that of the tables."""
 
 SCRIPTS: tuple[str, ...] = ("never", "always", "random", "first_k")

@@ -24,6 +24,7 @@ PRINCIPAL_LABELS: dict[str, str] = {
     "random": "Pay at random",
     "first_k": "Pay the first k",
     "prescient": "Prescient (reads the agent; upper reference)",
+    "all_knowing": "All-knowing (has the agent; upper reference)",
     "planner": "Planner (knows all draws; upper reference)",
 }
 """Principal to label, in canonical order."""

@@ -54,8 +54,8 @@ def summarize(
     """Aggregates runs (seeds x agents) per group and principal.
 
     The score is the interquartile mean with a stratified bootstrap interval: seeds are resampled
-    within each agent. The share attained is that of `attained_records` against the planner. The
-    other measures are plain means over the runs that have them.
+    within each agent. The share attained is that of `attained_records` against the first of
+    `ORACLES`. The other measures are plain means over the runs that have them.
 
     Args:
       rows: as in `Results.rows`.
@@ -185,15 +185,16 @@ _HEADINGS = {
 _NAME_WIDTH = 26
 _MISSING = "-"
 _NOTES = (
-    "Score: interquartile mean over runs (seeds x agents) and its bootstrap interval.  "
-    "Attained: where it\nlies between the best script (0%) and the planner (100%).  Success: "
-    "share of steps on the target.\nPaid: interventions per episode.  WM: world model's "
-    "log-likelihood of the agent's next action per\nstep, and accuracy."
+    "Score: interquartile mean over runs (seeds x agents) and its bootstrap interval.\n"
+    "Attained: where it lies between the best script (0%) and the all-knowing planner (100%).\n"
+    "Success: share of steps on the target.  Paid: interventions per episode.\n"
+    "WM: world model's log-likelihood of the agent's next action per step, and accuracy."
 )
 
 
 _REFERENCES = {
     "prescient": "Prescient reads the agent's own state: an upper reference, not a contender.",
+    "all_knowing": "All-knowing plans with the true agent, but knows none of the draws to come.",
     "planner": "Planner searches with the very draws of the episode: out of anyone's reach.",
 }
 
@@ -286,7 +287,7 @@ def _short(principal: str) -> str:
     """The label without its explanation, cut to the width of the column."""
     label = principal_label(principal)
     if principal in _REFERENCES:
-        label = label.partition(" (")[0] + ", reference"
+        label = label.partition(" (")[0] + ", ref."
     return label if len(label) <= _NAME_WIDTH else label[: _NAME_WIDTH - 1] + "…"
 
 

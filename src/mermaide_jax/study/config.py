@@ -17,9 +17,18 @@ LEARNED: tuple[str, ...] = (
 )
 """Learned principals: the same code with parts switched off."""
 
-SCRIPTED: tuple[str, ...] = ("never", "always", "random", "first_k", "prescient", "planner")
-"""Principals that learn nothing. Two are upper references: prescient follows a rule but reads the
-agent's state, planner searches with the draws of the episode."""
+SCRIPTED: tuple[str, ...] = (
+    "never",
+    "always",
+    "random",
+    "first_k",
+    "prescient",
+    "all_knowing",
+    "planner",
+)
+"""Principals that learn nothing. Three are upper references: prescient follows a rule but reads the
+agent's mind and coming action, all_knowing plans with the true agent but not its coming draws,
+planner searches with the very draws of the episode."""
 
 _MAX_SEED = 2**31 - 1
 
@@ -111,8 +120,12 @@ class EvaluationOptions:
     """Fresh episodes with each agent after adaptation."""
     random_rate: float = 0.5
     """Probability with which the random principal pays."""
+    all_knowing_rollouts: int = 32
+    """Episodes that the all-knowing planner imagines for each choice; its time grows with it."""
+    all_knowing_episodes: int = 8
+    """Episodes that it plays with each agent, the first of those that the others play."""
     planner_beam: int = 16
-    """Width of the beam of the planner, the upper reference; its time grows with it."""
+    """Width of the beam of the planner that knows all draws; its time grows with it."""
 
     def __post_init__(self) -> None:
         _checks.check_at_least("number of shots", len(self.shots), 1)
@@ -121,6 +134,8 @@ class EvaluationOptions:
         _check_distinct("shots", self.shots)
         _checks.check_at_least("episodes", self.episodes, 1)
         _checks.check_in_range("random_rate", self.random_rate, 0.0, 1.0)
+        _checks.check_at_least("all_knowing_rollouts", self.all_knowing_rollouts, 1)
+        _checks.check_at_least("all_knowing_episodes", self.all_knowing_episodes, 1)
         _checks.check_at_least("planner_beam", self.planner_beam, 1)
 
 

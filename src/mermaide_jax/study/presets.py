@@ -44,7 +44,9 @@ PRESETS: dict[str, StudyConfig] = {
         training=dataclasses.replace(
             _RECIPE, updates=20, world_model_updates=5, tasks_per_update=5, episodes_per_task=4
         ),
-        evaluation=EvaluationOptions(episodes=8, planner_beam=4),
+        evaluation=EvaluationOptions(
+            episodes=8, all_knowing_rollouts=4, all_knowing_episodes=2, planner_beam=4
+        ),
         # The other two learned principals are these two with parts exchanged.
         principals=("mermaide", "reinforce", *SCRIPTED),
         seeds=2,
@@ -53,7 +55,7 @@ PRESETS: dict[str, StudyConfig] = {
         _DEFAULT,
         game=GameOptions(horizon=50),
         training=dataclasses.replace(_DEFAULT.training, updates=400),
-        evaluation=EvaluationOptions(planner_beam=8),
+        evaluation=EvaluationOptions(all_knowing_episodes=4, planner_beam=8),
         seeds=2,
     ),
     "standard": _STANDARD,

@@ -8,6 +8,7 @@ from mermaide_jax.evaluation.protocol import Scores
 from mermaide_jax.games import Trajectory
 from mermaide_jax.study.config import StudyConfig
 from mermaide_jax.study.learned import Trained
+from mermaide_jax.study.scripted import episodes_played
 from mermaide_jax.study.setting import Setting
 
 CURVE_EVERY = 10
@@ -46,7 +47,7 @@ def score_rows(
                 "seed": stream.seed,
                 "agent": agent.index,
                 "horizon": config.game.horizon,
-                "episodes": config.evaluation.episodes,
+                "episodes": episodes_played(principal, config.evaluation),
             }
             row |= {name: _number(values[s, m]) for name, values in scores._asdict().items()}
             if parameter is not None:

@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mermaide_jax.evaluation.oracles.all_knowing import play_all_knowing
 from mermaide_jax.evaluation.oracles.planner import play_planned
 from mermaide_jax.evaluation.protocol import Scores, evaluate, summarise
 from mermaide_jax.evaluation.tuning import tune
 from mermaide_jax.games import Game
 from mermaide_jax.principals import Principal, first_k, prescient, random
-from mermaide_jax.study.config import StudyConfig
+from mermaide_jax.study.config import EvaluationOptions, StudyConfig
 from mermaide_jax.study.learned import stream_keys
 from mermaide_jax.study.setting import Setting
 from mermaide_jax.training import over_streams
@@ -38,12 +39,12 @@ def test_scripted(
     """Scores ``[S, m]`` on the test agents, and the number ``[S]`` chosen on the training agents.
 
     Args:
-      name: a scripted principal; the planner has no number.
+      name: a scripted principal; those that plan have no number.
       config: the study.
       setting: its game and agents.
     """
-    if name == "planner":
-        return _test_planner(config, setting), None
+    if name in ("planner", "all_knowing"):
+        return _test_planner(name, config, setting), None
     principal, candidates = scripted_principal(name, setting.game, config)
     num_streams = len(setting.streams)
     run = _tester(setting.game, principal, config.evaluation.episodes, num_streams)
@@ -52,15 +53,29 @@ def test_scripted(
     return jax.tree.map(np.asarray, run(keys_play, keys_tune, values, setting.train, setting.test))
 
 
-def _test_planner(config: StudyConfig, setting: Setting) -> Scores:
-    """Plans the very episodes that the others play."""
-    num_episodes, width = config.evaluation.episodes, config.evaluation.planner_beam
+def _test_planner(name: str, config: StudyConfig, setting: Setting) -> Scores:
+    """Plans the very episodes that the others play, or the first of them."""
+    options, game = config.evaluation, setting.game
 
-    def one_stream(key, tasks):
-        return summarise(play_planned(key, setting.game, tasks, num_episodes, width))
+    def one_stream(key, tune_key, tasks):
+        if name == "planner":
+            played = play_planned(key, game, tasks, options.episodes, options.planner_beam)
+        else:
+            episodes = episodes_played(name, options)
+            played = play_all_knowing(
+                key, tune_key, game, tasks, episodes, options.all_knowing_rollouts
+            )
+        return summarise(played)
 
     run = over_streams(one_stream, len(setting.streams))
-    return jax.tree.map(np.asarray, run(stream_keys(setting, "play"), setting.test))
+    keys = (stream_keys(setting, use) for use in ("play", "tune"))
+    return jax.tree.map(np.asarray, run(*keys, setting.test))
+
+
+def episodes_played(name: str, options: EvaluationOptions) -> int:
+    """Fresh episodes that principal ``name`` plays with each test agent."""
+    few = min(options.episodes, options.all_knowing_episodes)
+    return few if name == "all_knowing" else options.episodes
 
 
 @functools.cache

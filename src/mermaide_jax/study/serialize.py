@@ -13,20 +13,23 @@ Config = TypeVar("Config")
 def config_from_dict(cls: type[Config], values: Any, where: str = "config") -> Config:
     """The inverse of `dataclasses.asdict` for nested frozen configs.
 
+    A field that is missing has its default: a later release added it, and the default does what
+    was done before.
+
     Args:
       cls: the dataclass to build.
       values: what `json.loads` gave.
       where: name of this part, for errors.
 
     Raises:
-      ConfigError: an unknown or missing field, or a value that the dataclass refuses.
+      ConfigError: an unknown field, or a value that the dataclass refuses.
     """
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    if not isinstance(values, dict) or set(values) != set(fields):
+    if not isinstance(values, dict) or not set(values) <= set(fields):
         got = sorted(values) if isinstance(values, dict) else type(values).__name__
         raise ConfigError(f"{where}: got {got}, expected the fields {sorted(fields)}")
     hints = typing.get_type_hints(cls)
-    built = {name: _build(hints[name], values[name], f"{where}.{name}") for name in fields}
+    built = {name: _build(hints[name], values[name], f"{where}.{name}") for name in values}
     return cls(**built)
 
 

@@ -7,7 +7,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax.agents import standard_population
+from mermaide_jax.agents import RULES, standard_population
 from mermaide_jax.games import (
     Game,
     Task,
@@ -69,7 +69,9 @@ def make_setting(config: StudyConfig) -> Setting:
 
     A stream's key depends on its seed and group alone, so adding seeds leaves the others unchanged.
     """
-    population = standard_population(config.game.num_arms, config.game.initial_pull)
+    # Rules that come after those of all families would be computed for nothing.
+    num_rules = 1 + max(RULES.index(family) for family in config.agents.families)
+    population = standard_population(config.game.num_arms, config.game.initial_pull, num_rules)
     groups = config.agents.groups
     streams = [Stream(group, config.seed + s) for group in groups for s in range(config.seeds)]
     numbers = {group: number for number, group in enumerate(groups)}

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from expectimax import Rules, Spec, bind, exactly
-from streams import keys, quick_jit
+from streams import keys
 
 from mermaide_jax import agents, games
 from mermaide_jax._checks import ConfigError
@@ -197,7 +197,7 @@ def test_played_in_the_game_it_earns_its_value(sigma, observed):
     play = lambda key, task: games.rollout(key, game, principal, table, task).reward.sum()  # noqa: E731
     many = jax.tree.map(lambda leaf: jnp.tile(leaf, (number // 3,) + (1,) * (leaf.ndim - 1)), tasks)
     with mock.patch.object(jax.random, "normal", coins):
-        scores = np.asarray(quick_jit(jax.vmap(play))(keys(0, number), many), np.float64)
+        scores = np.asarray(jax.jit(jax.vmap(play))(keys(0, number), many), np.float64)
     assert abs(scores.mean() - solution.value) < 4 * scores.std() / np.sqrt(number)
 
 

@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from expectimax import Rules, Spec, bind, exactly
-from streams import keys, quick_jit
+from streams import keys
 
 from mermaide_jax import agents, games, principals
 from mermaide_jax._checks import ConfigError
 from mermaide_jax.evaluation.oracles import policy_value, reachable_states, solve_exact
+from mermaide_jax.evaluation.oracles.all_knowing import all_knowing, by_rule, rule_grid
 
 TWO, THREE = (0.7, 0.31), (0.7, 0.31, 0.52)
 BOTH = (-1.0, 1.0)
@@ -137,15 +138,15 @@ def coins(key, shape=(), dtype=jnp.float32):
 @functools.cache
 def runner(principal):
     run = lambda key, params, task: games.rollout(key, GAME, principal, params, task).reward  # noqa: E731
-    return quick_jit(jax.vmap(run, (0, None, None)))
+    return jax.jit(jax.vmap(run, (0, None, None)))
 
 
-def play(principal, params, rule, sigma):
+def play(principal, params, rule, sigma, number=NUMBER):
     """Mean score of many episodes, and its standard error."""
     with mock.patch.object(jax.random, "normal", coins):
-        rewards = runner(principal)(keys(5, NUMBER), params, steered(rule, sigma))
+        rewards = runner(principal)(keys(5, number), params, steered(rule, sigma))
     scores = np.asarray(rewards.sum(-1), np.float64)
-    return scores.mean(), scores.std() / np.sqrt(NUMBER) + 1e-6
+    return scores.mean(), scores.std() / np.sqrt(number) + 1e-6
 
 
 SCRIPTED = {
@@ -181,6 +182,18 @@ def test_a_prescient_principal_is_bounded_by_the_clairvoyant_value_alone(rule):
 
 
 @pytest.mark.parametrize("rule", STEERED)
+def test_the_all_knowing_planner_comes_close_to_the_value_and_not_above(rule):
+    rules = jax.tree.map(lambda leaf: leaf[::41], rule_grid(STEPS))
+    single = [jax.tree.map(lambda leaf, c=c: leaf[c], rules) for c in range(6)]
+    best = max(play(by_rule(GAME), params, rule, SIGMA)[0] for params in single)
+    mean, error = play(all_knowing(GAME, 16), rules, rule, SIGMA, 600)
+    value = solved(rule, SIGMA).value
+    assert mean < value + 4 * error
+    assert mean > value - 0.5 * (value - best) - 4 * error
+    assert best < value - 0.1, "a rule alone would do"
+
+
+@pytest.mark.parametrize("rule", STEERED)
 def test_a_principal_fresh_from_initialisation_is_below_the_oracle(rule):
     config = principals.NetworkConfig(features=8, num_layers=1)
     learned = principals.learned_principal(config, GAME.observation_size, ARMS, 2)
@@ -193,7 +206,7 @@ def test_a_principal_fresh_from_initialisation_is_below_the_oracle(rule):
 def test_the_policy_played_in_the_game_earns_the_value(rule, monkeypatch):
     monkeypatch.setattr(jax.random, "normal", coins)
     solution, task = solved(rule, SIGMA), steered(rule, SIGMA)
-    step = quick_jit(jax.vmap(GAME.step, (0, 0, 0, None)))
+    step = jax.jit(jax.vmap(GAME.step, (0, 0, 0, None)))
     _, state = jax.vmap(lambda key: GAME.reset(key, task))(keys(0, NUMBER))
     score = np.zeros(NUMBER)
     for time in range(STEPS):

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from streams import assert_same, keys, quickest_jit
+from streams import assert_same, keys
 
 from mermaide_jax import agents, games
 from mermaide_jax._checks import ConfigError
@@ -70,11 +70,11 @@ def search(game, width, guides=GUIDES):
 def test_a_wide_beam_finds_the_best_of_all_sequences(horizon, kind, cost_on):
     game = make_game(horizon, kind, cost_on)
     every = jnp.asarray(list(itertools.product(range(game.num_interventions), repeat=horizon)))
-    found = quickest_jit(search(game, 2 * len(every)))(keys(0, 6), tasks())
+    found = jax.jit(search(game, 2 * len(every)))(keys(0, 6), tasks())
     score = lambda k, task: jax.vmap(  # noqa: E731
         lambda u: games.rollout(k, game, replay(), u, task).reward.sum()
     )(every.astype(jnp.int32))
-    brute = quickest_jit(jax.vmap(score))(keys(0, 6), tasks())
+    brute = jax.jit(jax.vmap(score))(keys(0, 6), tasks())
     np.testing.assert_allclose(found.score, brute.max(axis=1), atol=1e-5)
     assert found.interventions.dtype == jnp.int32 and found.score.dtype == jnp.float32
     assert np.ptp(brute, axis=1).min() > 0.3
@@ -87,13 +87,13 @@ def by_width():
     game, number = ucb_game(12), 30
     many = ucb_tasks(number)
     grid = jax.tree.map(lambda leaf: leaf[::13], guide_grid(12))
-    plans = [quickest_jit(search(game, w, grid))(keys(2, number), many) for w in (1, 4, 32)]
+    plans = [jax.jit(search(game, w, grid))(keys(2, number), many) for w in (1, 4, 32)]
     principal = guided(game.pay_target, 12)
     one = lambda g, k, t: games.rollout(k, game, principal, g, t).reward.sum()  # noqa: E731
     guides = jax.vmap(jax.vmap(one, (None, 0, 0)), (0, None, None))
-    played = quickest_jit(play(game))
+    played = jax.jit(play(game))
     replayed = [played(keys(2, number), plan.interventions, many) for plan in plans]
-    return plans, replayed, np.asarray(quickest_jit(guides)(grid, keys(2, number), many))
+    return plans, replayed, np.asarray(jax.jit(guides)(grid, keys(2, number), many))
 
 
 def test_replaying_the_plan_earns_its_score():
@@ -124,8 +124,8 @@ def test_compiled_is_eager():
 
 def test_many_are_one_after_the_other():
     game = ucb_game(8)
-    together = quickest_jit(search(game, 3))(keys(4, 6), ucb_tasks())
-    one = quickest_jit(lambda k, task: plan_episode(k, game, task, 3, GUIDES))
+    together = jax.jit(search(game, 3))(keys(4, 6), ucb_tasks())
+    one = jax.jit(lambda k, task: plan_episode(k, game, task, 3, GUIDES))
     for i, key in enumerate(keys(4, 6)):
         alone = one(key, jax.tree.map(lambda leaf: leaf[i], ucb_tasks()))  # noqa: B023
         assert_same(alone, jax.tree.map(lambda leaf: leaf[i], together), 1e-6)  # noqa: B023
@@ -135,10 +135,10 @@ def test_planned_episodes_are_those_that_others_play():
     """Same key, same draws: what the agent does before the first payment is the same."""
     game = ucb_game(8)
     run = lambda k: play_planned(k, game, ucb_tasks(), 5, 2, GUIDES)  # noqa: E731
-    planned = quickest_jit(run)(jax.random.key(5))
+    planned = jax.jit(run)(jax.random.key(5))
     principal = guided(game.pay_target, 8)
     never = Guide(-jnp.inf, jnp.float32(0))
-    other = quickest_jit(lambda k: games.collect(k, game, principal, never, ucb_tasks(), 5))(
+    other = jax.jit(lambda k: games.collect(k, game, principal, never, ucb_tasks(), 5))(
         jax.random.key(5)
     )
     assert planned.reward.shape == (6, 5, 8)
@@ -154,7 +154,7 @@ def test_the_quiet_end_is_quiet():
     principal = guided(game.pay_target, 8)
     one = lambda g, k, t: games.rollout(k, game, principal, g, t)  # noqa: E731
     run = jax.vmap(jax.vmap(one, (None, 0, 0)), (0, None, None))
-    loud, quiet = np.asarray(quickest_jit(run)(guides, keys(6, 6), ucb_tasks()).intervention)
+    loud, quiet = np.asarray(jax.jit(run)(guides, keys(6, 6), ucb_tasks()).intervention)
     np.testing.assert_array_equal(quiet[:, :5], loud[:, :5])
     assert not quiet[:, 5:].any() and loud[:, 5:].any()
 
@@ -171,9 +171,9 @@ def test_each_agent_gets_its_own_best():
     game = ucb_game(8)
     principal = guided(game.pay_target, 8)
     tune = lambda k: tune_each(k, game, principal, GUIDES, ucb_tasks(), 8)  # noqa: E731
-    chosen = quickest_jit(tune)(jax.random.key(7))
+    chosen = jax.jit(tune)(jax.random.key(7))
     score = lambda g: games.collect(jax.random.key(7), game, principal, g, ucb_tasks(), 8).reward  # noqa: E731
-    scores = np.asarray(quickest_jit(jax.vmap(score))(GUIDES)).sum(-1).mean(-1)
+    scores = np.asarray(jax.jit(jax.vmap(score))(GUIDES)).sum(-1).mean(-1)
     np.testing.assert_array_equal(chosen.lead, np.asarray(GUIDES.lead)[scores.argmax(0)])
     assert chosen.quiet.shape == (6,)
 

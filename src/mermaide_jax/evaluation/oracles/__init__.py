@@ -1,5 +1,13 @@
 """Upper references: exact oracles for small games, a clairvoyant planner for the full one."""
 
+from mermaide_jax.evaluation.oracles.all_knowing import (
+    Rule,
+    all_knowing,
+    best_rules,
+    by_rule,
+    play_all_knowing,
+    rule_grid,
+)
 from mermaide_jax.evaluation.oracles.belief import BeliefLayer, BeliefSolution, solve_belief
 from mermaide_jax.evaluation.oracles.exact import ExactSolution, policy_value, solve_exact
 from mermaide_jax.evaluation.oracles.guided import Guide, guide_grid, guided, tune_each
@@ -15,16 +23,22 @@ __all__ = [
     "Guide",
     "Layer",
     "Plan",
+    "Rule",
     "StateGraph",
+    "all_knowing",
     "belief_principal",
     "belief_table",
+    "best_rules",
+    "by_rule",
     "guide_grid",
     "guided",
     "plan_episode",
+    "play_all_knowing",
     "play_planned",
     "policy_value",
     "reachable_states",
     "replay",
+    "rule_grid",
     "solve_belief",
     "solve_exact",
     "tune_each",
