@@ -4,7 +4,12 @@
     mermaide reproduce --preset quick --out results/bandits        # the same, reduced: minutes
     python experiments/bandits.py results/bandits --findings docs/results/findings.json
 
-Reads what the first (or second) command wrote. Protocol, declared before the test: 15 training and
+Reads what the first (or second) command wrote. A study may be run in parts, a family or some seeds
+each, and is put together in the directory ``--out``:
+
+    python experiments/bandits.py results/ucb results/epsilon_greedy --out results/bandits
+
+ Protocol, declared before the test: 15 training and
 10 test agents of each family, unseen coefficients, all principals with the same episodes, updates
 and networks; what could be tuned was tuned on the agents of another seed (``--agents.seed 1``).
 Prints scores with success rate and interventions, the share of the attainable, and the average
@@ -14,6 +19,7 @@ into the findings.
 """
 
 import dataclasses
+import itertools
 from pathlib import Path
 from typing import Annotated
 
@@ -21,12 +27,20 @@ import pandas as pd
 import tyro
 from matplotlib.figure import Figure
 
+from mermaide_jax._checks import refuse
 from mermaide_jax.report._style import new_figure, save_png
-from mermaide_jax.report.attained import ORACLES
+from mermaide_jax.report.attained import ORACLES, attained_records
+from mermaide_jax.report.figures import write_figures
 from mermaide_jax.report.findings import merge_finding
 from mermaide_jax.report.improvement import improvement_records
 from mermaide_jax.report.names import principal_label, rule_label, rules_and_shots
-from mermaide_jax.report.results import Results, read_results
+from mermaide_jax.report.results import (
+    Results,
+    merge_results,
+    prepare_output,
+    read_results,
+    write_results,
+)
 from mermaide_jax.report.summary import format_table, summarize
 from mermaide_jax.study.config import LEARNED
 
@@ -37,25 +51,27 @@ PRINCIPAL, BASELINES = LEARNED[0], LEARNED[1:]
 class Experiment:
     """What is read, and where the findings go."""
 
-    results: Annotated[Path, tyro.conf.Positional]
-    """Directory that `mermaide reproduce` wrote."""
+    results: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Directory that `mermaide reproduce` wrote, or those of the parts of a study."""
+    out: Path | None = None
+    """Directory for the whole study, if there are several parts."""
+    force: bool = False
+    """Accept an output directory that holds files."""
     findings: Path | None = None
     """Findings file whose blocks F2 and attainable_share are replaced."""
 
 
 def findings_of(results: Results, records: list[dict]) -> tuple[dict[str, dict], dict[str, dict]]:
-    """The measures of F2, and of the share of the attainable at the most shots, nested."""
+    """The measures of F2, and of the share of the attainable at 1-shot, nested."""
     improvement: dict[str, dict] = {}
     for record in records:
         place = improvement.setdefault(record["agent_rule"], {})
         place = place.setdefault(str(record["k_shot"]), {}).setdefault(record["baseline"], {})
         place["probability_of_improvement"] = _measure(record, "value", results)
-    shots = max(row["k_shot"] for row in results.rows)
     shares = {
         record["agent_rule"]: _measure(record, "share", results)
         for record in results.attained
-        if (record["principal"], record["k_shot"], record["oracle"])
-        == (PRINCIPAL, shots, ORACLES[0])
+        if (record["principal"], record["k_shot"], record["oracle"]) == (PRINCIPAL, 1, ORACLES[0])
     }
     return improvement, shares
 
@@ -66,38 +82,59 @@ def _measure(record: dict, name: str, results: Results) -> dict:
 
 
 def draw(records: list[dict]) -> Figure:
-    """Probability of improvement with intervals, a panel for each family and K."""
+    """Probability of improvement with intervals, a row for each family, a column for each K."""
     groups = rules_and_shots((r["agent_rule"], r["k_shot"]) for r in records)
-    figure = new_figure(3.2 * len(groups), 2.6)
-    for number, (family, shots) in enumerate(groups):
-        axes = figure.add_subplot(1, len(groups), number + 1)
-        own = [r for r in records if (r["agent_rule"], r["k_shot"]) == (family, shots)]
+    families = list(dict.fromkeys(family for family, _ in groups))
+    shots = sorted({number for _, number in groups})
+    figure = new_figure(2.6 * len(shots) + 1.4, 1.3 + 1.2 * len(families))
+    panels = figure.subplots(len(families), len(shots), squeeze=False, sharex=True, sharey=True)
+    for (row, family), (column, number) in itertools.product(enumerate(families), enumerate(shots)):
+        axes = panels[row, column]
+        own = [r for r in records if (r["agent_rule"], r["k_shot"]) == (family, number)]
         for height, record in enumerate(own):
             if record["low"] is not None:
                 axes.plot([record["low"], record["high"]], [height, height], "C0-", lw=3)
             axes.plot(record["value"], height, "C0o")
         axes.axvline(0.5, color="0.6", lw=1)
-        axes.set(xlim=(-0.02, 1.02), ylim=(-0.5, len(own) - 0.5))
-        axes.set_title(f"{rule_label(family)}, {shots}-shot", fontsize=10)
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.5, len(BASELINES) - 0.5))
+        axes.set_title(f"{rule_label(family)}, {number}-shot", fontsize=10)
+        axes.set_yticks(range(len(own)), [principal_label(r["baseline"]) for r in own])
+    for axes in panels[-1]:
         axes.set_xlabel("P(MERMAIDE improves)")
-        names = [principal_label(r["baseline"]) for r in own] if number == 0 else []
-        axes.set_yticks(range(len(names)), names)
     return figure
+
+
+def read_parts(experiment: Experiment) -> tuple[Results, Path]:
+    """The study, put together and written if it came in parts, and its directory."""
+    if not experiment.results:
+        refuse("results", [], "a directory that `mermaide reproduce` wrote, or several")
+    if experiment.out is None:
+        if len(experiment.results) > 1:
+            refuse("--out", "nothing", "a directory for the study that these parts make")
+        return read_results(experiment.results[0]), experiment.results[0]
+    whole = merge_results([read_results(part) for part in experiment.results])
+    shares = [share for name in ORACLES for share in attained_records(whole.rows, name)]
+    whole = dataclasses.replace(whole, attained=shares)
+    directory = prepare_output(experiment.out, force=experiment.force)
+    write_results(directory, whole)
+    write_figures(directory, whole)
+    return whole, directory
 
 
 def main(experiment: Experiment) -> None:
     """Reads, compares, prints, writes."""
-    results = read_results(experiment.results)
+    results, directory = read_parts(experiment)
     records = improvement_records(results.rows, BASELINES)
     improvement, shares = findings_of(results, records)
     print(format_table(summarize(results.rows)))
     frame = pd.DataFrame(records)
     print(frame.to_string(index=False, float_format="%.2f"))
     for family, share in shares.items():
-        interval = f"[{share['low']:.2f}, {share['high']:.2f}]"
-        print(f"share of the attainable, {rule_label(family)}: {share['value']:.2f} {interval}")
-    frame.to_csv(experiment.results / "improvement.csv", index=False)
-    save_png(draw(records), experiment.results / "improvement.png")
+        numbers = [share[name] for name in ("value", "low", "high")]
+        value, low, high = ("none" if number is None else f"{number:.2f}" for number in numbers)
+        print(f"share of the attainable, {rule_label(family)}: {value} [{low}, {high}]")
+    frame.to_csv(directory / "improvement.csv", index=False)
+    save_png(draw(records), directory / "improvement.png")
     if experiment.findings is not None:
         merge_finding(experiment.findings, "F2", improvement)
         merge_finding(experiment.findings, "attainable_share", shares)

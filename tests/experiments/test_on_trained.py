@@ -1,5 +1,6 @@
 """The experiments that read a finished study, on one of the tiniest size."""
 
+import dataclasses
 import importlib.util
 import json
 import shlex
@@ -10,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mermaide_jax._checks import ConfigError
 from mermaide_jax.cli import main
 from mermaide_jax.report.findings import read_findings
-from mermaide_jax.report.results import read_results
+from mermaide_jax.report.results import read_results, write_results
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 TINY = shlex.split(
@@ -20,8 +22,8 @@ TINY = shlex.split(
     --agents.train 3 --agents.test 2 --network.architecture mlp --network.features 3
     --training.updates 2 --training.world-model-updates 0 --training.tasks-per-update 2
     --training.meta-gradient first_order
-    --training.episodes-per-task 2 --evaluation.episodes 2 --evaluation.planner-beam 1
-    --principals mermaide reinforce never planner"""
+    --training.episodes-per-task 2 --evaluation.episodes 2 --evaluation.all-knowing-rollouts 1
+    --principals mermaide reinforce never all_knowing"""
 )
 
 
@@ -45,7 +47,7 @@ def script(name, monkeypatch):
 
 def test_bandits_compares_and_writes_the_findings(finished, tmp_path, monkeypatch, capsys):
     bandits, findings = script("bandits", monkeypatch), tmp_path / "findings.json"
-    bandits.main(bandits.Experiment(finished, findings))
+    bandits.main(bandits.Experiment((finished,), findings=findings))
     assert "REINFORCE" in capsys.readouterr().out
     table = pd.read_csv(finished / "improvement.csv")
     assert set(table["k_shot"]) == {0, 1} and set(table["baseline"]) == {"reinforce"}
@@ -58,9 +60,34 @@ def test_bandits_compares_and_writes_the_findings(finished, tmp_path, monkeypatc
     (share,) = [
         r["share"]
         for r in results.attained
-        if (r["principal"], r["k_shot"], r["oracle"]) == ("mermaide", 1, "planner")
+        if (r["principal"], r["k_shot"], r["oracle"]) == ("mermaide", 1, "all_knowing")
     ]
     assert found["attainable_share"]["ucb"]["value"] == share
+
+
+def test_a_study_in_parts_is_put_together(finished, tmp_path, monkeypatch, capsys):
+    bandits, whole = script("bandits", monkeypatch), read_results(finished)
+    parts = []
+    for seed in (0, 1):
+        rows = [row for row in whole.rows if row["seed"] == seed]
+        part = dataclasses.replace(whole, rows=rows, curves=[], command=f"part {seed}")
+        parts.append(tmp_path / str(seed))
+        parts[-1].mkdir()
+        write_results(parts[-1], part)
+    out = tmp_path / "out"
+    bandits.main(bandits.Experiment(tuple(parts), out))
+    merged = read_results(out)
+    assert merged.command == "part 0\npart 1"
+    assert sorted(map(str, merged.rows)) == sorted(map(str, whole.rows))
+    share = lambda r: (str(r["principal"]), r["k_shot"], r["oracle"], r["share"])  # noqa: E731
+    assert sorted(map(share, merged.attained)) == sorted(map(share, whole.attained))
+    assert (out / "improvement.png").stat().st_size > 1000
+    for parts_given, complaint in (((), "results: got"), (tuple(parts), "--out: got")):
+        with pytest.raises(ConfigError, match=f"^{complaint}"):
+            bandits.main(bandits.Experiment(parts_given))
+    with pytest.raises(ConfigError, match="each run once"):
+        bandits.main(bandits.Experiment((parts[0], parts[0]), tmp_path / "new"))
+    capsys.readouterr()
 
 
 def test_world_model_measures_gains_and_predictions(finished, tmp_path, monkeypatch, capsys):

@@ -17,6 +17,7 @@ from mermaide_jax.report.results import (
     ROW_COLUMNS,
     Results,
     collect_versions,
+    merge_results,
     prepare_output,
     read_results,
     source_revision,
@@ -308,3 +309,23 @@ def test_revision_is_that_of_a_checkout_of_this_project_only(monkeypatch, tmp_pa
 def test_results_are_frozen(results: Results):
     with pytest.raises(dataclasses.FrozenInstanceError):
         results.device = "other"  # pyright: ignore
+
+
+def test_parts_are_merged_and_others_refused(results):
+    rows = [dict(row, seed=row["seed"] + 50) for row in results.rows]
+    other = dataclasses.replace(
+        results, rows=rows, config=results.config | {"seed": 50}, device="another", command="later"
+    )
+    whole = merge_results([results, other])
+    assert whole.rows == [*results.rows, *rows]
+    assert whole.curves == 2 * results.curves and whole.episodes == 2 * results.episodes
+    assert whole.device == f"{results.device}; another"
+    assert whole.command == f"{results.command}\nlater"
+    assert whole.wall_time_s == 2 * results.wall_time_s
+    with pytest.raises(ConfigError, match="each run once"):
+        merge_results([results, results])
+    longer = dataclasses.replace(other, config=other.config | {"updates": 7})
+    with pytest.raises(ConfigError, match=r"^parts: got 'updates'"):
+        merge_results([results, longer])
+    with pytest.raises(ConfigError, match=r"^parts: got \[\]"):
+        merge_results([])

@@ -35,6 +35,7 @@ __all__ = [
     "ROW_COLUMNS",
     "Results",
     "collect_versions",
+    "merge_results",
     "prepare_output",
     "read_results",
     "source_revision",
@@ -167,6 +168,62 @@ def read_results(directory: str | os.PathLike[str]) -> Results:
     check_records(f"{path} attained", content["attained"], ATTAINED_COLUMNS)
     curves = _read_table(Path(directory) / CURVES_FILE, CURVE_COLUMNS)
     return Results(**{key: content[key] for key in _JSON_KEYS}, curves=curves)
+
+
+def merge_results(parts: Sequence[Results]) -> Results:
+    """One study of several that differ in their agents' families or in their seeds alone.
+
+    A long study can so be run in parts, side by side. Shares of the attainable are not merged, as
+    they are measures of all rows together; see `attained.attained_records`.
+
+    Args:
+      parts: at least one; their rows must not repeat each other.
+
+    Returns:
+      Results with the config of the first part, the sum of wall times, and the commands of all,
+      one a line. Revisions and devices that differ are all named.
+
+    Raises:
+      ConfigError: no parts, parts that differ in more, or a run that is there twice.
+    """
+    if not parts:
+        refuse("parts", [], "at least one study")
+    first = parts[0]
+    for part in parts[1:]:
+        different = _differences(first.config, part.config)
+        if different:
+            refuse("parts", different[0], "studies that differ in families, seed and seeds alone")
+    rows = [row for part in parts for row in part.rows]
+    runs = [tuple(row[key] for key in _RUN) for row in rows]
+    if len(set(runs)) < len(runs):
+        refuse("parts", max(runs, key=runs.count), "each run once")
+    return dataclasses.replace(
+        first,
+        device="; ".join(dict.fromkeys(part.device for part in parts)),
+        revision="; ".join(dict.fromkeys(part.revision for part in parts)),
+        wall_time_s=sum(part.wall_time_s for part in parts),
+        rows=rows,
+        curves=[record for part in parts for record in part.curves],
+        episodes=[record for part in parts for record in part.episodes],
+        command="\n".join(part.command for part in parts),
+        attained=[],
+    )
+
+
+_RUN = ("principal", "agent_rule", "coefficient", "agent", "seed", "k_shot", "horizon")
+_MAY_DIFFER = {"agents.families", "seed", "seeds"}
+
+
+def _differences(first: Record, second: Record, where: str = "") -> list[str]:
+    """Names of the fields in which two configs differ, but for those that parts may differ in."""
+    found = []
+    for name in dict.fromkeys([*first, *second]):
+        one, other, path = first.get(name), second.get(name), where + name
+        if isinstance(one, dict) and isinstance(other, dict):
+            found += _differences(one, other, path + ".")
+        elif one != other and path not in _MAY_DIFFER:
+            found.append(path)
+    return found
 
 
 def _name(kind: type | tuple[type, ...]) -> str:
