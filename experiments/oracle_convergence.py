@@ -4,9 +4,10 @@
 
 For UCB and epsilon-greedy agents of the full game: the prescient principal tuned on other agents
 (shared) and for each agent alone, its family with a quiet end tuned for each agent, and the
-clairvoyant planner with wider and wider beams. All are scored on the same episodes; tuning uses
-others. Writes ``oracle_convergence.csv``, ``oracle_convergence.json`` (with how it was made) and
-``oracle_convergence.png``.
+clairvoyant planner with wider and wider beams; and what knows the agent but no draw to come: a rule
+tuned for each agent, and the all-knowing planner with more and more imagined episodes. All are
+scored on the same episodes; tuning uses others. Writes ``oracle_convergence.csv``,
+``oracle_convergence.json`` (with how it was made) and ``oracle_convergence.png``.
 """
 
 import dataclasses
@@ -24,6 +25,7 @@ import tyro
 from matplotlib.figure import Figure
 
 from mermaide_jax.agents import standard_population
+from mermaide_jax.evaluation.oracles.all_knowing import by_rule, play_all_knowing, rule_grid
 from mermaide_jax.evaluation.oracles.guided import guide_grid, guided, tune_each
 from mermaide_jax.evaluation.oracles.planner import play_planned
 from mermaide_jax.evaluation.statistics import interquartile_mean, stratified_bootstrap_interval
@@ -50,6 +52,7 @@ REFERENCES = {
     "prescient": ("prescient, one threshold", (0, (1, 2))),
     "prescient_each": ("prescient, tuned per agent", "--"),
     "guided_each": ("with a quiet end, tuned per agent", "-."),
+    "rule_each": ("a rule that sees chances, tuned per agent", (0, (4, 1, 1, 1, 1, 1))),
 }
 """References that do not plan: label and style of the line."""
 
@@ -64,6 +67,8 @@ class Convergence:
     """Steps of an episode."""
     widths: tuple[int, ...] = (1, 4, 16, 64, 256)
     """Widths of the beam."""
+    rollouts: tuple[int, ...] = (2, 8, 32)
+    """Imagined episodes for each choice of the all-knowing planner."""
     agents: int = 10
     """Agents of each family, as many of each published coefficient."""
     episodes: int = 8
@@ -124,13 +129,22 @@ def _scorers(config: Convergence, game: Game) -> dict[str, Callable[..., jax.Arr
         del key_tune, others
         return play_planned(key_play, game, tasks, episodes, width).reward.sum(-1)
 
+    def foreseen(key_tune, key_play, tasks: Task, others: Task, rollouts: int) -> jax.Array:
+        del others
+        return play_all_knowing(
+            key_play, key_tune, game, tasks, episodes, rollouts, tuning_episodes=number
+        ).reward.sum(-1)
+
+    rules = functools.partial(per_agent, principal=by_rule(game), values=rule_grid(game.horizon))
     scorers = {
         "prescient": shared,
         "prescient_each": functools.partial(per_agent, principal=plain, values=leads),
         "guided_each": functools.partial(per_agent, principal=family, values=grid),
+        "rule_each": rules,
     }
     beams = {f"beam_{width}": functools.partial(planned, width=width) for width in config.widths}
-    return scorers | beams
+    minds = {f"rollouts_{n}": functools.partial(foreseen, rollouts=n) for n in config.rollouts}
+    return scorers | beams | minds
 
 
 def _aggregate(scores: np.ndarray) -> dict[str, float]:
@@ -149,30 +163,34 @@ def _aggregate(scores: np.ndarray) -> dict[str, float]:
     }
 
 
-def draw(table: pd.DataFrame, widths: tuple[int, ...]) -> Figure:
-    """Score against beam width, a panel for each family, a line for each horizon."""
-    figure = new_figure(9, 3.8)
-    panels = figure.subplots(1, len(FAMILIES))
-    for axes, family in zip(panels, FAMILIES, strict=True):
-        of_family = table[table["family"] == family]
-        for number, (horizon, rows) in enumerate(of_family.groupby("horizon")):
-            color = f"C{number}"
-            names = [f"beam_{width}" for width in widths]
-            beams = rows.set_index("reference").loc[names]
-            axes.plot(widths, beams["score"], "o-", color=color, label=f"planner, T = {horizon}")
-            axes.fill_between(widths, beams["low"], beams["high"], color=color, alpha=0.15)
-            for name, (_, style) in REFERENCES.items():
-                score = rows.loc[rows["reference"] == name, "score"].item()
-                axes.axhline(score, color=color, linestyle=style, linewidth=1)
-        axes.set(title=f"{rule_label(family)} agents", xlabel="width of the beam", xscale="log")
-        axes.set_xticks(widths, [str(width) for width in widths])
-        axes.minorticks_off()
-        axes.spines[["top", "right"]].set_visible(False)
-    panels[0].set_ylabel("score per episode")
-    for label, style in REFERENCES.values():
-        panels[-1].plot([], [], color="grey", linestyle=style, linewidth=1, label=label)
-    handles, labels = panels[-1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+def draw(table: pd.DataFrame, config: Convergence) -> Figure:
+    """Score against beam width and rollouts, a column for each family, a line for each horizon."""
+    figure = new_figure(9, 6.4)
+    rows = {
+        "planner": ("beam", config.widths, "width of the beam", tuple(REFERENCES)[:3]),
+        "all-knowing": ("rollouts", config.rollouts, "imagined episodes", tuple(REFERENCES)[3:]),
+    }
+    panels = figure.subplots(len(rows), len(FAMILIES), sharey="col")
+    for row, (label, (kind, sizes, unit, references)) in zip(panels, rows.items(), strict=True):
+        for axes, family in zip(row, FAMILIES, strict=True):
+            of_family = table[table["family"] == family]
+            for number, (horizon, part) in enumerate(of_family.groupby("horizon")):
+                by_name, color = part.set_index("reference"), f"C{number}"
+                found = by_name.loc[[f"{kind}_{size}" for size in sizes]]
+                axes.plot(sizes, found["score"], "o-", color=color, label=f"{label}, T = {horizon}")
+                axes.fill_between(sizes, found["low"], found["high"], color=color, alpha=0.15)
+                for name in references:
+                    style = REFERENCES[name][1]
+                    axes.axhline(by_name.loc[name, "score"], color=color, linestyle=style, lw=1)
+            axes.set(title=f"{rule_label(family)} agents", xlabel=unit, xscale="log")
+            axes.set_xticks(sizes, [str(size) for size in sizes])
+            axes.minorticks_off()
+            axes.spines[["top", "right"]].set_visible(False)
+        row[0].set_ylabel("score per episode")
+        for name in references:
+            text, style = REFERENCES[name]
+            row[-1].plot([], [], color="grey", linestyle=style, linewidth=1, label=text)
+        row[-1].legend(frameon=False, fontsize=7, loc="center right")
     return figure
 
 
@@ -180,14 +198,20 @@ def main() -> None:
     """Measures what the command line asks for."""
     config = tyro.cli(Convergence, description=__doc__)
     if config.reduced:
-        small = {"horizons": (20,), "widths": (1, 4), "agents": 5, "episodes": 2}
+        small = {
+            "horizons": (20,),
+            "widths": (1, 4),
+            "rollouts": (1, 4),
+            "agents": 5,
+            "episodes": 2,
+        }
         config = dataclasses.replace(config, **small, tuning_episodes=4)
     directory, began = prepare_output(config.out, force=config.force), time.monotonic()
     table = run(config)
     table.to_csv(directory / "oracle_convergence.csv", index=False, float_format="%.4f")
     made = to_plain(script_record(began) | {"config": config})
     (directory / "oracle_convergence.json").write_text(json.dumps(made, indent=1) + "\n")
-    save_png(draw(table, config.widths), directory / "oracle_convergence.png")
+    save_png(draw(table, config), directory / "oracle_convergence.png")
     print(table.round(2).to_string(index=False))
 
 

@@ -2,8 +2,8 @@
 
 At each step it plays every intervention to the end of the episode in its mind, many times, with the
 true game and fresh draws, and takes the one that earns most on average. The rest of an imagined
-episode is played by one of a few rules, so what it does is one step of policy improvement over the
-best of them (a rollout algorithm). It may be compared with principals that learn: it is not told
+episode is played by one of a few rules, so what it does is one step of policy improvement over
+them (a rollout algorithm). It may be compared with principals that learn: it is not told
 what no model of the agent could tell. Being a policy that can be followed, it earns at most the
 all-knowing optimum ``V`` of `exact.solve_exact`; the clairvoyant `planner` may earn more than that.
 
@@ -11,6 +11,7 @@ Source: Tesauro and Galperin (1997); Bertsekas, Tsitsiklis and Wu (1997).
 """
 
 import functools
+import math
 from typing import NamedTuple
 
 import chex
@@ -87,10 +88,12 @@ def by_rule(game: Game) -> Principal:
 def all_knowing(game: Game, num_rollouts: int) -> Principal:
     """Looks one step ahead and completes by rules, with the true game and fresh draws.
 
-        u_t = argmax_u max_c 1/M sum_m [ R^p(u; xi_m) + score of rule c from there, by xi_m ]
+        w(u) = max_c 1/M sum_m [ R^p(u; xi_m) + score of rule c from there, by xi_m ]
 
-    The same draws ``xi_m`` serve every intervention and rule. Its params are a `Rule` with leading
-    axis ``[C]``.
+    The same draws ``xi_m`` serve every intervention and rule. It does what the first rule does,
+    unless another intervention is worth more by more than one standard error of the difference:
+    else the noise of the imagined would cost more than planning gains. Its params are a `Rule`
+    with leading axis ``[C]``, the one to follow first.
 
     Args:
       game: the game.
@@ -127,11 +130,19 @@ def all_knowing(game: Game, num_rollouts: int) -> Principal:
             _, after, reward, _, _, _ = game.step(key_step, state, choice, task)
             return reward + complete(key_rest, seen.observation, after, task, remaining - 1, rule)
 
-        over_rollouts = jax.vmap(imagined, (0, None, None))
-        mean = lambda rule, choice: jnp.mean(over_rollouts(keys, rule, choice))  # noqa: E731
-        of_choice = lambda u: jnp.max(jax.vmap(mean, (0, None))(params, u))  # noqa: E731
-        worth = jax.vmap(of_choice)(jnp.arange(game.num_interventions, dtype=jnp.int32))
-        return jnp.argmax(worth).astype(jnp.int32), remaining - 1, ()
+        over_keys = jax.vmap(imagined, (0, None, None))
+        over_rules = jax.vmap(lambda rule, u: over_keys(keys, rule, u), (0, None))
+        choices = jnp.arange(game.num_interventions, dtype=jnp.int32)
+        totals = jax.vmap(lambda u: over_rules(params, u))(choices)  # [U, C, M]
+        best = jnp.argmax(jnp.mean(totals, axis=-1), axis=-1)
+        worth = jnp.take_along_axis(totals, best[:, None, None], axis=1)[:, 0]
+        pays = _wants(jax.tree.map(lambda leaf: leaf[0], params), seen.preview, remaining)
+        usual = jnp.where(pays, game.pay_target(seen.observation), 0)
+        gain = worth - worth[usual]
+        error = jnp.std(gain, axis=-1) / math.sqrt(num_rollouts)
+        # The usual choice gains nothing, by any error; another one must gain more than its error.
+        sure = jnp.mean(gain, axis=-1) - error
+        return jnp.argmax(sure.at[usual].set(0.0)).astype(jnp.int32), remaining - 1, ()
 
     return Principal(init, act, privileged=True)
 
