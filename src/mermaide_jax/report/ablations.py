@@ -1,0 +1,205 @@
+"""Variants beside a base: paired differences with intervals over training runs, and the figure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from mermaide_jax._checks import refuse
+from mermaide_jax.evaluation.statistics import interquartile_mean, stratified_bootstrap_interval
+from mermaide_jax.report._records import STRATUM, Record, checked_rows, grouped
+from mermaide_jax.report._style import BLUE, GREY, ORANGE, new_figure, quiet_grid, styled
+from mermaide_jax.report.names import rule_label
+
+__all__ = ["DIFFERENCE", "ablation_figure", "format_ablations", "paired_differences"]
+
+DIFFERENCE = ("difference", "difference_low", "difference_high")
+"""Columns of a difference and its interval."""
+
+_MARKS = (("o", BLUE), ("D", ORANGE))
+_MEASURES = {
+    "score": ("score", "low", "high"),
+    "share of the attainable": ("attained", "attained_low", "attained_high"),
+}
+_LINE, _SPARE = 0.3, 0.8  # inches: of a variant; of each panel above and below its variants
+
+
+def paired_differences(
+    rows: Iterable[Mapping[str, Any]],
+    reference: Iterable[Mapping[str, Any]],
+    principal: str = "mermaide",
+    by: Sequence[str] = ("agent_rule", "k_shot"),
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> list[Record]:
+    """How much more one principal scores in a study than in another, in each group of rows.
+
+        D = IQM over seeds and agents of S - IQM over the same seeds and agents of S'
+
+    The interval is the percentile bootstrap over training runs: seeds are drawn, the same for both
+    studies and for all agents, since a run is one principal, however many agents it meets.
+
+    Args:
+      rows: of the one study, as in `Results.rows`.
+      reference: of the other.
+      principal: who is compared.
+      by: columns that make a group.
+      confidence: coverage of the interval.
+      resamples: bootstrap resamples.
+      seed: of the bootstrap.
+
+    Returns:
+      One record per group: the columns `by`, difference, low, high (NaN with a single seed), seeds.
+
+    Raises:
+      ConfigError: if a row lacks a column, or a group has no seed with the same agents in both.
+    """
+    sides = [
+        grouped([row for row in checked_rows(side) if row["principal"] == principal], by)
+        for side in (rows, reference)
+    ]
+    found = []
+    for group in sides[0]:
+        own, base = _paired([side.get(group, []) for side in sides])
+
+        def difference(drawn: np.ndarray, axis: int = -1, own=own, base=base) -> np.ndarray:
+            return _mean_of_runs(own, drawn, axis) - _mean_of_runs(base, drawn, axis)
+
+        runs = np.arange(own.shape[0])
+        low, high = stratified_bootstrap_interval(
+            runs, np.zeros_like(runs), difference, confidence, resamples, seed
+        )
+        line = dict(zip(by, group, strict=True)) | {"difference": float(difference(runs))}
+        found.append(line | {"low": low, "high": high, "seeds": len(runs)})
+    return found
+
+
+def _paired(sides: list[list[Record]]) -> tuple[np.ndarray, np.ndarray]:
+    """Scores ``[seeds, agents]`` of both, of the seeds that met every agent in both."""
+    scores = [
+        {(row["seed"], *(row[key] for key in STRATUM)): row["score"] for row in side}
+        for side in sides
+    ]
+    agents = list(dict.fromkeys(run[1:] for side in scores for run in side))
+    seeds = [
+        seed
+        for seed in dict.fromkeys(run[0] for run in scores[0])
+        if all(side.get((seed, *agent)) is not None for side in scores for agent in agents)
+    ]
+    if not seeds:
+        refuse("rows", "no seed that met the same agents", "the same seeds and agents in both")
+    own, base = (
+        np.array([[side[s, *agent] for agent in agents] for s in seeds]) for side in scores
+    )
+    return own, base
+
+
+def _mean_of_runs(table: np.ndarray, drawn: np.ndarray, axis: int) -> np.ndarray:
+    """Interquartile mean over the runs whose numbers were drawn, and all agents of ``table``."""
+    picks = np.moveaxis(np.asarray(drawn), axis, -1).astype(int)
+    chosen = table[picks].reshape(*picks.shape[:-1], -1)
+    return np.asarray(interquartile_mean(chosen, axis=-1))
+
+
+def format_ablations(records: Iterable[Mapping[str, Any]]) -> str:
+    """The table as text, one line for each record.
+
+    Args:
+      records: as for `ablation_figure`, with the columns `DIFFERENCE`, run (``"base"``: the base
+        itself), against, success_rate and interventions.
+    """
+    lines = [
+        {
+            "group": record["group"],
+            "variant": record["variant"] + (" (base)" if record["run"] == "base" else ""),
+            "family": rule_label(record["family"]),
+            "K": record["k_shot"],
+            "score": _interval(record, _MEASURES["score"], ".2f"),
+            "difference": _interval(record, DIFFERENCE, "+.2f"),
+            "against": record["against"],
+            "success": f"{record['success_rate']:.1%}",
+            "paid": f"{record['interventions']:.1f}",
+            "attained": _interval(record, _MEASURES["share of the attainable"], ".0%"),
+        }
+        for record in records
+    ]
+    return pd.DataFrame(lines).to_string(index=False)
+
+
+def _interval(record: Mapping[str, Any], names: tuple[str, ...], form: str) -> str:
+    value, low, high = (record[name] for name in names)
+    if not np.isfinite(value):
+        return "-"
+    return (
+        f"{value:{form}} [{low:{form}}, {high:{form}}]" if np.isfinite(low) else f"{value:{form}}"
+    )
+
+
+def ablation_figure(records: Sequence[Record], titles: Mapping[str, str]) -> Figure:
+    """One panel for each group and family: every variant with its interval, by K.
+
+    Panels show the score; the share of the attainable where some variant plays another game than
+    the base, whose scores have another scale. Dotted lines: the base.
+
+    Args:
+      records: group, variant, family, k_shot, same_game, and the two measures with their ends; the
+        group ``"base"`` is the base.
+      titles: of the groups to draw, in their order.
+    """
+    base = [record for record in records if record["group"] == "base"]
+    families = list(dict.fromkeys(record["family"] for record in base))
+    groups = [[record for record in records if record["group"] == name] for name in titles]
+    heights = [_LINE * len({r["variant"] for r in group}) + _SPARE for group in groups]
+    with styled():
+        figure = new_figure(4.2 * len(families) + 2.2, sum(heights) + 0.5)
+        panels = figure.subplots(
+            len(groups), len(families), squeeze=False, gridspec_kw={"height_ratios": heights}
+        )
+        for row, title, group in zip(panels, titles.values(), groups, strict=True):
+            for axes, family in zip(row, families, strict=True):
+                own = [[r for r in part if r["family"] == family] for part in (group, base)]
+                _panel(axes, *own, "score" if all(r["same_game"] for r in group) else "share")
+                axes.set_title(f"{title}: {rule_label(family)}", fontsize=10)
+            for axes in row[1:]:
+                axes.tick_params(labelleft=False)
+        _legend(figure, sorted({record["k_shot"] for record in base}))
+    return figure
+
+
+def _panel(axes: Axes, lines: list[Record], base: list[Record], measure: str) -> None:
+    """One group and family: a line for each variant, marks for each K."""
+    label = next(name for name in _MEASURES if name.startswith(measure))
+    value, low, high = _MEASURES[label]
+    names = list(dict.fromkeys(line["variant"] for line in lines))
+    shots = sorted({line["k_shot"] for line in base})
+    for line in [*base, *lines]:
+        number = shots.index(line["k_shot"])
+        marker, color = _MARKS[number % len(_MARKS)]
+        if line["group"] == "base":
+            axes.axvline(line[value], color=color, linewidth=1, linestyle=":", zorder=0.5)
+            continue
+        y = names.index(line["variant"]) + (number - (len(shots) - 1) / 2) * 0.5 / len(shots)
+        axes.plot([line[low], line[high]], [y, y], color=color, linewidth=2, alpha=0.7)
+        axes.plot(line[value], y, marker, color=color, markersize=5)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel(label)
+    quiet_grid(axes)
+
+
+def _legend(figure: Figure, shots: list[int]) -> None:
+    """The marks of each K, and what lines and bars mean."""
+    marks = [
+        Line2D([], [], marker=marker, color=color, linewidth=2, label=f"{shot}-shot")
+        for shot, (marker, color) in zip(shots, _MARKS * len(shots), strict=False)
+    ]
+    line = Line2D([], [], color=GREY, linestyle=":", label="base")
+    note = Line2D([], [], linestyle="", label="point: interquartile mean, bar: 95% interval")
+    handles = [*marks, line, note]
+    figure.legend(handles=handles, loc="outside upper right", ncols=len(handles), fontsize=9)
