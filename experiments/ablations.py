@@ -120,7 +120,7 @@ def _reduced(base: StudyConfig) -> StudyConfig:
         base,
         game=dataclasses.replace(base.game, horizon=min(base.game.horizon, 30)),
         training=dataclasses.replace(base.training, agents_per_block=blocks, **sizes),
-        evaluation=dataclasses.replace(base.evaluation, episodes=8, planner_beam=4),
+        evaluation=PRESETS["smoke"].evaluation,
         seeds=min(base.seeds, 2),
     )
 

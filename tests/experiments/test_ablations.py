@@ -9,7 +9,6 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
-from streams import quickest_jax
 
 from mermaide_jax._checks import ConfigError
 from mermaide_jax.agents import standard_population
@@ -23,7 +22,6 @@ from mermaide_jax.report.schema import ROW_COLUMNS
 from mermaide_jax.study import PRESETS
 from mermaide_jax.study import run as study_run
 from mermaide_jax.study.ablations import BASE, GROUPS, VARIANTS, changed, planned
-from mermaide_jax.training import loop
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "ablations.py"
 BLANK = {name: kind() for name, kind in ROW_COLUMNS.items()}
@@ -165,9 +163,11 @@ def tiny():
 
 
 def scripts(name, config, setting):
-    """Scores that stand for those of a script: the planner's, less what it would pay."""
+    """Scores that stand for those of a script: the oracle's, less what it would pay."""
     scripts.played.append((name, config.game.cost))
-    score = np.full(setting.test.target.shape, 50 - config.game.cost if name == "planner" else -50)
+    score = np.full(
+        setting.test.target.shape, 50 - config.game.cost if name == "all_knowing" else -50
+    )
     return Scores(*[score] * len(Scores._fields)), None
 
 
@@ -193,9 +193,8 @@ def ablations(monkeypatch):
     monkeypatch.setitem(sys.modules, "ablations", module)
     specification.loader.exec_module(module)
     monkeypatch.setitem(PRESETS, "tiny", tiny())
-    monkeypatch.setattr(module, "SCRIPTED", ("never", "planner"))
+    monkeypatch.setattr(module, "SCRIPTED", ("never", "all_knowing"))
     monkeypatch.setattr(study_run, "test_scripted", scripts)
-    monkeypatch.setattr(loop, "jax", quickest_jax())
     monkeypatch.setattr(sys, "argv", ["ablations.py", "there"])
     return module
 
@@ -233,14 +232,14 @@ def test_a_tiny_run_writes_everything_and_is_resumed(ablations, tmp_path, monkey
     assert np.isnan(by.loc["c = 0.25", "difference"])
     assert by["same_game"].to_dict() == dict.fromkeys(by.index, True) | {"c = 0.25": False}
     assert by.loc["c = 0.75", "score"] == by.loc["base", "score"]
-    # A share of 0 is the script, 1 the planner of the same game.
+    # A share of 0 is the script, 1 the all-knowing planner of the same game.
     share = (table["score"] + 50) / (100 - table["run"].map({"cost/c_0.25": 0.25}).fillna(0.75))
     np.testing.assert_allclose(table["attained"], share, rtol=1e-4)
     # Scripts play once in each game; every run has their rows.
-    assert scripts.played == [(n, c) for c in (0.75, 0.25) for n in ("never", "planner")]
+    assert scripts.played == [(n, c) for c in (0.75, 0.25) for n in ("never", "all_knowing")]
     for name in set(table["run"]):
         found = {row["principal"] for row in read_results(experiment.out / name).rows}
-        assert found == {"mermaide", "never", "planner"}
+        assert found == {"mermaide", "never", "all_knowing"}
 
     monkeypatch.setattr(ablations, "train_study", no_work)
     with pytest.raises(ConfigError, match="--force"):
