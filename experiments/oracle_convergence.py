@@ -190,7 +190,10 @@ def draw(table: pd.DataFrame, config: Convergence) -> Figure:
         for name in references:
             text, style = REFERENCES[name]
             row[-1].plot([], [], color="grey", linestyle=style, linewidth=1, label=text)
-        row[-1].legend(frameon=False, fontsize=7, loc="center right")
+    entries = [
+        entry for row in panels for entry in zip(*row[-1].get_legend_handles_labels(), strict=True)
+    ]
+    figure.legend(*zip(*entries, strict=True), loc="outside lower center", ncols=3, frameon=False)
     return figure
 
 

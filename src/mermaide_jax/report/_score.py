@@ -30,7 +30,7 @@ from mermaide_jax.report.names import (
 )
 from mermaide_jax.report.summary import summarize
 
-_MARKERS = tuple(zip("oDs^", SERIES, strict=False))
+_MARKERS = tuple(zip("oDs^v", SERIES, strict=True))
 _COLUMNS = (("score", 1.10, ".1f"), ("success_rate", 1.24, ".0%"), ("interventions", 1.36, ".1f"))
 _WIDTH, _SPARE = 9.5, 1.05  # inches: of the figure; of each panel above and below its lines
 _HEADINGS = {"score": "score", "success_rate": "success", "interventions": "paid/ep."}
@@ -59,13 +59,14 @@ def score_figure(rows: Iterable[Mapping[str, Any]]) -> Figure:
     rules = in_order((row["agent_rule"] for row in records), RULE_LABELS)
     parts = [[line for line in lines if line["agent_rule"] == rule] for rule in rules]
     sizes = [len({line["principal"] for line in part}) for part in parts]
-    heights = [0.42 * size + _SPARE for size in sizes]
+    pitch = max(0.42, 0.17 * len({line["k_shot"] for line in lines}))  # inches for a principal
+    heights = [pitch * size + _SPARE for size in sizes]
     with styled():
         figure = new_figure(_WIDTH, sum(heights) + 0.3, constrained=False)
         top = figure.get_figheight()
         for rule, part, size, height in zip(rules, parts, sizes, heights, strict=True):
-            box = (2.45 / _WIDTH, (top - 0.65 - 0.42 * size) / figure.get_figheight())
-            axes = figure.add_axes((*box, 5.0 / _WIDTH, 0.42 * size / figure.get_figheight()))
+            box = (2.45 / _WIDTH, (top - 0.65 - pitch * size) / figure.get_figheight())
+            axes = figure.add_axes((*box, 5.0 / _WIDTH, pitch * size / figure.get_figheight()))
             _panel(axes, part)
             axes.set_title(_title([r for r in records if r["agent_rule"] == rule], rule), pad=24)
             top -= height
@@ -160,7 +161,10 @@ def _dress(axes: Axes, names: list[str]) -> None:
     axes.axvline(0, color=PALE, linewidth=1.2, zorder=0.4)
     for column, x, _ in _COLUMNS:
         text = _HEADINGS[column]
-        axes.text(x, 1.02, text, transform=axes.transAxes, ha="right", color=GREY, fontsize=8.5)
+        axes.text(
+            x, _above(axes, 0.09), text,
+            transform=axes.transAxes, ha="right", color=GREY, fontsize=8.5,
+        )  # fmt: skip
     learned = sum(name not in SCRIPTED_PRINCIPALS for name in names)
     if 0 < learned < len(names):
         axes.axhline(learned - 0.5, color=GREY, linewidth=0.6, linestyle=(0, (1, 2)))
@@ -193,7 +197,7 @@ def _legend(axes: Axes, shots: list[int], learned: bool) -> None:
         marker, color = _MARKERS[number % len(_MARKERS)]
         axes.plot(
             [x + 0.008],
-            [1.035],
+            [_above(axes, 0.155)],
             marker,
             color=color,
             transform=axes.transAxes,
@@ -202,7 +206,7 @@ def _legend(axes: Axes, shots: list[int], learned: bool) -> None:
         )
         axes.text(
             x + 0.022,
-            1.02,
+            _above(axes, 0.09),
             f"{shot}-shot",
             transform=axes.transAxes,
             color=color,
@@ -210,5 +214,12 @@ def _legend(axes: Axes, shots: list[int], learned: bool) -> None:
             fontweight="bold",
         )
         x += 0.135
-    note = "point: interquartile mean, bar: 95% interval" if learned else ""
-    axes.text(x + 0.005, 1.02, note, transform=axes.transAxes, color=GREY, fontsize=8.5)
+    # The headings of the columns stand to the right.
+    note = "point: interquartile mean, bar: 95% interval" if learned and len(shots) < 4 else ""
+    y = _above(axes, 0.09)
+    axes.text(x + 0.005, y, note, transform=axes.transAxes, color=GREY, fontsize=8.5)
+
+
+def _above(axes: Axes, inches: float) -> float:
+    """So far above the panel, in units of its height."""
+    return 1 + inches / (axes.get_position().height * axes.figure.get_figheight())  # type: ignore[union-attr]

@@ -162,8 +162,10 @@ def ablation_figure(records: Sequence[Record], titles: Mapping[str, str]) -> Fig
         )
         for row, title, group in zip(panels, titles.values(), groups, strict=True):
             for axes, family in zip(row, families, strict=True):
-                own = [[r for r in part if r["family"] == family] for part in (group, base)]
-                _panel(axes, *own, "score" if all(r["same_game"] for r in group) else "share")
+                own = [record for record in group if record["family"] == family]
+                reference = [record for record in base if record["family"] == family]
+                measure = "score" if all(r["same_game"] for r in group) else "share"
+                _panel(axes, own, reference, measure)
                 axes.set_title(f"{title}: {rule_label(family)}", fontsize=10)
             for axes in row[1:]:
                 axes.tick_params(labelleft=False)
