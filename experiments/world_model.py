@@ -1,7 +1,7 @@
 """F3: where does the world model help, where does meta-learning, and how well is it predicted?
 
-    mermaide reproduce --preset default --out results/bandits
-    python experiments/world_model.py results/bandits --out results/world_model
+    mermaide reproduce --preset default --game.horizon 50 --seeds 5 --out results/bandits_50
+    python experiments/world_model.py results/bandits_50 --out results/world_model
 
 Takes the trained principals of the first command to new agents (of a seed that nothing was trained
 or tuned on) with each of the five published coefficients, and reports for each of them the gain of
