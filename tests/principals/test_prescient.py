@@ -58,7 +58,7 @@ def test_it_pays_exactly_when_the_agent_takes_the_target_with_too_small_a_lead(r
 def test_threshold_minus_infinity_is_never(rule):
     reference = run(keys(1, NUMBER), -np.inf, tasks(rule))
     assert not reference.intervention.any()
-    assert_same(reference, never(keys(1, NUMBER), tasks(rule)))
+    assert_same(reference, never(keys(1, NUMBER), tasks(rule)), 1e-5)
 
 
 @pytest.mark.parametrize("rule", ["ucb", "epsilon_greedy"])
