@@ -128,7 +128,7 @@ class Bench:
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """Directory for speed.json and the figures."""
     quick: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Smaller and fewer, within 5 minutes on two cores: to see where things stand."""
+    """Smaller and fewer, minutes on two cores: to see where things stand."""
     suites: Annotated[tuple[str, ...], tyro.conf.arg(metavar="SUITE [SUITE ...]")] = tuple(SUITES)
     """What to measure."""
     platform: Platform = "cpu"
