@@ -55,6 +55,10 @@ results: $(VENV)/.stamp-experiments ## every table and figure of docs/results.md
 bench: $(VENV)/.stamp-experiments,peers ## speed against the peers, half an hour (BENCH_ARGS=--quick: seven or eight minutes)
 	$(BIN)/mermaide bench --out $(or $(OUT),benchmarks/results) $(if $(or $(FORCE),$(if $(OUT),,default)),--force) $(BENCH_ARGS)
 
+.PHONY: profile
+profile: $(VENV)/.stamp-experiments ## where the time of one meta-step goes, by jax.profiler
+	$(BIN)/python -m mermaide_jax.benchmarks.profile --out $(or $(OUT),docs/results/profile.json)
+
 .PHONY: test test-slow baseline lint format docs clean
 test: lint ## lint, types, import contracts and tests
 	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist worksteal $(PYTEST_ARGS)

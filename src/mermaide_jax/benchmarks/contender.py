@@ -34,10 +34,11 @@ class Run:
     Attributes:
       facts: JSON-able numbers and strings. Known names: ``compile_s`` and ``trace_s``, seconds;
         ``temp_bytes``, memory beside arguments and results; ``flops`` of one call; ``threads``.
+      program: the compiled program of JAX that it calls, if a factory hands it out.
     """
 
-    def __init__(self, call: Callable[[], float], **facts: Json) -> None:
-        self._call, self.facts = call, facts
+    def __init__(self, call: Callable[[], float], program: Any = None, **facts: Json) -> None:
+        self._call, self.program, self.facts = call, program, facts
 
     def __call__(self) -> float:
         """Does the work once, to its end; returns the checksum."""

@@ -120,7 +120,7 @@ def meta_step(
         return float(score)
 
     make_key(0)
-    return Run(run, **program.facts)
+    return Run(run, program.call, **program.facts)
 
 
 def training_chunk(

@@ -31,6 +31,7 @@ _DEFAULT = dataclasses.replace(
         world_model_updates=60,
         episodes_per_task=8,
         adapt_policy=False,
+        entropy_start=0.1,
         agents_per_block=3,
     ),
     seeds=10,
