@@ -4,14 +4,14 @@
     mermaide reproduce --preset quick --out results/bandits        # the same, reduced: minutes
     python experiments/bandits.py results/bandits --findings docs/results/findings.json
 
-Reads what the first (or second) command wrote. A study may be run in parts, a family or some seeds
-each, and is put together in the directory ``--out``:
+Reads what the first (or second) command wrote. A study may be run in parts, with some of the
+families, seeds or principals each, and is put together in the directory ``--out``:
 
     python experiments/bandits.py results/ucb results/epsilon_greedy --out results/bandits
 
- Protocol, declared before the test: 15 training and
-10 test agents of each family, unseen coefficients, all principals with the same episodes, updates
-and networks; what could be tuned was tuned on the agents of another seed (``--agents.seed 1``).
+Protocol, declared before the test: 15 training and 10 test agents of each family, unseen
+coefficients, all principals with the same episodes, updates and networks; what could be tuned was
+tuned on the agents of another seed (``--agents.seed 1``), for each principal by itself.
 Prints scores with success rate and interventions, the share of the attainable, and the average
 probability that MERMAIDE improves on each baseline (bootstrap over training runs); writes
 ``improvement.csv`` and ``improvement.png`` beside the results, and the block F2 and the shares

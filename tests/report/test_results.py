@@ -329,3 +329,19 @@ def test_parts_are_merged_and_others_refused(results):
         merge_results([results, longer])
     with pytest.raises(ConfigError, match=r"^parts: got \[\]"):
         merge_results([])
+
+
+def test_a_part_with_other_principals_may_train_otherwise(results):
+    def part(name, entropy):
+        first = results.rows[0]["principal"]
+        rows = [dict(r, principal=name) for r in results.rows if r["principal"] == first]
+        training = {"updates": 3, "entropy_start": entropy}
+        config = results.config | {"principals": [name], "training": training}
+        return dataclasses.replace(results, rows=rows, config=config)
+
+    whole = merge_results([part("mermaide", 0.1), part("reinforce", 0.25)])
+    assert {row["principal"] for row in whole.rows} == {"mermaide", "reinforce"}
+    assert whole.config["principals"] == ["mermaide", "reinforce"]
+    assert whole.config["training"]["entropy_start"] == 0.1
+    with pytest.raises(ConfigError, match="entropy_start', expected one way to train mermaide"):
+        merge_results([part("mermaide", 0.1), part("mermaide", 0.25)])

@@ -5,6 +5,7 @@ once more as a tidy table, for other tools. Files are replaced atomically and ch
 """
 
 import dataclasses
+import itertools
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -171,34 +172,37 @@ def read_results(directory: str | os.PathLike[str]) -> Results:
 
 
 def merge_results(parts: Sequence[Results]) -> Results:
-    """One study of several that differ in their agents' families or in their seeds alone.
+    """One study of several that differ in agents' families, seeds or principals alone.
 
-    A long study can so be run in parts, side by side. Shares of the attainable are not merged, as
-    they are measures of all rows together; see `attained.attained_records`.
+    A long study can so be run in parts, side by side. Parts with other principals may also train
+    otherwise: a baseline whose own schedule was tuned is so put beside the rest. Shares of the
+    attainable are not merged, as they are measures of all rows together; see
+    `attained.attained_records`.
 
     Args:
       parts: at least one; their rows must not repeat each other.
 
     Returns:
-      Results with the config of the first part, the sum of wall times, and the commands of all,
-      one a line. Revisions and devices that differ are all named.
+      Results with the config of the first part and the principals of all, the sum of wall times,
+      and the commands of all, one a line. Revisions and devices that differ are all named.
 
     Raises:
-      ConfigError: no parts, parts that differ in more, or a run that is there twice.
+      ConfigError: no parts, parts that differ in more, a principal that was trained in two ways,
+        or a run that is there twice.
     """
     if not parts:
         refuse("parts", [], "at least one study")
-    first = parts[0]
-    for part in parts[1:]:
-        different = _differences(first.config, part.config)
-        if different:
-            refuse("parts", different[0], "studies that differ in families, seed and seeds alone")
+    for one, other in itertools.combinations(parts, 2):
+        _check_alike(one, other)
     rows = [row for part in parts for row in part.rows]
     runs = [tuple(row[key] for key in _RUN) for row in rows]
     if len(set(runs)) < len(runs):
         refuse("parts", max(runs, key=runs.count), "each run once")
+    named = dict.fromkeys(name for part in parts for name in part.config.get("principals", []))
+    first = parts[0]
     return dataclasses.replace(
         first,
+        config=first.config | {"principals": list(named)} if named else first.config,
         device="; ".join(dict.fromkeys(part.device for part in parts)),
         revision="; ".join(dict.fromkeys(part.revision for part in parts)),
         wall_time_s=sum(part.wall_time_s for part in parts),
@@ -211,7 +215,19 @@ def merge_results(parts: Sequence[Results]) -> Results:
 
 
 _RUN = ("principal", "agent_rule", "coefficient", "agent", "seed", "k_shot", "horizon")
-_MAY_DIFFER = {"agents.families", "seed", "seeds"}
+_MAY_DIFFER = {"agents.families", "seed", "seeds", "principals"}
+
+
+def _check_alike(one: Results, other: Results) -> None:
+    """Refuses parts that are not of one study."""
+    different = _differences(one.config, other.config)
+    training = [path for path in different if path.startswith("training.")]
+    if len(training) < len(different):
+        path = next(path for path in different if path not in training)
+        refuse("parts", path, "studies that differ in families, seeds and principals alone")
+    both = {row["principal"] for row in one.rows} & {row["principal"] for row in other.rows}
+    if training and both:
+        refuse("parts", training[0], f"one way to train {', '.join(sorted(both))}")
 
 
 def _differences(first: Record, second: Record, where: str = "") -> list[str]:
