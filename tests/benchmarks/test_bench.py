@@ -70,7 +70,9 @@ def test_every_row_has_its_contenders(quick):
     cases = {case.name: {c.name for c in case.contenders} for case in all_cases(quick)}
     for row in ROWS:
         over = {row.over} if isinstance(row.over, str) else set(row.over)
-        assert over | {row.under} <= cases[row.case], row.key
+        # When time is short, rows without a bar may be left out.
+        there = over | {row.under} <= cases[row.case]
+        assert there or (quick and row.passes(1.0) is None), row.key
         assert row.at_least is None or row.at_most is None
 
 
