@@ -3,13 +3,11 @@
     python -m mermaide_jax.benchmarks.profile --out docs/results/profile.json
 
 The profiler writes down every operation that XLA runs, in every turn of every loop: hundreds of
-thousands a meta-step, each of which takes longer for being written down. So the program is also
-timed without it, and what the profiler added is taken off, the same for every operation:
+thousands a meta-step. Writing takes longer than most of them do, and not equally long, so what is
+recorded is several times what the same takes without the profiler: it says what runs, how often
+and in which part; times of the parts are to be taken from the parts compiled alone.
 
-    time of a part = recorded time of its operations - number of its operations * cost of recording
-    cost of recording = (recorded time of all - time without the profiler) / number of all
-
-Parts are the `jax.named_scope` of training; what has no name of its own goes to the loop around it.
+Parts are the `jax.named_scope` of training; what has no name belongs to the part that ran last.
 """
 
 import argparse
@@ -68,10 +66,10 @@ class Event(NamedTuple):
 
 
 class Spent(NamedTuple):
-    """What the operations of one part and kind took: ns recorded, and their number."""
+    """The operations of one part and kind: their number, and ms recorded."""
 
-    recorded: float = 0.0
     number: int = 0
+    recorded_ms: float = 0.0
 
 
 _UNKNOWN = Operation("", "elements")
@@ -121,46 +119,27 @@ def sum_up(events: Iterable[Event], known: Mapping[str, Operation]) -> Totals:
 
     Args:
       events: of one thread, in any order; they nest or follow one another.
-      known: see `operations`; what has no part of its own belongs to that of the loop around it.
+      known: see `operations`.
     """
     totals: Totals = {}
-    around: list[tuple[Event, str]] = []
+    around: list[tuple[Event, tuple[str, str]]] = []
+    part = OTHER
 
-    def add(part: str, kind: str, time: float, number: int) -> None:
-        before = totals.get((part, kind), Spent())
-        totals[part, kind] = Spent(before.recorded + time, before.number + number)
+    def add(place: tuple[str, str], number: int, ns: float) -> None:
+        before = totals.get(place, Spent())
+        totals[place] = Spent(before.number + number, before.recorded_ms + ns / 1e6)
 
     for event in sorted(events, key=lambda event: (event.start, -event.end)):
         while around and around[-1][0].end <= event.start:
             around.pop()
-        outer, outer_part = around[-1] if around else (None, OTHER)
         operation = known.get(event.name, _UNKNOWN)
-        part = part_of(operation.path) or outer_part
-        add(part, operation.kind, event.end - event.start, 1)
-        if outer is not None:
-            add(outer_part, known.get(outer.name, _UNKNOWN).kind, event.start - event.end, 0)
-        around.append((event, part))
+        part = part_of(operation.path) or part
+        place = part, operation.kind
+        add(place, 1, event.end - event.start)
+        if around:
+            add(around[-1][1], 0, event.start - event.end)
+        around.append((event, place))
     return totals
-
-
-def shares(totals: Totals, undisturbed: float) -> dict[str, dict[str, float]]:
-    """Share of each part and kind, with what recording cost taken off.
-
-    Args:
-      totals: what was recorded.
-      undisturbed: ns that the same takes without the profiler.
-
-    Returns:
-      part to kind to its share of ``undisturbed``; they add up to 1. A share may come out slightly
-      below zero: recording does not cost quite the same everywhere.
-    """
-    recorded = sum(spent.recorded for spent in totals.values())
-    each = (recorded - undisturbed) / sum(spent.number for spent in totals.values())
-    result: dict[str, dict[str, float]] = {}
-    for (part, kind), spent in sorted(totals.items()):
-        left = spent.recorded - each * spent.number
-        result.setdefault(part, {})[kind] = left / undisturbed
-    return result
 
 
 def record(call: Callable[[], Any]) -> list[Event]:
@@ -194,40 +173,39 @@ def profile(updates: int = 2, repeats: int = 10, **sizes: Any) -> dict[str, Any]
       **sizes: of the meta-step, its own defaults otherwise.
 
     Returns:
-      JSON-able: ``shares`` (see `shares`), times of an update with and without the profiler in ms,
+      JSON-able, all for one update: ms without the profiler, `Spent` by part and kind of work;
       sizes, machine and versions.
     """
     run = ours.meta_step(updates=updates, **sizes)
     run()
     undisturbed = []
     for _ in range(repeats):
-        begun = time.perf_counter_ns()
+        begun = time.perf_counter()
         run()
-        undisturbed.append(time.perf_counter_ns() - begun)
-    usual = statistics.median(undisturbed)
-    events = record(run)
-    totals = sum_up(events, operations(run.program.as_text()))
+        undisturbed.append(time.perf_counter() - begun)
+    parts: dict[str, dict[str, dict[str, float]]] = {}
+    for (part, kind), spent in sum_up(record(run), operations(run.program.as_text())).items():
+        one = Spent(spent.number // updates, spent.recorded_ms / updates)
+        parts.setdefault(part, {})[kind] = one._asdict()
     return {
         "sizes": {"updates": updates, **sizes},
-        "ms_an_update": usual / updates / 1e6,
-        "ms_an_update_recorded": sum(spent.recorded for spent in totals.values()) / updates / 1e6,
-        "operations_an_update": len(events) // updates,
-        "shares": shares(totals, usual),
+        "ms_an_update": 1e3 * statistics.median(undisturbed) / updates,
+        "parts": parts,
         "machine": machine.describe(),
         "versions": machine.versions(),
     }
 
 
 def format_profile(found: dict[str, Any]) -> str:
-    """A Markdown table: parts by kinds of work, in per cent of an update."""
-    kinds = sorted({kind for row in found["shares"].values() for kind in row})
-    rows = [["part", *kinds, "all"], ["---", *["---:"] * (len(kinds) + 1)]]
-    for part, row in sorted(found["shares"].items(), key=lambda item: -sum(item[1].values())):
-        cells = [f"{100 * row[kind]:.0f}" if kind in row else "" for kind in kinds]
-        rows.append([part, *cells, f"{100 * sum(row.values()):.0f}"])
+    """A Markdown table: operations by part and kind of work, and recorded ms by part."""
+    kinds = sorted({kind for row in found["parts"].values() for kind in row})
+    rows = [["part", *kinds, "all", "recorded ms"], ["---", *["---:"] * (len(kinds) + 2)]]
+    for part, row in found["parts"].items():
+        numbers = [row[kind]["number"] if kind in row else 0 for kind in kinds]
+        recorded = sum(spent["recorded_ms"] for spent in row.values())
+        rows.append([part, *(f"{n:,}" for n in [*numbers, sum(numbers)]), f"{recorded:,.0f}"])
     lines = ["| " + " | ".join(cells) + " |" for cells in rows]
-    head = "{ms_an_update:.0f} ms an update, {ms_an_update_recorded:.0f} ms while recorded"
-    return "\n".join([head.format(**found), "", *lines])
+    return "\n".join([f"{found['ms_an_update']:.0f} ms an update without the profiler", "", *lines])
 
 
 def main(argv: list[str] | None = None) -> int:
