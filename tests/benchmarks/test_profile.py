@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+
 from mermaide_jax.benchmarks import profile
 from mermaide_jax.benchmarks.profile import Event, Spent
 
