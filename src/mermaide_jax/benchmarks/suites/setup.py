@@ -4,7 +4,7 @@ from typing import Any
 
 from mermaide_jax.benchmarks.contender import Case, Contender
 from mermaide_jax.benchmarks.roofline import COPY, PRODUCT
-from mermaide_jax.benchmarks.suites.learning import JAX, OURS
+from mermaide_jax.benchmarks.suites.learning import BLOCKED, JAX, OURS
 
 COLD, WARM = "no compile cache", "warm compile cache"
 
@@ -66,29 +66,37 @@ def memory(quick: bool) -> list[Case]:
         _planned(
             f"memory_gru_{batch}_sequences",
             {"part": "gradient", "batch": batch, "horizon": 200, "features": 128},
-            _OURS + "gru",
-            _PEERS + "gru_jax:flax_cells",
+            {OURS: _OURS + "gru", JAX: _PEERS + "gru_jax:flax_cells"},
         )
         for batch in ((240,) if quick else (15, 240))
     ]
     if quick:
         return gradients
+    factories = {
+        OURS: _OURS + "meta_step",
+        BLOCKED: _OURS + "meta_step",
+        JAX: _PEERS + "meta_flax:flax_cells",
+    }
     return gradients + [
         _planned(
             f"memory_{number}_tasks",
             {"num_tasks": number, "episodes": 1, "horizon": 200, "features": 128},
-            _OURS + "meta_step",
-            _PEERS + "meta_flax:flax_cells",
+            factories,
         )
         for number in (15, 60, 240)
     ]
 
 
-def _planned(name: str, sizes: dict[str, Any], ours: str, peer: str) -> Case:
+def _planned(name: str, sizes: dict[str, Any], factories: dict[str, str]) -> Case:
     """Compiled and not run."""
     contenders = tuple(
-        Contender(contender, factory, sizes, limit_s=300)
-        for contender, factory in ((OURS, ours), (JAX, peer))
+        Contender(
+            contender,
+            factory,
+            sizes | ({"agents_per_block": 1} if contender == BLOCKED else {}),
+            limit_s=300,
+        )
+        for contender, factory in factories.items()
     )
     return Case("memory", name, "programs", contenders, sizes, repeats=0)
 
