@@ -25,14 +25,13 @@ def at(name: str, size: int) -> str:
 
 
 def cases(quick: bool) -> list[Case]:
-    """The simulator over N, T and A; unless quick, the meta-step over tasks, H and T."""
+    """The simulator over N and A; unless quick, over T too, and the meta-step over tasks, H, T."""
     return [
         _simulator("scaling_agents", "agents", (1000, 10_000, 1_000_000) if quick
                    else (1, 10, 100, 1000, 10_000, 100_000, 1_000_000), quick),
-        _simulator("scaling_horizon", "horizon", (50, 800) if quick else (50, 200, 800, 3200),
-                   quick),
         _simulator("scaling_arms", "arms", (2, 50) if quick else (2, 10, 30, 100), quick),
         *([] if quick else [
+            _simulator("scaling_horizon", "horizon", (50, 200, 800, 3200), quick),
             _meta("scaling_tasks", "num_tasks", (1, 5, 15, 60)),
             _meta("scaling_features", "features", (32, 64, 128, 256)),
             _meta("scaling_episode_length", "horizon", (50, 100, 200, 400)),

@@ -51,7 +51,8 @@ def case_name(rule: str, agents: int) -> str:
 
 
 def _case(rule: str, agents: int, quick: bool) -> Case:
-    names = [OURS, TUNED, ARMS_FIRST, TEXTBOOK, NUMBA, JAX, C, SMPY, MABWISER]
+    names = [OURS, TUNED, ARMS_FIRST, JAX, C, SMPY]
+    names += [] if quick else [TEXTBOOK, NUMBA, MABWISER]
     if agents < 10_000:
         names = [OURS, TUNED, ARMS_FIRST, C]
         names += [] if quick else [TEXTBOOK, NUMBA, JAX]
