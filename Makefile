@@ -58,7 +58,7 @@ results: $(VENV)/.stamp-experiments ## every table and figure of docs/results.md
 	$(RUN)oracle_convergence.py --out results/oracles --force $(if $(REDUCED),--reduced)
 
 .PHONY: bench
-bench: $(VENV)/.stamp-experiments,peers ## speed against the peers, half an hour (BENCH_ARGS=--quick: five minutes)
+bench: $(VENV)/.stamp-experiments,peers ## speed against the peers, half an hour (BENCH_ARGS=--quick: some six minutes)
 	$(BIN)/mermaide bench --out $(or $(OUT),benchmarks/results) $(if $(or $(FORCE),$(if $(OUT),,default)),--force) $(BENCH_ARGS)
 
 .PHONY: profile
