@@ -62,7 +62,7 @@ bench: $(VENV)/.stamp-experiments,peers ## speed against the peers, half an hour
 	$(BIN)/mermaide bench --out $(or $(OUT),benchmarks/results) $(if $(or $(FORCE),$(if $(OUT),,default)),--force) $(BENCH_ARGS)
 
 .PHONY: profile
-profile: $(VENV)/.stamp-experiments ## where the time of one meta-step goes, by jax.profiler
+profile: $(VENV)/.stamp-experiments ## what runs in one meta-step, by jax.profiler
 	$(BIN)/python -m mermaide_jax.benchmarks.profile --out $(or $(OUT),docs/results/profile.json)
 
 .PHONY: test test-slow baseline lint format docs clean

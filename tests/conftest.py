@@ -52,3 +52,17 @@ def strict_dtypes() -> Iterator[None]:
     """No implicit dtype promotion. Not for all tests: `optax.adam` itself promotes."""
     with jax.numpy_dtype_promotion("strict"):
         yield
+
+
+@pytest.fixture
+def compile_cache_on(tmp_path, monkeypatch) -> Iterator[None]:
+    """The commands' compile cache, in a directory of the test's own; every program is kept."""
+    from mermaide_jax.cli import compile_cache
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    monkeypatch.setitem(compile_cache._SETTINGS, "jax_persistent_cache_min_compile_time_secs", 0.0)
+    former = jax.config.jax_enable_compilation_cache
+    jax.config.update("jax_enable_compilation_cache", True)
+    yield
+    jax.config.update("jax_enable_compilation_cache", former)

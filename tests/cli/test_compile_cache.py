@@ -18,15 +18,9 @@ posix = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="owners and modes 
 
 
 @pytest.fixture
-def directory(tmp_path, monkeypatch):
-    """Where the cache goes; JAX's own switch is on, and every program is worth keeping."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
-    monkeypatch.setitem(module._SETTINGS, "jax_persistent_cache_min_compile_time_secs", 0.0)
-    former = jax.config.jax_enable_compilation_cache
-    jax.config.update("jax_enable_compilation_cache", True)
-    yield cache_directory(os.environ)
-    jax.config.update("jax_enable_compilation_cache", former)
+def directory(compile_cache_on):
+    """Where the cache goes."""
+    return cache_directory(os.environ)
 
 
 @pytest.fixture

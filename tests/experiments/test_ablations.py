@@ -12,7 +12,6 @@ import pytest
 
 from mermaide_jax._checks import ConfigError
 from mermaide_jax.agents import standard_population
-from mermaide_jax.cli import compile_cache
 from mermaide_jax.evaluation.protocol import Scores
 from mermaide_jax.games import make_intervention_game
 from mermaide_jax.principals import learned_principal
@@ -172,18 +171,6 @@ def scripts(name, config, setting):
 
 
 @pytest.fixture
-def compiled_once(tmp_path, monkeypatch):
-    """The compile cache is on, in a directory of its own: runs of equal programs share them."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
-    monkeypatch.setitem(compile_cache._SETTINGS, "jax_persistent_cache_min_compile_time_secs", 0.0)
-    former = jax.config.jax_enable_compilation_cache
-    jax.config.update("jax_enable_compilation_cache", True)
-    yield
-    jax.config.update("jax_enable_compilation_cache", former)
-
-
-@pytest.fixture
 def ablations(monkeypatch):
     """The script as a module, with a tiny base and two scripts, its programs compiled quickly."""
     specification = importlib.util.spec_from_file_location("ablations", SCRIPT)
@@ -203,7 +190,7 @@ def no_work(*arguments, **options):
     raise AssertionError("nothing is to be trained")
 
 
-@pytest.mark.usefixtures("compiled_once")
+@pytest.mark.usefixtures("compile_cache_on")
 def test_a_tiny_run_writes_everything_and_is_resumed(ablations, tmp_path, monkeypatch, capsys):
     chosen = {"weight = 0.9", "c = 0.25", "c = 0.75"}
     monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""Where the time of one meta-step goes: `jax.profiler` on the CPU, summed by part and kind of work.
+"""What runs in one meta-step: `jax.profiler` on the CPU, summed by part and kind of work.
 
     python -m mermaide_jax.benchmarks.profile --out docs/results/profile.json
 
@@ -26,6 +26,7 @@ import jax
 
 from mermaide_jax.benchmarks import machine, ours
 from mermaide_jax.benchmarks.contender import ONE_THREAD
+from mermaide_jax.report._files import text_writer, write_atomically
 
 PARTS = ("play_adapted", "play", "learn_unadapted", "adapt", "learn", "pull_back")
 """Scopes of a meta-step; the outermost in an operation's name counts."""
@@ -210,7 +211,7 @@ def format_profile(found: dict[str, Any]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Profiles, prints the table, writes the file."""
-    parser = argparse.ArgumentParser(description="Where the time of one meta-step goes.")
+    parser = argparse.ArgumentParser(description="What runs in one meta-step.")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     parser.add_argument("--horizon", type=int, default=200, help="steps of an episode")
     parser.add_argument("--features", type=int, default=128, help="hidden units")
@@ -221,8 +222,8 @@ def main(argv: list[str] | None = None) -> int:
     found = profile(num_tasks=arguments.tasks, **sizes)
     print(format_profile(found))
     if arguments.out is not None:
-        text = json.dumps(found, indent=1, allow_nan=False)
-        arguments.out.write_text(text + "\n", encoding="utf-8")
+        text = json.dumps(found, indent=1, allow_nan=False) + "\n"
+        write_atomically(arguments.out.parent, {arguments.out.name: text_writer(text)})
     return 0
 
 

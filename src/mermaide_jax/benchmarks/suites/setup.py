@@ -66,37 +66,34 @@ def memory(quick: bool) -> list[Case]:
         _planned(
             f"memory_gru_{batch}_sequences",
             {"part": "gradient", "batch": batch, "horizon": 200, "features": 128},
-            {OURS: _OURS + "gru", JAX: _PEERS + "gru_jax:flax_cells"},
+            [(OURS, _OURS + "gru", {}), (JAX, _PEERS + "gru_jax:flax_cells", {})],
         )
         for batch in ((240,) if quick else (15, 240))
     ]
     if quick:
         return gradients
-    factories = {
-        OURS: _OURS + "meta_step",
-        BLOCKED: _OURS + "meta_step",
-        JAX: _PEERS + "meta_flax:flax_cells",
-    }
+    steps = [
+        (OURS, _OURS + "meta_step", {}),
+        (BLOCKED, _OURS + "meta_step", {"agents_per_block": 1}),
+        (JAX, _PEERS + "meta_flax:flax_cells", {}),
+    ]
     return gradients + [
         _planned(
             f"memory_{number}_tasks",
             {"num_tasks": number, "episodes": 1, "horizon": 200, "features": 128},
-            factories,
+            steps,
         )
         for number in (15, 60, 240)
     ]
 
 
-def _planned(name: str, sizes: dict[str, Any], factories: dict[str, str]) -> Case:
-    """Compiled and not run."""
+def _planned(
+    name: str, sizes: dict[str, Any], programs: list[tuple[str, str, dict[str, Any]]]
+) -> Case:
+    """Compiled and not run: contenders, their factories, and options beside the sizes."""
     contenders = tuple(
-        Contender(
-            contender,
-            factory,
-            sizes | ({"agents_per_block": 1} if contender == BLOCKED else {}),
-            limit_s=300,
-        )
-        for contender, factory in factories.items()
+        Contender(contender, factory, {**sizes, **options}, limit_s=300)
+        for contender, factory, options in programs
     )
     return Case("memory", name, "programs", contenders, sizes, repeats=0)
 
