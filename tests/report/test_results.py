@@ -68,6 +68,12 @@ def test_reading_gives_back_what_was_written(tmp_path_factory, config, rows, cur
     assert read_results(folder) == results
 
 
+def test_every_record_has_a_line_of_its_own(tmp_path, results):
+    lines = write_results(tmp_path, results).read_text().splitlines()
+    for records in (results.rows, results.episodes):
+        assert len(records) > 1 and json.dumps(records[0]) + "," in lines
+
+
 def test_a_whole_study_is_read_back(tmp_path, results):
     write_results(tmp_path, results)
     assert read_results(tmp_path) == results

@@ -146,22 +146,33 @@ def test_episodes_are_those_of_the_first_seed_of_each_group():
         who = [record[n] for n in ("principal", "agent_rule", "coefficient", "seed", "agent")]
         assert who == ["mermaide", rule, coefficient, seed, index]
         assert record["k_shot"] == 1 and record["target"] == int(targets[s, m])
-        np.testing.assert_array_equal(record["mean_rewards"], made.test.mean_rewards[s, m])
+        means = made.test.mean_rewards[s, m]
+        np.testing.assert_array_equal(np.float32(record["mean_rewards"]), means)
         np.testing.assert_array_equal(record["action"], trajectory.step.action[s, m])
         np.testing.assert_array_equal(record["intervention"], trajectory.intervention[s, m])
-        np.testing.assert_array_equal(
-            record["agent_estimates"], trajectory.step.agent_estimates[s, m]
-        )
-        np.testing.assert_array_equal(
-            record["policy_probability"], trajectory.principal.pay_prob[s, m]
-        )
         # What the agent received; what the principal earned is its score.
-        np.testing.assert_array_equal(record["reward"], trajectory.step.agent_reward[s, m])
+        for key, values in (
+            ("agent_estimates", trajectory.step.agent_estimates),
+            ("policy_probability", trajectory.principal.pay_prob),
+            ("reward", trajectory.step.agent_reward),
+        ):
+            np.testing.assert_array_equal(np.float32(record[key]), np.float32(values[s, m]))
         assert record["score"] == pytest.approx(sum(trajectory.reward[s, m]))
         predicted = [
             np.exp(trajectory.principal.prediction[s, m, t, targets[s, m]]) for t in range(4)
         ]
-        np.testing.assert_allclose(record["predicted_target_probability"], predicted)
+        shown = record["predicted_target_probability"]
+        np.testing.assert_allclose(shown, predicted, rtol=1e-6)
+
+
+def test_numbers_are_as_exact_as_float32_and_no_longer():
+    trajectory = played()
+    estimates = np.float32(trajectory.step.agent_estimates)
+    estimates[0, 0, 0, 0] = 0.1  # which is 0.10000000149011612 as a double
+    made = trajectory._replace(step=trajectory.step._replace(agent_estimates=estimates))
+    record = episode_records("mermaide", CONFIG, setting(), made, 0)[0]
+    assert record["agent_estimates"][0][0] == 0.1
+    np.testing.assert_array_equal(np.float32(record["agent_estimates"]), estimates[0, 0])
 
 
 @pytest.mark.parametrize("name", ["mermaide", "world_model_without_meta"])

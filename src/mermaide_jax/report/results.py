@@ -5,6 +5,7 @@ once more as a tidy table, for other tools. Files are replaced atomically and ch
 """
 
 import dataclasses
+import functools
 import itertools
 import json
 import os
@@ -115,16 +116,27 @@ def write_results(directory: str | os.PathLike[str], results: Results) -> Path:
     check_records("curves", curves, CURVE_COLUMNS)
     check_records("episodes", plain["episodes"], EPISODE_KEYS)
     check_records("attained", plain["attained"], ATTAINED_COLUMNS)
-    text = json.dumps({"format_version": FORMAT_VERSION, **plain}, allow_nan=False, indent=1)
+    text = _record_a_line({"format_version": FORMAT_VERSION, **plain})
     paths = write_atomically(
         Path(directory),
         {
             CURVES_FILE: _table_writer(curves, CURVE_COLUMNS),
             ROWS_FILE: _table_writer(plain["rows"], ROW_COLUMNS),
-            RESULTS_FILE: text_writer(text + "\n"),
+            RESULTS_FILE: text_writer(text),
         },
     )
     return paths[RESULTS_FILE]
+
+
+def _record_a_line(content: Mapping[str, Any]) -> str:
+    """JSON with each record of a list on a line of its own: small, and told apart by ``diff``."""
+    encode = functools.partial(json.dumps, allow_nan=False)
+    fields = []
+    for key, value in content.items():
+        many = isinstance(value, list) and value
+        text = "[\n" + ",\n".join(map(encode, value)) + "\n]" if many else encode(value)
+        fields.append(f"{encode(key)}: {text}")
+    return "{\n" + ",\n".join(fields) + "\n}\n"
 
 
 def _table_writer(records: Sequence[Record], columns: Mapping[str, type]) -> Callable[[Path], None]:

@@ -123,19 +123,24 @@ def episode_records(
                     "k_shot": num_shots,
                     "agent": agent.index,
                     "target": target,
-                    "mean_rewards": np.asarray(setting.test.mean_rewards[s, m]).tolist(),
+                    "mean_rewards": _numbers(setting.test.mean_rewards[s, m]),
                     "action": played.step.action[s, m].tolist(),
                     "intervention": played.intervention[s, m].tolist(),
-                    "predicted_target_probability": predicted.tolist() if has_model else None,
-                    "policy_probability": decision.pay_prob[s, m].tolist(),
-                    "agent_estimates": played.step.agent_estimates[s, m].tolist(),
-                    "reward": played.step.agent_reward[s, m].tolist(),
-                    "score": float(np.sum(played.reward[s, m])),
+                    "predicted_target_probability": _numbers(predicted) if has_model else None,
+                    "policy_probability": _numbers(decision.pay_prob[s, m]),
+                    "agent_estimates": _numbers(played.step.agent_estimates[s, m]),
+                    "reward": _numbers(played.step.agent_reward[s, m]),
+                    "score": _number(np.sum(played.reward[s, m])),
                 }
             )
     return records
 
 
 def _number(value: Any) -> float | None:
-    value = float(value)
-    return value if np.isfinite(value) else None
+    """The float32 with no more digits than tell it from its neighbours; None if not finite."""
+    return float(str(np.float32(value))) if np.isfinite(value) else None
+
+
+def _numbers(values: Any) -> list:
+    """The same for an array, as nested lists; what is not finite stays."""
+    return np.asarray(values, np.float32).astype(str).astype(float).tolist()
