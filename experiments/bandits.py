@@ -5,7 +5,8 @@
     python experiments/bandits.py results/bandits --findings docs/results/findings.json
 
 Reads what the first (or second) command wrote. A study may be run in parts, with some of the
-families, seeds or principals each, and is put together in the directory ``--out``:
+families, seeds or principals each, and is put together in the directory ``--out`` (``--compact``
+leaves out what is large):
 
     python experiments/bandits.py results/ucb results/epsilon_greedy --out results/bandits
 
@@ -57,6 +58,8 @@ class Experiment:
     """Directory for the whole study, if there are several parts."""
     force: bool = False
     """Accept an output directory that holds files."""
+    compact: bool = False
+    """Leave recorded episodes and the figures of the study out of the output directory."""
     findings: Path | None = None
     """Findings file whose blocks F2 and attainable_share are replaced."""
 
@@ -115,9 +118,12 @@ def read_parts(experiment: Experiment) -> tuple[Results, Path]:
     whole = merge_results([read_results(part) for part in experiment.results])
     shares = [share for name in ORACLES for share in attained_records(whole.rows, name)]
     whole = dataclasses.replace(whole, attained=shares)
+    if experiment.compact:
+        whole = dataclasses.replace(whole, episodes=[])
     directory = prepare_output(experiment.out, force=experiment.force)
     write_results(directory, whole)
-    write_figures(directory, whole)
+    if not experiment.compact:
+        write_figures(directory, whole)
     return whole, directory
 
 

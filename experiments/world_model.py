@@ -1,8 +1,10 @@
 """F3: where does the world model help, where does meta-learning, and how well is it predicted?
 
-    mermaide reproduce --preset default --game.horizon 50 --seeds 5 --out results/bandits_50
-    python experiments/world_model.py results/bandits_50 --out results/world_model
+    mermaide reproduce --preset default --out results/bandits
+    python experiments/world_model.py results/bandits --out results/world_model
 
+A study in parts, by family, seeds or principals, is given as the directories of its parts; a
+principal that two of them trained on the same family with the same seed is that of the last.
 Takes the trained principals of the first command to new agents (of a seed that nothing was trained
 or tuned on) with each of the five published coefficients, and reports for each of them the gain of
 the world model (MERMAIDE over MAML without it), of meta-learning (over the world model without it)
@@ -16,8 +18,9 @@ import dataclasses
 import functools
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import numpy as np
@@ -25,7 +28,8 @@ import pandas as pd
 import tyro
 from matplotlib.figure import Figure
 
-from mermaide_jax.agents import standard_population
+from mermaide_jax._checks import refuse
+from mermaide_jax.agents import RULES, standard_population
 from mermaide_jax.evaluation.prediction import action_law, prediction_quality
 from mermaide_jax.evaluation.protocol import adapt_to_tasks
 from mermaide_jax.evaluation.statistics import stratified_bootstrap_interval
@@ -34,10 +38,10 @@ from mermaide_jax.report._style import new_figure, save_png
 from mermaide_jax.report.names import coefficient_label, rule_label, rules_and_shots
 from mermaide_jax.report.provenance import script_record
 from mermaide_jax.report.results import prepare_output
-from mermaide_jax.study.config import LEARNED, StudyConfig
-from mermaide_jax.study.learned import Trained, build
+from mermaide_jax.study.config import LEARNED, StudyConfig, principal_configs
+from mermaide_jax.study.learned import build
 from mermaide_jax.study.run import load_study
-from mermaide_jax.study.setting import Setting, make_setting
+from mermaide_jax.study.setting import Stream, make_setting
 from mermaide_jax.training import make_adapt
 
 OVER = {
@@ -53,8 +57,8 @@ BINS = 10
 class Experiment:
     """What is measured."""
 
-    results: Annotated[Path, tyro.conf.Positional]
-    """Directory that `mermaide reproduce` (or `train`) wrote, with checkpoints."""
+    results: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Directory that `mermaide reproduce` (or `train`) wrote, with checkpoints, or several."""
     out: Path
     """Directory for tables and figures."""
     agents: int = 4
@@ -76,47 +80,81 @@ def new_agents(experiment: Experiment, config: StudyConfig, family: str) -> Task
     return jax.vmap(target_first)(tasks) if config.training.target_first else tasks
 
 
-def play(
-    experiment: Experiment, config: StudyConfig, setting: Setting, name: str, trained: Trained
-) -> tuple[list[dict], list[dict]]:
-    """Rows of scores and, for a world model, of its predictions; one stream after the other."""
+class Run(NamedTuple):
+    """One principal, trained once on one family."""
+
+    name: str
+    config: StudyConfig
+    stream: Stream
+    params: Any
+
+
+def load(directories: tuple[Path, ...]) -> list[Run]:
+    """Every run in these directories; of those that are there twice, the last.
+
+    Raises:
+      ConfigError: no directory, no study in it, one of mixed agents, or unlike games or splits.
+    """
+    runs, games = {}, {}
+    if not directories:
+        refuse("results", [], "a directory that `mermaide reproduce` wrote, or several")
+    for directory in directories:
+        config, trained = load_study(directory)
+        games.setdefault((config.game, config.agents.split), directory)
+        if config.agents.mixed:
+            refuse("results", str(directory), "principals that were trained on one family each")
+        for name, result in trained.items():
+            for number, stream in enumerate(make_setting(config).streams):
+                params = jax.tree.map(lambda leaf, n=number: leaf[n], result.state.params)
+                runs[name, stream] = Run(name, config, stream, params)
+    if len(games) > 1:
+        refuse("results", [str(place) for place in games.values()], "parts of one study")
+    return list(runs.values())
+
+
+def play(experiment: Experiment, runs: list[Run]) -> tuple[list[dict], list[dict]]:
+    """Rows of scores and, for a world model, of its predictions; one run after the other."""
+    scores, predictions = [], []
+    for run in runs:
+        config, (family, seed) = run.config, run.stream
+        # The same agents and draws for every principal and K, on purpose: clones are for that.
+        key = jax.random.fold_in(jax.random.key(experiment.seed), RULES.index(family))
+        key, tasks = jax.random.fold_in(key, seed), new_agents(experiment, config, family)
+        plays = player(run.name, dataclasses.replace(config, seed=0, seeds=1), experiment.episodes)
+        for shots in config.evaluation.shots:
+            score, quality = plays(jax.random.clone(key), run.params, tasks, shots)
+            about = {"family": family, "seed": seed, "k_shot": shots, "principal": run.name}
+            scores += [
+                about | {"agent": i, "score": float(s)} for i, s in enumerate(np.asarray(score))
+            ]
+            if principal_configs(run.name, config)[0].world_model:
+                predictions.append(about | {"quality": jax.tree.map(np.asarray, quality)})
+        print(f"{run.name}, {rule_label(family)}, seed {seed}: played", flush=True)
+    return scores, predictions
+
+
+@functools.cache
+def player(name: str, config: StudyConfig, episodes: int) -> Callable[..., Any]:
+    """Adapts one run to agents and plays: mean scores ``[N]`` and the quality of predictions."""
+    setting = make_setting(config)
     learned, training = build(name, config, setting)
     population = standard_population(config.game.num_arms, config.game.initial_pull)
     adapt = make_adapt(training, learned)
 
     @functools.partial(jax.jit, static_argnums=3)
-    def one_stream(key, params, tasks, shots):
+    def play_run(key, params, tasks, shots):
         key_adapt, key_play = jax.random.split(key)
         adapted = adapt_to_tasks(key_adapt, setting.game, learned, adapt, params, tasks, shots)
         played = collect(
-            key_play, setting.game, learned.principal, adapted, tasks, experiment.episodes,
-            params_axis=0,
-        )  # fmt: skip
+            key_play, setting.game, learned.principal, adapted, tasks, episodes, params_axis=0
+        )
         each = jax.vmap(jax.vmap(functools.partial(action_law, population), (None, 0)))
         law = each(tasks.agent, played)
         judge = jax.vmap(jax.vmap(prediction_quality, (0, 0, None)))
         quality = judge(law, played.principal.prediction, tasks.target)
         return played.reward.sum(-1).mean(-1), quality
 
-    scores, predictions = [], []
-    for number, stream in enumerate(setting.streams):
-        tasks = new_agents(experiment, config, stream.group)
-        params = jax.tree.map(lambda leaf, n=number: leaf[n], trained.state.params)
-        for shots in config.evaluation.shots:
-            key = jax.random.fold_in(jax.random.key(experiment.seed), number)
-            score, quality = one_stream(key, params, tasks, shots)
-            about = {"family": stream.group, "seed": stream.seed, "k_shot": shots}
-            scores += [
-                about | {"principal": name, "agent": i, "score": float(s)}
-                for i, s in enumerate(np.asarray(score))
-            ]
-            if learned.config.world_model:
-                predictions.append(about | {"principal": name, "quality": _on_host(quality)})
-    return scores, predictions
-
-
-def _on_host(tree: Any) -> Any:
-    return jax.tree.map(np.asarray, tree)
+    return play_run
 
 
 def gains(scores: pd.DataFrame) -> pd.DataFrame:
@@ -229,13 +267,9 @@ def draw_prediction(steps: pd.DataFrame, predictions: list[dict]) -> Figure:
 def main(experiment: Experiment) -> None:
     """Plays, measures, prints, writes."""
     began = time.monotonic()
-    config, trained = load_study(experiment.results)
+    runs = load(experiment.results)
     directory = prepare_output(experiment.out, force=experiment.force)
-    setting, scores, predictions = make_setting(config), [], []
-    for name, result in trained.items():
-        more, said = play(experiment, config, setting, name, result)
-        scores, predictions = scores + more, predictions + said
-        print(f"{name}: played", flush=True)
+    scores, predictions = play(experiment, runs)
     table, steps = gains(pd.DataFrame(scores)), by_step(predictions)
     print(table.to_string(index=False, float_format="%.2f"))
     said = steps.groupby(["principal", "family", "k_shot"])[["divergence", "entropy"]].mean()
@@ -244,7 +278,8 @@ def main(experiment: Experiment) -> None:
     steps.round(5).to_csv(directory / "prediction.csv", index=False)
     save_png(draw_gains(table), directory / "gains.png")
     save_png(draw_prediction(steps, predictions), directory / "prediction.png")
-    about = script_record(began) | {"trained": dataclasses.asdict(config)}
+    trained = [dataclasses.asdict(config) for config in dict.fromkeys(run.config for run in runs)]
+    about = script_record(began) | {"trained": trained}
     (directory / "about.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 

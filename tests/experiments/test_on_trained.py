@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import json
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -82,6 +83,11 @@ def test_a_study_in_parts_is_put_together(finished, tmp_path, monkeypatch, capsy
     share = lambda r: (str(r["principal"]), r["k_shot"], r["oracle"], r["share"])  # noqa: E731
     assert sorted(map(share, merged.attained)) == sorted(map(share, whole.attained))
     assert (out / "improvement.png").stat().st_size > 1000
+    compact = tmp_path / "compact"
+    bandits.main(bandits.Experiment(tuple(parts), compact, compact=True))
+    small = read_results(compact)
+    assert (small.rows, small.episodes) == (merged.rows, []) and merged.episodes
+    assert not (compact / "score.png").exists() and (out / "score.png").exists()
     for parts_given, complaint in (((), "results: got"), (tuple(parts), "--out: got")):
         with pytest.raises(ConfigError, match=f"^{complaint}"):
             bandits.main(bandits.Experiment(parts_given))
@@ -93,7 +99,7 @@ def test_a_study_in_parts_is_put_together(finished, tmp_path, monkeypatch, capsy
 def test_world_model_measures_gains_and_predictions(finished, tmp_path, monkeypatch, capsys):
     module, out = script("world_model", monkeypatch), tmp_path / "out"
     monkeypatch.setattr(sys, "argv", ["world_model.py", "there"])
-    module.main(module.Experiment(finished, out, agents=1, episodes=2))
+    module.main(module.Experiment((finished,), out, agents=1, episodes=2))
     capsys.readouterr()
     gains = pd.read_csv(out / "gains.csv")
     assert set(gains["gain_of"]) == {"both"}  # the other baselines were not trained
@@ -106,3 +112,49 @@ def test_world_model_measures_gains_and_predictions(finished, tmp_path, monkeypa
     np.testing.assert_allclose(steps["entropy"][steps["step"] == 0], np.log(3), rtol=1e-4)
     assert json.loads((out / "about.json").read_text())["command"] == "python world_model.py there"
     assert all((out / name).stat().st_size > 1000 for name in ("gains.png", "prediction.png"))
+
+
+def test_world_model_takes_a_study_in_parts(finished, tmp_path, monkeypatch):
+    module, part = script("world_model", monkeypatch), tmp_path / "part"
+    shutil.copytree(finished, part)
+    config = json.loads((part / "config.json").read_text())
+    config["evaluation"]["shots"] = [1]
+    (part / "config.json").write_text(json.dumps(config))
+    alone, both = (module.load(places) for places in ((finished,), (finished, part)))
+    assert len(alone) == len(both) == 2 * 2  # principals, seeds
+    assert {run.config.evaluation.shots for run in alone} == {(0, 1)}
+    assert {run.config.evaluation.shots for run in both} == {(1,)}  # the last is taken
+    config["game"]["cost"] = 0.5
+    (part / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match=r"^results: got .*parts of one study"):
+        module.load((finished, part))
+    with pytest.raises(ConfigError, match=r"^results: got"):
+        module.load(())
+
+
+def test_protocols_compares_studies(finished, tmp_path, monkeypatch, capsys):
+    module, other, out = script("protocols", monkeypatch), tmp_path / "other", tmp_path / "out"
+    headline = read_results(finished)
+    config = json.loads(json.dumps(headline.config))
+    config["agents"]["split"] = "same"
+    better = [
+        row | {"score": row["score"] + 100.0 * (row["principal"] == "mermaide")}
+        for row in headline.rows
+    ]
+    other.mkdir()
+    write_results(other, dataclasses.replace(headline, config=config, rows=better))
+    module.run(module.Experiment((finished, other), out))
+    assert "split same" in capsys.readouterr().out
+    scores = pd.read_csv(out / "protocols.csv")
+    assert list(dict.fromkeys(scores["protocol"])) == ["headline", "split same"]
+    assert set(scores["principal"]) == {"mermaide", "reinforce", "never"}
+    wide = scores.pivot_table(index=["principal", "k_shot"], columns="protocol", values="score")
+    gain = (wide["split same"] - wide["headline"]).unstack()
+    np.testing.assert_allclose(gain.loc["mermaide"], 100.0, rtol=1e-3)
+    assert (gain.drop("mermaide") == 0).all(axis=None)
+    wins = pd.read_csv(out / "improvement.csv").set_index("protocol").loc["split same"]
+    assert set(wins["baseline"]) == {"reinforce"} and (wins["value"] == 1).all()
+    assert (out / "protocols.png").stat().st_size > 1000
+    for places in ((), (finished, finished)):
+        with pytest.raises(ConfigError, match=r"^results: got"):
+            module.run(module.Experiment(places, tmp_path / "new"))

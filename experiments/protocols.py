@@ -1,0 +1,201 @@
+"""Do the findings hold under other protocols: other splits, horizons, mixed agents, endless agents?
+
+    mermaide reproduce --preset default --seeds 3 --agents.split same --out results/same
+    mermaide reproduce --preset default --seeds 3 --game.horizon 200 --out results/bandits_200
+    python experiments/protocols.py results/bandits results/same results/bandits_200 \
+        --out results/protocols
+
+Reads finished studies (one in parts is put together by ``experiments/bandits.py`` first) and names
+each by what its game, its agents or their variation in training have that the first study's have
+not. Writes ``protocols.csv`` (scores and shares of the attainable with intervals, success,
+interventions), ``improvement.csv`` (the probability that MERMAIDE improves on each baseline) and
+``protocols.png``, and prints both in short. Intervals are those of every other table.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import tyro
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from mermaide_jax._checks import refuse
+from mermaide_jax.report._files import write_atomically
+from mermaide_jax.report._style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    new_figure,
+    quiet_grid,
+    save_png,
+    styled,
+)
+from mermaide_jax.report.attained import SCRIPTS
+from mermaide_jax.report.improvement import improvement_records
+from mermaide_jax.report.names import RULE_LABELS, in_order, principal_label, rule_label
+from mermaide_jax.report.results import Results, prepare_output, read_results
+from mermaide_jax.report.summary import summarize
+from mermaide_jax.study.config import LEARNED
+
+PRINCIPAL, BASELINES = LEARNED[0], LEARNED[1:]
+COLORS = dict(zip(BASELINES, (GREEN, ORANGE, BLUE), strict=True))
+SHOTS = {0: GREY, 1: INK}
+FIRST = "headline"
+"""Name of the first study."""
+_PARTS = ("game", "agents", "training.variation")
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What is read, and where the tables go."""
+
+    results: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Directories of finished studies, the headline first."""
+    out: Path
+    """Directory for the tables and the figure."""
+    force: bool = False
+    """Accept an output directory that holds files."""
+
+
+def protocol_name(config: Mapping[str, Any], headline: Mapping[str, Any]) -> str:
+    """What a study has that the headline has not, such as ``"split same"``."""
+    own, other = (_flat(value) for value in (config, headline))
+    changed = [f"{key.rpartition('.')[2]} {own[key]}" for key in own if own[key] != other.get(key)]
+    return ", ".join(changed).replace("mixed True", "mixed").replace("_", " ") or FIRST
+
+
+def _flat(config: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """The fields that make a protocol, ``part.name`` to value."""
+    found = {}
+    for key, value in config.items():
+        path = where + key
+        if isinstance(value, Mapping):
+            found |= _flat(value, path + ".")
+        elif path.startswith(_PARTS) and path != "agents.families":
+            found[path] = value
+    return found
+
+
+def compare(studies: Mapping[str, Results]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Scores of the learned principals and the scripts, and improvements, protocol by protocol."""
+    scores, improvements = [], []
+    for name, study in studies.items():
+        rows = [row for row in study.rows if row["k_shot"] in SHOTS]
+        seeds = len({row["seed"] for row in rows if row["principal"] == PRINCIPAL})
+        table = summarize(rows)
+        table = table[table["principal"].isin((*LEARNED, *SCRIPTS))]
+        scores.append(table.drop(columns="runs").assign(protocol=name, seeds=seeds))
+        records = improvement_records(rows, BASELINES)
+        improvements.append(pd.DataFrame(records).assign(protocol=name))
+    tables = (pd.concat(part, ignore_index=True) for part in (scores, improvements))
+    first, second = (table[["protocol", *table.columns.drop("protocol")]] for table in tables)
+    return first, second
+
+
+def in_short(scores: pd.DataFrame) -> pd.DataFrame:
+    """A line for each protocol, family and K: the scores side by side, and MERMAIDE's share."""
+    lines = []
+    for group, part in scores.groupby(["protocol", "agent_rule", "k_shot"], sort=False):
+        own = part.set_index("principal")["score"]
+        line = dict(zip(("protocol", "agents", "K"), group, strict=True))
+        line |= {principal_label(name): own.get(name, np.nan) for name in LEARNED}
+        line["best script"] = own.drop(list(LEARNED), errors="ignore").max()
+        line["share"] = part.set_index("principal")["attained"].get(PRINCIPAL, np.nan)
+        lines.append(line | {"paid": part.set_index("principal")["interventions"].get(PRINCIPAL)})
+    return pd.DataFrame(lines)
+
+
+def draw(scores: pd.DataFrame, improvements: pd.DataFrame) -> Figure:
+    """A row for each family: MERMAIDE's share of the attainable, and its improvements at each K."""
+    protocols = list(dict.fromkeys(scores["protocol"]))
+    families = in_order(scores["agent_rule"], RULE_LABELS)
+    with styled():
+        figure = new_figure(11.5, len(families) * (0.42 * len(protocols) + 0.9) + 0.4)
+        panels = figure.subplots(
+            len(families), 1 + len(SHOTS), squeeze=False, sharex="col", sharey=True
+        )
+        for row, family in zip(panels, families, strict=True):
+            own = scores[(scores["agent_rule"] == family) & (scores["principal"] == PRINCIPAL)]
+            for number, shot in enumerate(SHOTS):
+                part = own[own["k_shot"] == shot].set_index("protocol").reindex(protocols)
+                ends = (part["attained_low"], part["attained"], part["attained_high"])
+                _marks(row[0], ends, 0.3 * (number - 0.5), SHOTS[shot])
+            row[0].set_xlabel("MERMAIDE's share of the attainable")
+            row[0].axvline(0, color="0.6", lw=1)
+            row[0].set_title(rule_label(family))
+            for axes, shot in zip(row[1:], SHOTS, strict=True):
+                own = improvements[improvements["agent_rule"] == family]
+                own = own[own["k_shot"] == shot]
+                for number, baseline in enumerate(BASELINES):
+                    part = own[own["baseline"] == baseline].set_index("protocol")
+                    part = part.reindex(protocols)
+                    ends = (part["low"], part["value"], part["high"])
+                    _marks(axes, ends, 0.22 * (number - 1), COLORS[baseline])
+                axes.axvline(0.5, color="0.6", lw=1)
+                axes.set(xlim=(-0.03, 1.03), xlabel=f"P(MERMAIDE improves), {shot}-shot")
+            row[0].set_yticks(range(len(protocols)), protocols)
+            row[0].set_ylim(len(protocols) - 0.5, -0.5)
+            for axes in row:
+                quiet_grid(axes)
+        _legend(figure)
+    return figure
+
+
+def _marks(axes: Axes, ends: tuple[pd.Series, ...], shift: float, color: str) -> None:
+    """Points with bars, one for each protocol; what was not measured is left out."""
+    low, value, high = (end.to_numpy(dtype=float) for end in ends)
+    places = np.arange(len(value)) + shift
+    axes.hlines(places, low, high, color=color, lw=2, alpha=0.6)
+    axes.plot(value, places, "o", color=color, ms=4.5)
+
+
+def _legend(figure: Figure) -> None:
+    shots = [(color, f"{shot}-shot") for shot, color in SHOTS.items()]
+    names = [(COLORS[name], f"over {principal_label(name)}") for name in BASELINES]
+    handles = [
+        Line2D([], [], color=color, marker="o", lw=2, label=label)
+        for color, label in itertools.chain(shots, names)
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), fontsize=9)
+
+
+def run(experiment: Experiment) -> None:
+    """Reads, compares, writes, prints.
+
+    Raises:
+      ConfigError: no study, two of the same protocol, or a directory that cannot be used.
+    """
+    if not experiment.results:
+        refuse("results", [], "at least one directory that `mermaide reproduce` wrote")
+    found = [read_results(place) for place in experiment.results]
+    names = [protocol_name(study.config, found[0].config) for study in found]
+    for name in names:
+        if names.count(name) > 1:
+            refuse("results", name, "each protocol once")
+    scores, improvements = compare(dict(zip(names, found, strict=True)))
+    directory = prepare_output(experiment.out, force=experiment.force)
+    figure = draw(scores, improvements)
+    write_atomically(
+        directory,
+        {
+            "protocols.csv": lambda path: scores.to_csv(path, index=False, float_format="%.5g"),
+            "improvement.csv": lambda path: improvements.to_csv(
+                path, index=False, float_format="%.4g"
+            ),
+            "protocols.png": lambda path: save_png(figure, path),
+        },
+    )
+    print(in_short(scores).to_string(index=False, float_format="%.2f"))
+    print(improvements.to_string(index=False, float_format="%.2f"))
+
+
+if __name__ == "__main__":
+    run(tyro.cli(Experiment, description=__doc__))
