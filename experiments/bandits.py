@@ -114,6 +114,8 @@ def read_parts(experiment: Experiment) -> tuple[Results, Path]:
     if experiment.out is None:
         if len(experiment.results) > 1:
             refuse("--out", "nothing", "a directory for the study that these parts make")
+        if experiment.compact:
+            refuse("--compact", True, "with --out: a finished study is left as it is")
         return read_results(experiment.results[0]), experiment.results[0]
     whole = merge_results([read_results(part) for part in experiment.results])
     shares = [share for name in ORACLES for share in attained_records(whole.rows, name)]
