@@ -216,25 +216,38 @@ def calibration(record: dict) -> pd.DataFrame:
 
 
 def draw_gains(table: pd.DataFrame) -> Figure:
-    """Gains against the coefficient, a panel for each family and K."""
+    """Gains against the coefficient: a column for each K, two rows for each family.
+
+    Meta-learning has rows of its own: what it gains is small beside the rest.
+    """
     groups = _by_family_and_shots(table)
-    figure = new_figure(3.2 * len(groups), 2.8)
-    for number, (family, shots, part) in enumerate(groups):
-        axes = figure.add_subplot(1, len(groups), number + 1)
-        for color, (what, own) in enumerate(part.groupby("gain_of", sort=False)):
-            shift = (color - 1) * 0.008
-            middle = own["gain"].to_numpy()
-            spread = np.abs(own[["low", "high"]].to_numpy().T - middle)
-            axes.errorbar(
-                own["coefficient"] + shift, middle, spread, fmt="o-", ms=3, lw=1, label=what,
-                color=f"C{color}",
-            )  # fmt: skip
-        axes.axhline(0, color="0.6", lw=1)
-        axes.set_title(f"{rule_label(family)}, {shots}-shot", fontsize=10)
-        axes.set_xlabel(coefficient_label(family, 0.0).partition(" ")[0])
-        if number == 0:
-            axes.set_ylabel("gain in score of having")
-            axes.legend(fontsize=8, frameon=False)
+    families, shots = (list(dict.fromkeys(group[part] for group in groups)) for part in (0, 1))
+    colors = {what: f"C{number}" for number, what in enumerate(OVER)}
+    small = table["gain_of"] == "meta-learning"
+    figure = new_figure(2.4 * len(shots) + 0.8, 3.8 * len(families))
+    panels = figure.subplots(
+        2 * len(families),
+        len(shots),
+        squeeze=False,
+        sharey="row",
+        height_ratios=[1.6, 1] * len(families),
+    )
+    for family, shot, part in groups:
+        row, column = 2 * families.index(family), shots.index(shot)
+        for axes, own in zip(panels[row : row + 2, column], (~small, small), strict=True):
+            for what, line in part[own[part.index]].groupby("gain_of", sort=False):
+                middle = line["gain"].to_numpy()
+                spread = np.abs(line[["low", "high"]].to_numpy().T - middle)
+                axes.errorbar(
+                    line["coefficient"], middle, spread, fmt="o-", ms=3, lw=1, label=what,
+                    color=colors[str(what)],
+                )  # fmt: skip
+            axes.axhline(0, color="0.6", lw=1)
+            if column == 0:
+                axes.set_ylabel("gain in score of")
+                axes.legend(fontsize=8, frameon=False)
+        panels[row, column].set_title(f"{rule_label(family)}, {shot}-shot", fontsize=10)
+        panels[row + 1, column].set_xlabel(coefficient_label(family, 0.0).partition(" ")[0])
     return figure
 
 
