@@ -158,3 +158,26 @@ def test_protocols_compares_studies(finished, tmp_path, monkeypatch, capsys):
     for places in ((), (finished, finished)):
         with pytest.raises(ConfigError, match=r"^results: got"):
             module.run(module.Experiment(places, tmp_path / "new"))
+
+
+def test_beliefs_compares_the_world_model_with_an_observer(finished, tmp_path, monkeypatch, capsys):
+    module, out = script("beliefs", monkeypatch), tmp_path / "out"
+    monkeypatch.setattr(sys, "argv", ["beliefs.py", "there"])
+    module.main(module.Experiment(finished, out, particles=8, sweeps=1))
+    capsys.readouterr()
+    table = pd.read_csv(out / "beliefs.csv")
+    assert len(table) == 2 * 2 * 4  # agents, predictors, steps
+    assert set(table["predictor"]) == {"observer", "world model"} and set(table["k_shot"]) == {1}
+    # Three arms, none tried yet: whether it is the target is one in three, for all one knows.
+    first = table[(table["step"] == 0) & (table["predictor"] == "observer")]["log_likelihood"]
+    assert set(first.round(4)) <= {round(np.log(1 / 3), 4), round(np.log(2 / 3), 4)}
+    (said,) = json.loads((out / "about.json").read_text())["summary"]
+    means = table.groupby("predictor")["log_likelihood"].mean()
+    assert said["lacks"] == pytest.approx(means["observer"] - means["world model"], abs=1e-4)
+    assert (out / "beliefs.png").stat().st_size > 1000
+    results = read_results(finished)
+    config = json.loads(json.dumps(results.config))
+    config["game"]["kind"] = "arm"
+    for changed in ({"episodes": []}, {"config": config}):
+        with pytest.raises(ConfigError, match=r"^results: got"):
+            module.recorded(dataclasses.replace(results, **changed))

@@ -10,6 +10,7 @@ from mermaide_jax.evaluation.oracles.all_knowing import (
 )
 from mermaide_jax.evaluation.oracles.belief import BeliefLayer, BeliefSolution, solve_belief
 from mermaide_jax.evaluation.oracles.exact import ExactSolution, policy_value, solve_exact
+from mermaide_jax.evaluation.oracles.filtering import UCBPrior, ucb_beliefs
 from mermaide_jax.evaluation.oracles.guided import Guide, guide_grid, guided, tune_each
 from mermaide_jax.evaluation.oracles.planner import Plan, plan_episode, play_planned, replay
 from mermaide_jax.evaluation.oracles.play import BeliefTable, belief_principal, belief_table
@@ -25,6 +26,7 @@ __all__ = [
     "Plan",
     "Rule",
     "StateGraph",
+    "UCBPrior",
     "all_knowing",
     "belief_principal",
     "belief_table",
@@ -42,4 +44,5 @@ __all__ = [
     "solve_belief",
     "solve_exact",
     "tune_each",
+    "ucb_beliefs",
 ]
