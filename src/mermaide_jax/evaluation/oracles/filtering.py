@@ -43,11 +43,11 @@ class UCBPrior(NamedTuple):
       beta_high: greatest exploration coefficient.
     """
 
-    noise: chex.Numeric = 0.1
-    reward_low: chex.Numeric = 0.0
-    reward_high: chex.Numeric = 1.0
-    beta_low: chex.Numeric = 0.1
-    beta_high: chex.Numeric = 0.75
+    noise: jax.Array | float = 0.1
+    reward_low: jax.Array | float = 0.0
+    reward_high: jax.Array | float = 1.0
+    beta_low: jax.Array | float = 0.1
+    beta_high: jax.Array | float = 0.75
 
 
 class _History(NamedTuple):
@@ -109,13 +109,13 @@ def ucb_beliefs(
     _checks.check_at_least("num_arms", num_arms, 2)
     _checks.check_at_least("num_particles", num_particles, 1)
     _checks.check_at_least("num_sweeps", num_sweeps, 1)
-    prior = jax.tree.map(jnp.float32, UCBPrior() if prior is None else prior)
+    known = UCBPrior(*map(jnp.float32, UCBPrior() if prior is None else prior))
     history = _history(action, bonus, num_arms)
     horizon = action.shape[0]
     key_start, key_steps = jax.random.split(key)
 
     def sweeps(key, minds: _Mind, used: jax.Array, present: jax.Array, number) -> _Mind:
-        move = jax.vmap(lambda k, mind: _sweep(k, mind, history, used, present, prior))
+        move = jax.vmap(lambda k, mind: _sweep(k, mind, history, used, present, known))
 
         def body(i, minds):
             keys = jax.random.split(jax.random.fold_in(key, i), num_particles)
@@ -145,16 +145,16 @@ def ucb_beliefs(
 
         _, minds = jax.lax.while_loop(none_yet, search, (jnp.int32(0), minds))
         fit = ~tried | (foreseen(minds) == chosen)
-        known = jnp.any(fit)
-        picked = _resample(key_pick, jnp.where(known, fit, True))
+        possible = jnp.any(fit)
+        picked = _resample(key_pick, jnp.where(possible, fit, True))
         minds = jax.tree.map(lambda leaf: leaf[picked], minds)
-        used = used.at[time].set(tried & known)
+        used = used.at[time].set(tried & possible)
         draws = jax.random.split(key_draw, num_particles)
-        minds = jax.vmap(lambda k, m: _pull(k, m, history, time, prior))(draws, minds)
+        minds = jax.vmap(lambda k, m: _pull(k, m, history, time, known))(draws, minds)
         minds = sweeps(key_move, minds, used, time, jnp.where(tried, num_sweeps, 0))
         return (minds, used, key), law
 
-    start = jax.vmap(lambda k: _first(k, horizon, num_arms, prior))
+    start = jax.vmap(lambda k: _first(k, horizon, num_arms, known))
     minds = start(jax.random.split(key_start, num_particles))
     carry = (minds, jnp.zeros((horizon,), bool), key_steps)
     return jax.lax.scan(step, carry, jnp.arange(horizon))[1]
@@ -317,7 +317,11 @@ def _sweep(
 
 
 def _truncated_normal(
-    key: chex.PRNGKey, mean: jax.Array, spread: jax.Array, least: jax.Array, most: jax.Array
+    key: chex.PRNGKey,
+    mean: jax.Array | float,
+    spread: jax.Array | float,
+    least: jax.Array | float,
+    most: jax.Array | float,
 ) -> jax.Array:
     """A normal draw within ``[least, most]``, far out of its tail; the middle if that is empty."""
     low, high = (least - mean) / spread, (most - mean) / spread
