@@ -25,7 +25,7 @@ REPRODUCE = $(BIN)/mermaide reproduce --preset $(1) --out $(if $(OUT),$(OUT),res
 
 .PHONY: help
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
 	@echo "Variables: PYTHON=python3.12  OUT=directory  FORCE=1  TEST_JOBS=2  PYTEST_ARGS='-k agents'"
 
 # --- what runs ------------------------------------------------------------------------------------
@@ -40,22 +40,51 @@ standard: $(VENV)/.stamp-experiments ## the same with more updates and seeds: at
 smoke: $(VENV)/.stamp-experiments ## the same in two minutes, to see that everything runs
 	$(call REPRODUCE,smoke)
 
-.PHONY: results
+# Every table and figure of docs/results.md; REDUCED=1 is the same with the preset quick.
 RUN := $(BIN)/python experiments/
-# The principals of T = 100 but one, which is trained with more entropy: see docs/results.md.
+STUDY := $(BIN)/mermaide reproduce --preset $(if $(REDUCED),quick,default) --force
 SHOTS := --evaluation.shots 0 1 2 5 10
+FEW := $(if $(REDUCED),,--seeds 3)
+# The principals but one, which is trained with more entropy: see docs/results.md.
+MOST := --principals mermaide world_model_without_meta reinforce never always random first_k \
+	prescient all_knowing
 MAML := --principals maml_without_world_model --training.entropy-start 0.25
-OTHERS := --principals mermaide world_model_without_meta reinforce never always random first_k \
-	prescient all_knowing planner
-results: $(VENV)/.stamp-experiments ## every table and figure of docs/results.md: hours on two cores (REDUCED=1: the quick preset, minutes)
-	$(BIN)/mermaide reproduce --preset $(if $(REDUCED),quick,default --game.horizon 50 --training.entropy-start 0.25 --seeds 5 $(SHOTS)) --out results/bandits_50 --force
-	$(RUN)bandits.py results/bandits_50 --findings results/findings.json
-	$(if $(REDUCED),,$(BIN)/mermaide reproduce --preset default $(SHOTS) $(OTHERS) --out results/most --force)
-	$(if $(REDUCED),,$(BIN)/mermaide reproduce --preset default $(SHOTS) $(MAML) --out results/maml --force)
-	$(if $(REDUCED),,$(RUN)bandits.py results/most results/maml --out results/bandits --force --findings results/findings.json)
-	$(RUN)world_model.py results/bandits_50 --out results/world_model --force
-	$(RUN)stackelberg.py --out results/stackelberg --findings results/findings.json --force $(if $(REDUCED),--reduced)
+
+# A study in two parts: name, options, principals besides, options of bandits.py.
+define study
+	$(STUDY) $(2) $(MOST) $(3) --out results/parts/$(1)
+	$(STUDY) $(2) $(MAML) --out results/parts/$(1)-maml
+	$(RUN)bandits.py results/parts/$(1) results/parts/$(1)-maml --out results/$(1) --force $(4)
+endef
+
+.PHONY: results results-bandits results-protocols results-ablations results-stackelberg
+results: results-bandits results-protocols results-ablations results-stackelberg ## every table and figure of docs/results.md: many hours on two cores (REDUCED=1: about one)
+
+results-bandits: $(VENV)/.stamp-experiments ## F2, F3 and F4 at the headline protocol, what actions tell, the oracles
+	$(call study,bandits,$(SHOTS),planner,--findings results/findings.json)
+	$(RUN)world_model.py results/parts/bandits results/parts/bandits-maml --out results/world_model --force
+	$(RUN)beliefs.py results/bandits --out results/beliefs --force
 	$(RUN)oracle_convergence.py --out results/oracles --force $(if $(REDUCED),--reduced)
+
+results-protocols: $(VENV)/.stamp-experiments ## F2 with other splits, horizons and agents (after results-bandits)
+	$(call study,extrapolation,$(FEW) --agents.split extrapolation,,--compact)
+ifndef REDUCED
+	$(call study,same,$(FEW) --agents.split same,,--compact)
+	$(call study,mixed,$(FEW) --agents.mixed,,--compact)
+	$(call study,bandits_50,--seeds 5 --game.horizon 50 $(SHOTS),planner)
+	$(STUDY) --seeds 2 --game.horizon 200 $(MOST) --out results/parts/bandits_200
+	$(RUN)bandits.py results/parts/bandits_200 --out results/bandits_200 --force --compact
+	$(STUDY) $(FEW) --training.variation endless $(MOST) --out results/parts/endless
+	$(RUN)bandits.py results/parts/endless --out results/endless --force --compact
+endif
+	$(RUN)protocols.py results/bandits results/extrapolation $(if $(REDUCED),,$(addprefix results/, \
+		same mixed endless bandits_50 bandits_200)) --out results/protocols --force
+
+results-ablations: $(VENV)/.stamp-experiments ## what each part is worth
+	$(RUN)ablations.py --out results/ablations --force $(if $(REDUCED),--reduced,--preset quick --seeds 1)
+
+results-stackelberg: $(VENV)/.stamp-experiments ## F1
+	$(RUN)stackelberg.py --out results/stackelberg --findings results/findings.json --force $(if $(REDUCED),--reduced)
 
 .PHONY: bench
 bench: $(VENV)/.stamp-experiments,peers ## speed against the peers, half an hour (BENCH_ARGS=--quick: some six minutes)
