@@ -9,7 +9,8 @@ both families for each entry, with the agents, seeds and schedule of the base: n
 anew. Each run is an ordinary study in ``OUT/GROUP/VARIANT/`` (`mermaide show` reads it). What says
 the same is run once; what says what the base says is ``OUT/base``. Scores and shares of the
 attainable are those of every other table; differences are of interquartile means, paired by seed
-and agent, with a 95% bootstrap over training runs. Writes ``ablations.csv``, ``ablations.png``.
+and agent, with a 95% bootstrap over training runs (none with a single seed). Writes
+``ablations.csv`` and ``ablations.png``.
 
 How to read it:
 - Another cost, bonus, noise, rule of charging or of the agents is another game with another scale
@@ -245,8 +246,13 @@ def compare(entries: Iterable[Variant], plan: Plan, runs: Runs) -> list[dict[str
             if line.pop("principal") == PRINCIPAL:
                 family, shots = line.pop("agent_rule"), line.pop("k_shot")
                 gain = gains.get((family, shots), dict.fromkeys(DIFFERENCE, np.nan))
+                if config.seeds == 1:  # what is left is the spread of agents, which variants share
+                    line |= dict.fromkeys(_ENDS, np.nan)
                 records.append(about | {"family": family, "k_shot": shots} | line | gain)
     return records
+
+
+_ENDS = ("low", "high", "attained_low", "attained_high")
 
 
 def _gains(own: Results, reference: Results) -> dict[tuple[str, int], dict[str, float]]:

@@ -25,6 +25,8 @@ _MEASURES = {
     "score": ("score", "low", "high"),
     "share of the attainable": ("attained", "attained_low", "attained_high"),
 }
+_LEAST_SPAN = 0.3
+"""Of a horizontal axis: this much of the base's score, or of what is attainable."""
 _LINE, _SPARE = 0.3, 0.8  # inches: of a variant; of each panel above and below its variants
 
 
@@ -166,7 +168,8 @@ def ablation_figure(records: Sequence[Record], titles: Mapping[str, str]) -> Fig
                 reference = [record for record in base if record["family"] == family]
                 measure = "score" if all(r["same_game"] for r in group) else "share"
                 _panel(axes, own, reference, measure)
-                axes.set_title(f"{title}: {rule_label(family)}", fontsize=10)
+                label = rule_label(family)
+                axes.set_title(f"{title}: {label}" if axes is row[0] else label, fontsize=10)
             for axes in row[1:]:
                 axes.tick_params(labelleft=False)
         _legend(figure, sorted({record["k_shot"] for record in base}))
@@ -192,7 +195,18 @@ def _panel(axes: Axes, lines: list[Record], base: list[Record], measure: str) ->
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel(label)
+    _widen(
+        axes, _LEAST_SPAN * (max(abs(line[value]) for line in base) if measure == "score" else 1)
+    )
+    axes.locator_params(axis="x", nbins=6)
     quiet_grid(axes)
+
+
+def _widen(axes: Axes, span: float) -> None:
+    """Makes the horizontal axis span at least this much: what is alike shall look alike."""
+    low, high = axes.get_xlim()
+    spare = max(0.0, span - (high - low)) / 2
+    axes.set_xlim(low - spare, high + spare)
 
 
 def _legend(figure: Figure, shots: list[int]) -> None:
