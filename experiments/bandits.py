@@ -107,6 +107,19 @@ def draw(records: list[dict]) -> Figure:
     return figure
 
 
+def checked(results: Results) -> Results:
+    """The same, if there is something to compare.
+
+    Raises:
+      ConfigError: MERMAIDE or every learned baseline is missing.
+    """
+    present = {row["principal"] for row in results.rows}
+    if PRINCIPAL not in present or present.isdisjoint(BASELINES):
+        expected = f"{PRINCIPAL} and at least one of {', '.join(BASELINES)}"
+        refuse("principals", sorted(present), expected)
+    return results
+
+
 def read_parts(experiment: Experiment) -> tuple[Results, Path]:
     """The study, put together and written if it came in parts, and its directory."""
     if not experiment.results:
@@ -116,8 +129,8 @@ def read_parts(experiment: Experiment) -> tuple[Results, Path]:
             refuse("--out", "nothing", "a directory for the study that these parts make")
         if experiment.compact:
             refuse("--compact", True, "with --out: a finished study is left as it is")
-        return read_results(experiment.results[0]), experiment.results[0]
-    whole = merge_results([read_results(part) for part in experiment.results])
+        return checked(read_results(experiment.results[0])), experiment.results[0]
+    whole = checked(merge_results([read_results(part) for part in experiment.results]))
     shares = [share for name in ORACLES for share in attained_records(whole.rows, name)]
     whole = dataclasses.replace(whole, attained=shares)
     if experiment.compact:

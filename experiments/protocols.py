@@ -186,7 +186,7 @@ def run(experiment: Experiment) -> None:
     write_atomically(
         directory,
         {
-            "protocols.csv": lambda path: scores.to_csv(path, index=False, float_format="%.5g"),
+            "protocols.csv": lambda path: scores.to_csv(path, index=False, float_format="%.6g"),
             "improvement.csv": lambda path: improvements.to_csv(
                 path, index=False, float_format="%.4g"
             ),

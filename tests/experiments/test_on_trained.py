@@ -91,6 +91,11 @@ def test_a_study_in_parts_is_put_together(finished, tmp_path, monkeypatch, capsy
     for parts_given, complaint in (((), "results: got"), (tuple(parts), "--out: got")):
         with pytest.raises(ConfigError, match=f"^{complaint}"):
             bandits.main(bandits.Experiment(parts_given))
+    alone = [row for row in whole.rows if row["principal"] != "reinforce"]
+    write_results(parts[0], dataclasses.replace(whole, rows=alone, curves=[]))
+    with pytest.raises(ConfigError, match=r"^principals: got"):
+        bandits.main(bandits.Experiment((parts[0],), tmp_path / "new"))
+    assert not (tmp_path / "new").exists()
     with pytest.raises(ConfigError, match="each run once"):
         bandits.main(bandits.Experiment((parts[0], parts[0]), tmp_path / "new"))
     capsys.readouterr()
