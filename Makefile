@@ -58,7 +58,7 @@ define study
 endef
 
 .PHONY: results results-bandits results-protocols results-ablations results-stackelberg
-results: results-bandits results-protocols results-ablations results-stackelberg ## every table and figure of docs/results.md: many hours on two cores (REDUCED=1: about one)
+results: results-bandits results-protocols results-ablations results-stackelberg ## every table and figure of docs/results.md: many hours on two cores (REDUCED=1: with the preset quick)
 
 results-bandits: $(VENV)/.stamp-experiments ## F2, F3 and F4 at the headline protocol, what actions tell, the oracles
 	$(call study,bandits,$(SHOTS),planner,--findings results/findings.json)
