@@ -245,6 +245,7 @@ def draw_gains(table: pd.DataFrame) -> Figure:
             axes.axhline(0, color="0.6", lw=1)
             if column == 0:
                 axes.set_ylabel("gain in score of")
+            if column == 0 and axes.get_legend_handles_labels()[0]:
                 axes.legend(fontsize=8, frameon=False)
         panels[row, column].set_title(f"{rule_label(family)}, {shot}-shot", fontsize=10)
         panels[row + 1, column].set_xlabel(coefficient_label(family, 0.0).partition(" ")[0])
