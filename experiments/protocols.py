@@ -104,12 +104,12 @@ def in_short(scores: pd.DataFrame) -> pd.DataFrame:
     """A line for each protocol, family and K: the scores side by side, and MERMAIDE's share."""
     lines = []
     for group, part in scores.groupby(["protocol", "agent_rule", "k_shot"], sort=False):
-        own = part.set_index("principal")["score"]
+        table = part.set_index("principal")
+        own, ours = table["score"], table.loc[PRINCIPAL]
         line = dict(zip(("protocol", "agents", "K"), group, strict=True))
         line |= {principal_label(name): own.get(name, np.nan) for name in LEARNED}
         line["best script"] = own.drop(list(LEARNED), errors="ignore").max()
-        line["share"] = part.set_index("principal")["attained"].get(PRINCIPAL, np.nan)
-        lines.append(line | {"paid": part.set_index("principal")["interventions"].get(PRINCIPAL)})
+        lines.append(line | {"share": ours["attained"], "paid": ours["interventions"]})
     return pd.DataFrame(lines)
 
 
@@ -125,9 +125,9 @@ def draw(scores: pd.DataFrame, improvements: pd.DataFrame) -> Figure:
         for row, family in zip(panels, families, strict=True):
             own = scores[(scores["agent_rule"] == family) & (scores["principal"] == PRINCIPAL)]
             for number, shot in enumerate(SHOTS):
-                part = own[own["k_shot"] == shot].set_index("protocol").reindex(protocols)
-                ends = (part["attained_low"], part["attained"], part["attained_high"])
-                _marks(row[0], ends, 0.3 * (number - 0.5), SHOTS[shot])
+                part = own[own["k_shot"] == shot]
+                ends = ("attained_low", "attained", "attained_high")
+                _marks(row[0], part, ends, protocols, 0.3 * (number - 0.5), SHOTS[shot])
             row[0].set_xlabel("MERMAIDE's share of the attainable")
             row[0].axvline(0, color="0.6", lw=1)
             row[0].set_title(rule_label(family))
@@ -135,10 +135,8 @@ def draw(scores: pd.DataFrame, improvements: pd.DataFrame) -> Figure:
                 own = improvements[improvements["agent_rule"] == family]
                 own = own[own["k_shot"] == shot]
                 for number, baseline in enumerate(BASELINES):
-                    part = own[own["baseline"] == baseline].set_index("protocol")
-                    part = part.reindex(protocols)
-                    ends = (part["low"], part["value"], part["high"])
-                    _marks(axes, ends, 0.22 * (number - 1), COLORS[baseline])
+                    part, ends = own[own["baseline"] == baseline], ("low", "value", "high")
+                    _marks(axes, part, ends, protocols, 0.22 * (number - 1), COLORS[baseline])
                 axes.axvline(0.5, color="0.6", lw=1)
                 axes.set(xlim=(-0.03, 1.03), xlabel=f"P(MERMAIDE improves), {shot}-shot")
             row[0].set_yticks(range(len(protocols)), protocols)
@@ -149,9 +147,17 @@ def draw(scores: pd.DataFrame, improvements: pd.DataFrame) -> Figure:
     return figure
 
 
-def _marks(axes: Axes, ends: tuple[pd.Series, ...], shift: float, color: str) -> None:
+def _marks(
+    axes: Axes,
+    table: pd.DataFrame,
+    ends: tuple[str, str, str],
+    protocols: list[str],
+    shift: float,
+    color: str,
+) -> None:
     """Points with bars, one for each protocol; what was not measured is left out."""
-    low, value, high = (end.to_numpy(dtype=float) for end in ends)
+    part = table.set_index("protocol").reindex(protocols)
+    low, value, high = (part[end].to_numpy(dtype=float) for end in ends)
     places = np.arange(len(value)) + shift
     axes.hlines(places, low, high, color=color, lw=2, alpha=0.6)
     axes.plot(value, places, "o", color=color, ms=4.5)

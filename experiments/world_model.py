@@ -103,8 +103,9 @@ def load(directories: tuple[Path, ...]) -> list[Run]:
         games.setdefault((config.game, config.agents.split), directory)
         if config.agents.mixed:
             refuse("results", str(directory), "principals that were trained on one family each")
+        streams = make_setting(config).streams
         for name, result in trained.items():
-            for number, stream in enumerate(make_setting(config).streams):
+            for number, stream in enumerate(streams):
                 params = jax.tree.map(lambda leaf, n=number: leaf[n], result.state.params)
                 runs[name, stream] = Run(name, config, stream, params)
     if len(games) > 1:

@@ -29,9 +29,20 @@ def ucb_index(beta: chex.Numeric, state: base.SampleMeans) -> jax.Array:
     Returns:
       ``[A]`` float32.
     """
-    log_time = jnp.log(jnp.maximum(jnp.sum(state.counts), 1.0))
-    width = jnp.sqrt(log_time / jnp.maximum(state.counts, 1.0))
-    return base.untried_first(state, state.means + beta * width)
+    return base.untried_first(state, state.means + beta * ucb_width(state.counts))
+
+
+def ucb_width(counts: jax.Array) -> jax.Array:
+    """What ``beta`` multiplies, ``sqrt(ln(t) / n[a])`` with ``t = sum(n)``; finite where n is 0.
+
+    Args:
+      counts: ``[A]`` pulls of each arm.
+
+    Returns:
+      ``[A]`` float32.
+    """
+    log_time = jnp.log(jnp.maximum(jnp.sum(counts), 1.0))
+    return jnp.sqrt(log_time / jnp.maximum(counts, 1.0))
 
 
 @functools.cache

@@ -195,9 +195,8 @@ def _panel(axes: Axes, lines: list[Record], base: list[Record], measure: str) ->
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel(label)
-    _widen(
-        axes, _LEAST_SPAN * (max(abs(line[value]) for line in base) if measure == "score" else 1)
-    )
+    unit = max(abs(line[value]) for line in base) if measure == "score" else 1.0
+    _widen(axes, _LEAST_SPAN * unit)
     axes.locator_params(axis="x", nbins=6)
     quiet_grid(axes)
 

@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 
 from mermaide_jax import _checks
+from mermaide_jax.agents.ucb import ucb_width
 
 _TAIL = 4.0
 """Standard deviations from which on a truncated normal is drawn by its tail."""
@@ -168,14 +169,13 @@ def _history(action: jax.Array, bonus: jax.Array, num_arms: int) -> _History:
     before = jnp.where(pulled, steps[:, None], -1)
     latest = jax.lax.cummax(before, axis=0)
     last = jnp.concatenate([jnp.full((1, num_arms), -1), latest[:-1]])
-    log_time = jnp.log(jnp.maximum(steps, 1).astype(jnp.float32))
     same = (action[:, None] == action) & (steps > steps[:, None])
     return _History(
         action=action,
         bonus=jnp.asarray(bonus, jnp.float32),
         last=jnp.maximum(last, 0),
         counts=counts,
-        width=jnp.sqrt(log_time[:, None] / jnp.maximum(counts, 1)),
+        width=jax.vmap(ucb_width)(counts),
         previous=jnp.maximum(last[steps, action], 0),
         following=jnp.min(jnp.where(same, steps, horizon), axis=1),
     )
@@ -270,7 +270,7 @@ def _sweep(
     def estimate(time: jax.Array, mind: _Mind) -> _Mind:
         arm, after = chosen[time], jnp.minimum(history.following[time], horizon - 1)
         is_followed = history.following[time] <= present
-        in_force = used & (history.last[:, arm] == time) & (steps > time)
+        in_force = used & (history.last[:, arm] == time)
         lead = history.width[steps, chosen] - history.width[:, arm]
         bound = mind.estimates[history.last[steps, chosen]] + mind.beta * lead
         most = jnp.min(jnp.where(in_force & (chosen != arm), bound, jnp.inf))
