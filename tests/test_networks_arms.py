@@ -1,6 +1,7 @@
 """Arm-shared networks: statistics against plain loops, symmetry under names, step = replay."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -129,6 +130,53 @@ def test_embedding_tells_arms_apart():
     params = {**variables["params"], "embedding": jnp.zeros((ARMS, networks_arms.EMBEDDING))}
     at_start = module.apply({"params": params}, inputs[:1], method="unroll")[0]
     assert np.ptp(np.delete(np.asarray(at_start), target)) < 1e-5
+
+
+@pytest.mark.parametrize("steps", [3, 16, 100])
+def test_recollection_is_that_of_a_plain_loop(steps):
+    rng = np.random.default_rng(steps)
+    actions, interventions = rng.integers(0, ARMS, (2, steps)), rng.integers(0, 3, (2, steps))
+    memory = networks_arms.recollect(jnp.asarray(actions), jnp.asarray(interventions), ARMS)
+    assert memory.shape == (ARMS, networks_arms.MEMORY) and memory.dtype == jnp.float32
+    bounds = [round(share * steps) for share in networks_arms.SEGMENTS]
+    for arm in range(ARMS):
+        expected = []
+        for start, stop in itertools.pairwise(bounds):
+            played = [(k, t) for k in range(2) for t in range(start, stop)]
+            paid = [place for place in played if interventions[place] > 0]
+            free = [place for place in played if interventions[place] == 0]
+            for group in (free, paid):
+                expected.append(sum(actions[p] == arm for p in group) / (len(group) + 1))
+            expected.append(len(paid) / max(len(played), 1))
+        np.testing.assert_allclose(memory[arm], [*expected, 1.0], rtol=1e-6)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000), order=st.permutations(range(ARMS)))
+def test_recollection_renames_with_the_arms(seed, order):
+    rng = np.random.default_rng(seed)
+    actions, paid = rng.integers(0, ARMS, (2, STEPS)), rng.integers(0, 2, (2, STEPS))
+    renamed = np.argsort(order)[actions]
+    before, after = (
+        networks_arms.recollect(jnp.asarray(a), paid, ARMS) for a in (actions, renamed)
+    )
+    np.testing.assert_array_equal(after, np.asarray(before)[np.array(order)])
+
+
+@pytest.mark.parametrize("per_arm", [True, False])
+def test_memory_is_read_but_never_moved_by_gradients(per_arm):
+    module = ArmHead(ARMS if per_arm else 2, ARMS, 1, per_arm, HIDDEN, 2, memory=True)
+    inputs = episode(0, 1)[0]
+    shapes = jax.eval_shape(module.init, jax.random.key(0), module.initial_carry(), inputs[0])
+    rng = np.random.default_rng(1)
+    params = jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape), jnp.float32), shapes)
+    say = lambda p: jnp.asarray(module.apply(p, inputs, method="unroll"))  # noqa: E731
+    np.testing.assert_allclose(say(params), step_by_step(module, params, inputs)[1], rtol=1e-4)
+    gradient = jax.grad(lambda p: jnp.sum(say(p) ** 2))(params)["params"]
+    assert not np.any(gradient.pop("memory"))
+    assert all(np.any(leaf) for leaf in jax.tree.leaves(gradient))
+    empty = {**params["params"], "memory": jnp.zeros((ARMS, networks_arms.MEMORY))}
+    assert np.abs(say(params) - say({"params": empty})).max() > 1e-2
 
 
 def test_params_do_not_grow_with_arms_but_for_the_embedding():

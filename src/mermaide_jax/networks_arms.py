@@ -11,8 +11,13 @@ network reads every arm's statistics; the arms see each other through a mean and
 The number of arms is nowhere in the weights but for ``v_a``, an embedding of each arm that starts
 at zero. Under relabelled arms training gives it no direction; adapting to one agent does, since it
 is where what was learned of *this* arm can go. ``g``, its gain, decides how far one step moves it.
+
+With a memory the network also reads ``m_a``, what the episodes that it adapted on showed of each
+arm (`recollect`), zeros before. Gradient steps do not move it: it is written by adapting, and
+training decides what is made of it.
 """
 
+import itertools
 from typing import NamedTuple
 
 import jax
@@ -26,6 +31,43 @@ DECAYS = (0.5, 0.8, 0.95)
 
 EMBEDDING = 4
 """Length of the embedding of an arm."""
+
+
+SEGMENTS = (0.0, 0.125, 0.25, 0.5, 1.0)
+"""Bounds of the parts of an episode that are remembered apart, as shares of it."""
+
+MEMORY = 3 * (len(SEGMENTS) - 1) + 1
+"""Numbers that are remembered of each arm."""
+
+
+def recollect(actions: jax.Array, interventions: jax.Array, num_arms: int) -> jax.Array:
+    """What former episodes with one agent showed of each arm.
+
+    For each part of the episode (`SEGMENTS`), over all ``K`` episodes together:
+
+        (pulls in unpaid steps) / (unpaid steps + 1)    (pulls in paid steps) / (paid steps + 1)
+
+    and the share of paid steps; last a 1, which says that there is something to remember.
+
+    Args:
+      actions: ``[K, T]`` int32.
+      interventions: ``[K, T]`` int32, 0 for none.
+      num_arms: ``A``.
+
+    Returns:
+      ``[A, MEMORY]`` float32.
+    """
+    pulls = jax.nn.one_hot(actions, num_arms, dtype=jnp.float32)
+    paid = (interventions > 0).astype(jnp.float32)[..., None]
+    bounds = [round(share * actions.shape[-1]) for share in SEGMENTS]
+    columns = []
+    for start, stop in itertools.pairwise(bounds):
+        part, bought = pulls[:, start:stop], paid[:, start:stop]
+        steps = max(bought.size, 1)
+        for when in (1.0 - bought, bought):
+            columns.append(jnp.sum(part * when, axis=(0, 1)) / (jnp.sum(when) + 1.0))
+        columns.append(jnp.full((num_arms,), jnp.sum(bought) / steps))
+    return jnp.stack([*columns, jnp.ones((num_arms,), jnp.float32)], axis=-1)
 
 
 class ArmHistory(NamedTuple):
@@ -140,6 +182,7 @@ class ArmHead(nn.Module):
       per_arm: whether the logits are one for each arm (the world model), or of interventions.
       features: hidden size.
       num_layers: layers.
+      memory: whether a param ``memory``, ``[A, MEMORY]``, is read beside the embedding.
     """
 
     num_outputs: int
@@ -148,16 +191,17 @@ class ArmHead(nn.Module):
     per_arm: bool
     features: int = 32
     num_layers: int = 2
+    memory: bool = False
 
     def setup(self) -> None:
-        self.embedding = self.param(
-            "embedding", nn.initializers.zeros_init(), (self.num_arms, EMBEDDING)
-        )
+        zeros = nn.initializers.zeros_init()
+        self.embedding = self.param("embedding", zeros, (self.num_arms, EMBEDDING))
         self.gain = self.param("gain", nn.initializers.ones_init(), (EMBEDDING,))
+        if self.memory:
+            self.remembered = self.param("memory", zeros, (self.num_arms, MEMORY))
         self.first = nn.Dense(self.features)
         self.own = [nn.Dense(self.features) for _ in range(self.num_layers - 1)]
         self.common = [nn.Dense(self.features, use_bias=False) for _ in range(self.num_layers - 1)]
-        zeros = nn.initializers.zeros_init()
         # Zero logits at the start: every action, or intervention, is as likely.
         if self._pays_arms or self.per_arm:
             self.arm_head = nn.Dense(1, kernel_init=zeros)
@@ -216,9 +260,11 @@ class ArmHead(nn.Module):
         )
 
     def _logits(self, features: jax.Array, target: jax.Array) -> jax.Array:
-        embedding = self.gain * self.embedding
-        embedding = jnp.broadcast_to(embedding, (*features.shape[:-1], EMBEDDING))
-        hidden = jnp.tanh(self.first(jnp.concatenate([features, embedding], axis=-1)))
+        own = [self.gain * self.embedding]
+        if self.memory:
+            own.append(jax.lax.stop_gradient(self.remembered))
+        own = [jnp.broadcast_to(x, (*features.shape[:-1], x.shape[-1])) for x in own]
+        hidden = jnp.tanh(self.first(jnp.concatenate([features, *own], axis=-1)))
         for own, common in zip(self.own, self.common, strict=True):
             hidden = jnp.tanh(own(hidden) + common(_summary(hidden, target))[..., None, :])
         if self.per_arm:

@@ -256,6 +256,7 @@ def test_a_principal_first_built_under_jit_is_of_use_afterwards():
         ("features", 4.5),
         ("num_layers", 0),
         ("num_layers", -1),
+        ("memory", True),
     ],
 )
 def test_bad_configs_are_refused_in_one_line(name, value):

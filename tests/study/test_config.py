@@ -88,6 +88,13 @@ def test_learned_principals_share_one_budget():
         principal_configs("never", config)
 
 
+def test_those_that_never_adapt_in_training_have_no_memory():
+    config = PRESETS["quick"]
+    config = dataclasses.replace(config, network=dataclasses.replace(config.network, memory=True))
+    remembers = [name for name in LEARNED if principal_configs(name, config)[0].memory]
+    assert remembers == ["mermaide", "maml_without_world_model"]
+
+
 @pytest.mark.parametrize(
     ("kind", "values", "named"),
     [

@@ -15,6 +15,7 @@ from streams import assert_same
 
 from mermaide_jax import meta
 from mermaide_jax.games import StepInfo, Trajectory
+from mermaide_jax.networks_arms import recollect
 from mermaide_jax.principals import NetworkConfig, learned_principal
 from mermaide_jax.training.config import TrainingConfig
 from mermaide_jax.training.objective import (
@@ -225,6 +226,26 @@ def test_jit_equals_eager_and_vmap_equals_loop():
     for i, episodes in enumerate(batch):
         mine = jax.tree.map(lambda x, i=i: x[i], adapted)
         assert_same(adapt(params, episodes), mine, 1e-5)
+
+
+def test_what_was_seen_is_remembered_beside_the_steps():
+    """With a memory adapting is the same SGD, and writes what the episodes showed."""
+    network = NetworkConfig("arms", 3, 1, memory=True)
+    learned = learned_principal(network, 2 * ARMS + 1, ARMS, CHOICES)
+    params = learned.init_params(jax.random.key(0))
+    rng, episodes = np.random.default_rng(2), random_episodes()
+    episodes = episodes._replace(observation=rng.random((NUMBER, STEPS, 7), np.float32))
+    adapted = jax.jit(make_adapt(CONFIG, learned))(params, episodes)
+    gradient = jax.grad(lambda p: inner_loss(CONFIG, learned, p, episodes))(params)
+    descended = jax.tree.map(lambda p, g: p - 0.05 * g, params, gradient)
+    seen = recollect(episodes.action, episodes.intervention, ARMS)
+    assert np.any(seen[:, :-1])
+    for part in params:
+        np.testing.assert_array_equal(adapted[part].pop("memory"), seen)
+        assert not np.any(descended[part].pop("memory"))
+        assert_same(adapted[part], descended[part], 1e-5)
+    without = learned_principal(NetworkConfig("arms", 3, 1), 2 * ARMS + 1, ARMS, CHOICES)
+    assert without.remember(params, episodes.action, episodes.intervention) is params
 
 
 def meta_loss(network, meta_gradient, inner_steps=1):

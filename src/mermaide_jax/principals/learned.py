@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from mermaide_jax import _checks
 from mermaide_jax._distributions import Categorical
 from mermaide_jax.networks import MLPHead, Recurrence, RecurrentHead
-from mermaide_jax.networks_arms import ArmHead
+from mermaide_jax.networks_arms import ArmHead, recollect
 from mermaide_jax.principals.base import Principal
 
 Architecture = Literal["gru", "mlp", "arms"]
@@ -39,6 +39,9 @@ class NetworkConfig:
     """Layers of each GRU stack."""
     world_model: bool = True
     """Whether there is a world model, whose prediction the policy reads."""
+    memory: bool = False
+    """Whether the networks also remember, for each arm, what the episodes showed that they adapted
+    on (architecture arms alone; of use to principals that adapt in training)."""
     policy_gradient_to_world_model: bool = False
     """Whether the policy's gradient passes into the world model through its prediction."""
     recurrence: Recurrence = "auto"
@@ -51,6 +54,8 @@ class NetworkConfig:
         _checks.check_choice("recurrence", self.recurrence, get_args(Recurrence))
         _checks.check_at_least("features", self.features, 1)
         _checks.check_at_least("num_layers", self.num_layers, 1)
+        if self.memory and self.architecture != "arms":
+            _checks.refuse("memory", self.memory, "False for every architecture but 'arms'")
 
 
 class Decision(NamedTuple):
@@ -79,12 +84,15 @@ class LearnedPrincipal(NamedTuple):
       replay: ``replay(params, observations [T, ..., O], interventions [T, ...])`` gives the
         `Decision`, ``[T, ...]``: what the networks say to known histories, with any batch axes
         after time; equals what they said while these were played.
+      remember: ``remember(params, actions [K, T], interventions [K, T])`` gives params that hold
+        what ``K`` episodes with one agent showed; the same params if there is no memory.
       config: the `NetworkConfig`.
     """
 
     principal: Principal
     init_params: Callable[[chex.PRNGKey], Params]
     replay: Callable[[Params, jax.Array, jax.Array], Decision]
+    remember: Callable[[Params, jax.Array, jax.Array], Params]
     config: NetworkConfig
 
 
@@ -161,7 +169,16 @@ def learned_principal(
         logits = _apply(policy, {"params": params["policy"]}, inputs, method="unroll")
         return _decide(logits, interventions, prediction)
 
-    return LearnedPrincipal(Principal(init, act), init_params, replay, config)
+    def remember(params: Params, actions: jax.Array, interventions: jax.Array) -> Params:
+        if not config.memory:
+            return params
+        memory = recollect(actions, interventions, num_arms)
+        return {
+            name: {**part, "memory": memory.astype(part["memory"].dtype)}
+            for name, part in params.items()
+        }
+
+    return LearnedPrincipal(Principal(init, act), init_params, replay, remember, config)
 
 
 def _apply(module: Head, *args: Any, **kwargs: Any) -> Any:
@@ -179,7 +196,13 @@ def _heads(config: NetworkConfig, num_arms: int, num_interventions: int) -> tupl
         if config.architecture == "arms":
             payments, per_arm = num_interventions - 1, name == "world_model"
             return ArmHead(
-                sizes[name], num_arms, payments, per_arm, config.features, config.num_layers
+                sizes[name],
+                num_arms,
+                payments,
+                per_arm,
+                config.features,
+                config.num_layers,
+                config.memory,
             )
         return RecurrentHead(sizes[name], config.features, config.num_layers, config.recurrence)
 

@@ -203,4 +203,7 @@ def principal_configs(name: str, config: StudyConfig) -> tuple[NetworkConfig, Tr
         training = dataclasses.replace(training, adapt_policy=True)
     if name in ("world_model_without_meta", "reinforce"):
         training = dataclasses.replace(training, meta_gradient="none")
+    if not training.is_meta:
+        # What is never written in training is never learned to be read.
+        network = dataclasses.replace(network, memory=False)
     return network, training

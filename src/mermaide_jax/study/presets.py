@@ -24,10 +24,10 @@ _STANDARD = StudyConfig(game=GameOptions(horizon=50), network=_SMALL, training=_
 _DEFAULT = dataclasses.replace(
     _STANDARD,
     game=GameOptions(horizon=100),
-    network=NetworkConfig(architecture="arms", features=16),
+    network=NetworkConfig(architecture="arms", features=16, memory=True),
     training=dataclasses.replace(
         _RECIPE,
-        updates=500,
+        updates=1000,
         world_model_updates=60,
         episodes_per_task=8,
         adapt_policy=False,
@@ -55,6 +55,8 @@ PRESETS: dict[str, StudyConfig] = {
     "quick": dataclasses.replace(
         _DEFAULT,
         game=GameOptions(horizon=50),
+        # Reading a memory takes more updates to learn than there are here.
+        network=dataclasses.replace(_DEFAULT.network, memory=False),
         training=dataclasses.replace(_DEFAULT.training, updates=400),
         evaluation=EvaluationOptions(all_knowing_episodes=4, planner_beam=8),
         seeds=2,

@@ -152,8 +152,9 @@ def make_adapt(
 ) -> meta.Adapt:
     """``adapt(params, episodes) -> params``: the inner loop on one agent.
 
-    Plain SGD without momentum at ``config.inner_learning_rate``; what moves is configured. It is
-    the same in training (Algorithm 1) and in the K-shot test (Algorithm 2).
+    Plain SGD without momentum at ``config.inner_learning_rate``; what moves is configured. After
+    it, a principal with a memory remembers the episodes. It is the same in training (Algorithm 1)
+    and in the K-shot test (Algorithm 2).
     """
 
     def loss(params: Params, episodes: Episodes) -> jax.Array:
@@ -162,7 +163,7 @@ def make_adapt(
     moves = {"policy": config.adapt_policy}
     if learned.config.world_model:
         moves["world_model"] = config.adapt_world_model
-    return meta.inner_loop(
+    descend = meta.inner_loop(
         loss,
         optax.sgd(config.inner_learning_rate),
         config.inner_steps if num_steps is None else num_steps,
@@ -170,3 +171,8 @@ def make_adapt(
         adapts=moves,
         reference=learned.config.recurrence == "reference",
     )
+
+    def adapt(params: Params, episodes: Episodes) -> Params:
+        return learned.remember(descend(params, episodes), episodes.action, episodes.intervention)
+
+    return adapt
