@@ -44,7 +44,9 @@ smoke: $(VENV)/.stamp-experiments ## the same in two minutes, to see that everyt
 RUN := $(BIN)/python experiments/
 STUDY := $(BIN)/mermaide reproduce --preset $(if $(REDUCED),quick,default) --force
 SHOTS := --evaluation.shots 0 1 2 5 10
-FEW := $(if $(REDUCED),,--seeds 3)
+# The other protocols are of an earlier recipe: half the updates, no memory.
+EARLIER := $(if $(REDUCED),,--training.updates 500 --network.no-memory)
+FEW := $(EARLIER) $(if $(REDUCED),,--seeds 3)
 # The principals but one, which is trained with more entropy: see docs/results.md.
 MOST := --principals mermaide world_model_without_meta reinforce never always random first_k \
 	prescient all_knowing
@@ -60,9 +62,10 @@ endef
 .PHONY: results results-bandits results-protocols results-ablations results-stackelberg
 results: results-bandits results-protocols results-ablations results-stackelberg ## every table and figure of docs/results.md: many hours on two cores (REDUCED=1: with the preset quick)
 
-results-bandits: $(VENV)/.stamp-experiments ## F2, F3 and F4 at the headline protocol, what actions tell, the oracles
+results-bandits: $(VENV)/.stamp-experiments ## F2, F3 and F4 at the headline protocol, what adaptation does, what actions tell, the oracles
 	$(call study,bandits,$(SHOTS),planner,--findings results/findings.json)
 	$(RUN)world_model.py results/parts/bandits results/parts/bandits-maml --out results/world_model --force
+	$(RUN)adaptation.py results/parts/bandits results/parts/bandits-maml --out results/adaptation --force
 	$(RUN)beliefs.py results/bandits --out results/beliefs --force
 	$(RUN)oracle_convergence.py --out results/oracles --force $(if $(REDUCED),--reduced)
 
@@ -71,8 +74,8 @@ results-protocols: $(VENV)/.stamp-experiments ## F2 with other splits, horizons 
 ifndef REDUCED
 	$(call study,same,$(FEW) --agents.split same,,--compact)
 	$(call study,mixed,$(FEW) --agents.mixed,,--compact)
-	$(call study,bandits_50,--seeds 5 --game.horizon 50 $(SHOTS),planner)
-	$(STUDY) --seeds 2 --game.horizon 200 $(MOST) --out results/parts/bandits_200
+	$(call study,bandits_50,$(EARLIER) --seeds 5 --game.horizon 50 $(SHOTS),planner)
+	$(STUDY) $(EARLIER) --seeds 2 --game.horizon 200 $(MOST) --out results/parts/bandits_200
 	$(RUN)bandits.py results/parts/bandits_200 --out results/bandits_200 --force --compact
 	$(STUDY) $(FEW) --training.variation endless $(MOST) --out results/parts/endless
 	$(RUN)bandits.py results/parts/endless --out results/endless --force --compact

@@ -8,14 +8,18 @@ import shutil
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
 
 from mermaide_jax._checks import ConfigError
 from mermaide_jax.cli import main
+from mermaide_jax.principals import NetworkConfig, learned_principal
 from mermaide_jax.report.findings import read_findings
 from mermaide_jax.report.results import read_results, write_results
+from mermaide_jax.training import TrainingConfig
+from mermaide_jax.training.objective import Episodes
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 TINY = shlex.split(
@@ -135,6 +139,42 @@ def test_world_model_takes_a_study_in_parts(finished, tmp_path, monkeypatch):
         module.load((finished, part))
     with pytest.raises(ConfigError, match=r"^results: got"):
         module.load(())
+
+
+def test_adaptation_takes_the_gradient_step_and_the_memory_apart(tmp_path, monkeypatch, capsys):
+    module, study, out = script("adaptation", monkeypatch), tmp_path / "study", tmp_path / "out"
+    options = [*TINY, "--network.architecture", "arms", "--network.memory"]
+    options += ["--principals", "mermaide", "reinforce", "--training.inner-learning-rate", "0.1"]
+    assert main(["train", *options, "--out", str(study)]) == 0
+    module.main(module.Experiment((study,), out))
+    table = pd.read_csv(out / "adaptation.csv")
+    assert list(table["way"]) == [module.BOTH, module.STEP, module.MEMORY]
+    assert set(table["principal"]) == {"mermaide"} and set(table["k_shot"]) == {1}
+    np.testing.assert_allclose(table["gain"], table["score"] - table["zero_shot"], atol=1e-4)
+    assert table["zero_shot"].nunique() == 1
+    assert (out / "adaptation.png").stat().st_size > 1000
+    with pytest.raises(ConfigError, match=r"^results: got \[\]"):
+        module.main(module.Experiment((), tmp_path / "other"))
+    assert not (tmp_path / "other").exists()
+    capsys.readouterr()
+
+
+def test_ways_to_adapt_move_what_they_say(monkeypatch):
+    module = script("adaptation", monkeypatch)
+    learned = learned_principal(NetworkConfig("arms", 3, memory=True), 7, 3, 2)
+    ways = module.ways(TrainingConfig(inner_learning_rate=0.1), learned)
+    params, rng = learned.init_params(jax.random.key(0)), np.random.default_rng(0)
+    actions, payments = rng.integers(0, 3, (2, 5)), rng.integers(0, 2, (2, 5))
+    shown = Episodes(rng.random((2, 5, 7), np.float32), payments, actions, rng.random((2, 5)))
+    remembers = {module.BOTH: True, module.STEP: False, module.MEMORY: True}
+    for way, adapt in ways.items():
+        (before, after) = (dict(p["world_model"]) for p in (params, adapt(params, shown)))
+        assert np.any(after.pop("memory")) == remembers[way]
+        before.pop("memory")
+        moved = jax.tree.map(lambda x, y: bool(np.any(x != y)), before, after)
+        assert any(jax.tree.leaves(moved)) == (way != module.MEMORY)
+    plain = learned_principal(NetworkConfig("arms", 3), 7, 3, 2)
+    assert list(module.ways(TrainingConfig(), plain)) == [module.STEP]
 
 
 def test_protocols_compares_studies(finished, tmp_path, monkeypatch, capsys):

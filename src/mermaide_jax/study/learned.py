@@ -9,6 +9,7 @@ import chex
 import jax
 import numpy as np
 
+from mermaide_jax import meta
 from mermaide_jax.evaluation.protocol import Scores, adapt_to_tasks, summarise
 from mermaide_jax.games import Game, Task, Trajectory, collect
 from mermaide_jax.principals import LearnedPrincipal, Principal, learned_principal
@@ -133,9 +134,20 @@ class Test(NamedTuple):
 
 
 def test_principal(
-    name: str, config: StudyConfig, setting: Setting, trained: Trained
+    name: str,
+    config: StudyConfig,
+    setting: Setting,
+    trained: Trained,
+    adapt: meta.Adapt | None = None,
 ) -> dict[int, Test]:
     """Adapts every stream to its test agents on K episodes and plays fresh ones (Algorithm 2).
+
+    Args:
+      name: a learned principal.
+      config: the study.
+      setting: its game and agents.
+      trained: the principal, trained.
+      adapt: how it adapts; None: as in training.
 
     Returns:
       For each ``K`` in ``config.evaluation.shots`` a `Test`, as numpy arrays. Playing is compiled
@@ -143,7 +155,7 @@ def test_principal(
     """
     learned, training = build(name, config, setting)
     game, num_streams = setting.game, len(setting.streams)
-    adapt = make_adapt(training, learned)
+    adapt = adapt or make_adapt(training, learned)
 
     def adapt_on(num_shots):
         def one_stream(key, params, tasks):

@@ -8,7 +8,7 @@ from scipy import stats
 
 from mermaide_jax._checks import ConfigError
 from mermaide_jax.evaluation.oracles import UCBPrior, ucb_beliefs
-from mermaide_jax.evaluation.oracles.filtering import _truncated_normal
+from mermaide_jax.evaluation.oracles.filtering_moves import truncated_normal
 
 ARMS, STEPS = 3, 8
 PRIOR = UCBPrior(noise=0.2, reward_low=-0.5, reward_high=1.0, beta_low=0.2, beta_high=0.9)
@@ -67,11 +67,11 @@ def test_an_impossible_action_is_left_out_of_the_evidence():
 
 
 @pytest.mark.parametrize("low, high", [(-np.inf, np.inf), (-0.5, 1.5), (2.0, 2.1), (-9.0, -6.0)])
-def test_truncated_normal_has_the_right_law(low, high):
+def testtruncated_normal_has_the_right_law(low, high):
     mean, spread = 0.3, 2.0
     keys = jax.random.split(jax.random.key(1), 4000)
     bounds = [jnp.float32(mean + spread * end) for end in (low, high)]
-    draw = jax.vmap(_truncated_normal, (0, None, None, None, None))
+    draw = jax.vmap(truncated_normal, (0, None, None, None, None))
     drawn = np.asarray(draw(keys, jnp.float32(mean), jnp.float32(spread), *bounds))
     assert (drawn >= bounds[0]).all() and (drawn <= bounds[1]).all()
     law = stats.truncnorm(low, high, loc=mean, scale=spread)
