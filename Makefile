@@ -44,7 +44,8 @@ smoke: $(VENV)/.stamp-experiments ## the same in two minutes, to see that everyt
 RUN := $(BIN)/python experiments/
 STUDY := $(BIN)/mermaide reproduce --preset $(if $(REDUCED),quick,default) --force
 SHOTS := --evaluation.shots 0 1 2 5 10
-# The other protocols are of an earlier recipe: half the updates, no memory.
+# The other protocols, and the headline beside them, are of an earlier recipe: half the updates, no
+# memory.
 EARLIER := $(if $(REDUCED),,--training.updates 500 --network.no-memory)
 FEW := $(EARLIER) $(if $(REDUCED),,--seeds 3)
 # The principals but one, which is trained with more entropy: see docs/results.md.
@@ -59,6 +60,12 @@ define study
 	$(RUN)bandits.py results/parts/$(1) results/parts/$(1)-maml --out results/$(1) --force $(4)
 endef
 
+# The same without the second part: name, options.
+define study_without_maml
+	$(STUDY) $(2) $(MOST) --out results/parts/$(1)
+	$(RUN)bandits.py results/parts/$(1) --out results/$(1) --force --compact
+endef
+
 .PHONY: results results-bandits results-protocols results-ablations results-stackelberg
 results: results-bandits results-protocols results-ablations results-stackelberg ## every table and figure of docs/results.md: many hours on two cores (REDUCED=1: with the preset quick)
 
@@ -70,17 +77,18 @@ results-bandits: $(VENV)/.stamp-experiments ## F2, F3 and F4 at the headline pro
 	$(RUN)oracle_convergence.py --out results/oracles --force $(if $(REDUCED),--reduced)
 
 results-protocols: $(VENV)/.stamp-experiments ## F2 with other splits, horizons and agents (after results-bandits)
+ifndef REDUCED
+	$(call study,bandits_500,$(EARLIER),,--compact)
+endif
 	$(call study,extrapolation,$(FEW) --agents.split extrapolation,,--compact)
 ifndef REDUCED
 	$(call study,same,$(FEW) --agents.split same,,--compact)
 	$(call study,mixed,$(FEW) --agents.mixed,,--compact)
 	$(call study,bandits_50,$(EARLIER) --seeds 5 --game.horizon 50 $(SHOTS),planner)
-	$(STUDY) $(EARLIER) --seeds 2 --game.horizon 200 $(MOST) --out results/parts/bandits_200
-	$(RUN)bandits.py results/parts/bandits_200 --out results/bandits_200 --force --compact
-	$(STUDY) $(FEW) --training.variation endless $(MOST) --out results/parts/endless
-	$(RUN)bandits.py results/parts/endless --out results/endless --force --compact
+	$(call study_without_maml,bandits_200,$(EARLIER) --seeds 2 --game.horizon 200)
+	$(call study_without_maml,endless,$(FEW) --training.variation endless)
 endif
-	$(RUN)protocols.py results/bandits results/extrapolation $(if $(REDUCED),,$(addprefix results/, \
+	$(RUN)protocols.py results/bandits$(if $(REDUCED),,_500) results/extrapolation $(if $(REDUCED),,$(addprefix results/, \
 		same mixed endless bandits_50 bandits_200)) --out results/protocols --force
 
 results-ablations: $(VENV)/.stamp-experiments ## what each part is worth

@@ -27,6 +27,7 @@ GROUPS = {
     "observation": "What is observed",
     "belief-gradient": "Policy's gradient into the world model",
     "architecture": "Networks",
+    "memory": "Memory",
     "width": "Width",
     "cost": "Cost of an intervention",
     "bonus": "Bonus",
@@ -62,7 +63,9 @@ _GRADIENTS = {
     "none": "none",
 }
 _POLICY_TOO = {"training.adapt_policy": True}
-_GRU = {"network.architecture": "gru"}
+_SHARED = {"network.architecture": "arms"}
+_OTHER = {"network.memory": False}  # which networks that do not share their weights cannot have
+_GRU = {"network.architecture": "gru"} | _OTHER
 _NAMED = _GRU | {"training.target_first": False}
 _HIDDEN, _UNSEEN = {"game.observe_target": False}, {"game.observe_intervention": False}
 
@@ -95,8 +98,16 @@ VARIANTS: tuple[Variant, ...] = (
         for label, passes in (("stopped", False), ("passes", True))
     ),
     *(
-        Variant("architecture", label, {"network.architecture": name})
-        for label, name in (("shared over arms", "arms"), ("GRU", "gru"), ("feed-forward", "mlp"))
+        Variant("architecture", label, changes)
+        for label, changes in (
+            ("shared over arms", _SHARED),
+            ("GRU", _GRU),
+            ("feed-forward", {"network.architecture": "mlp"} | _OTHER),
+        )
+    ),
+    *(
+        Variant("memory", label, {"network.memory": kept} | shared)
+        for label, kept, shared in (("none", False, {}), ("of former episodes", True, _SHARED))
     ),
     *_levels("width", "units", "network.features", (8, 16, 32)),
     *_levels("cost", "c", "game.cost", (0.1, 0.25, 0.5, 0.75, 0.9)),
@@ -124,14 +135,16 @@ def changed(config: StudyConfig, changes: Mapping[str, Any]) -> StudyConfig:
     Raises:
       ConfigError: there is no such field, or the config refuses the value.
     """
+    parts: dict[str, dict[str, Any]] = {}
     for field, value in changes.items():
         part, _, name = field.partition(".")
         known = dataclasses.asdict(config).get(part)
         if not isinstance(known, dict) or name not in known:
             refuse("changes", field, "part.name, a field of a part of the study")
-        own = dataclasses.replace(getattr(config, part), **{name: value})
-        config = dataclasses.replace(config, **{part: own})
-    return config
+        parts.setdefault(part, {})[name] = value
+    # All fields of a part at once: some are refused but together.
+    own = {part: dataclasses.replace(getattr(config, part), **new) for part, new in parts.items()}
+    return dataclasses.replace(config, **own)
 
 
 def as_played(config: StudyConfig) -> StudyConfig:
