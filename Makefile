@@ -72,7 +72,7 @@ results: results-bandits results-protocols results-ablations results-stackelberg
 results-bandits: $(VENV)/.stamp-experiments ## F2, F3 and F4 at the headline protocol, what adaptation does, what actions tell, the oracles
 	$(call study,bandits,$(SHOTS),planner,--findings results/findings.json)
 	$(RUN)world_model.py results/parts/bandits results/parts/bandits-maml --out results/world_model --force
-	$(RUN)adaptation.py results/parts/bandits results/parts/bandits-maml --out results/adaptation --force
+	$(RUN)adaptation.py results/parts/bandits --out results/adaptation --force
 	$(RUN)beliefs.py results/bandits --out results/beliefs --force
 	$(RUN)oracle_convergence.py --out results/oracles --force $(if $(REDUCED),--reduced)
 
