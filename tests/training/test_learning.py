@@ -7,8 +7,9 @@ import probe
 from streams import keys
 
 from mermaide_jax import agents, games
+from mermaide_jax.evaluation.protocol import k_shot
 from mermaide_jax.principals import NetworkConfig, learned_principal
-from mermaide_jax.training import TrainingConfig, train
+from mermaide_jax.training import TrainingConfig, make_adapt, train
 
 TERMS = games.TaskTerms()
 
@@ -100,3 +101,50 @@ def test_paying_a_best_responder_is_learned_where_it_is_worth_it():
     np.testing.assert_allclose(
         history.interventions[:, -5:].mean(1), [steps, 0.0], atol=0.05 * steps
     )
+
+
+def test_what_one_episode_showed_is_known_in_the_next():
+    """Agents that take one arm, whatever they are paid: its name is all that there is to learn.
+
+    Arms have new names in every update, so the first action is a guess at 0-shot (between the two
+    arms that are not the target), and known to a principal that remembers one episode. The second
+    action follows from the first.
+    """
+    steps, arms = 2, 3
+    config = TrainingConfig(
+        updates=150,
+        world_model_updates=150,
+        tasks_per_update=6,
+        episodes_per_task=4,
+        inner_learning_rate=1e-3,
+        outer_learning_rate=0.03,
+    )
+    game = games.make_intervention_game(agents.best_response(arms), games.GameConfig(arms, steps))
+    rewards = jnp.asarray([[0.9, 0.2, 0.1], [0.1, 0.9, 0.2], [0.2, 0.1, 0.9]])
+    same = jnp.zeros(3)
+    tasks = games.Task(
+        agents.BestResponseParams(rewards), rewards, same, jnp.asarray([1, 2, 0]), same + 1, same
+    )
+    sizes = game.observation_size, arms, game.num_interventions
+    unknown = -np.log(2) / steps
+    for memory in (True, False):
+        network = NetworkConfig("arms", 8, memory=memory)
+        learned = learned_principal(network, *sizes)
+        streams = jax.tree.map(lambda x: x[None], tasks)
+        state, _ = train(keys(0, 1), config, learned, game, streams, TERMS)
+        params = jax.tree.map(lambda x: x[0], state.params)
+        play = jax.jit(k_shot, static_argnums=(1, 2, 3, 6, 7))
+        adapt = make_adapt(config, learned)
+        told = [
+            play(jax.random.key(1), game, learned, adapt, params, fresh(tasks), shots, 8)
+            for shots in (0, 1)
+        ]
+        zero, one = (float(jnp.mean(x.world_model_log_likelihood)) for x in told)
+        np.testing.assert_allclose(zero, unknown, atol=0.1)
+        np.testing.assert_allclose(one, 0.0 if memory else unknown, atol=0.1)
+
+
+def fresh(tasks):
+    """The same agents under names that they had in no update's order, the target first."""
+    renamed = jax.vmap(games.relabel_arms)(keys(5, 3), tasks)
+    return jax.vmap(games.target_first)(renamed)
