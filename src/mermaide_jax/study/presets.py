@@ -87,7 +87,7 @@ PRESETS: dict[str, StudyConfig] = {
 
 DESCRIPTIONS: dict[str, str] = {
     "smoke": "every part once, far too little to learn: under 2 minutes on two cores, from cold",
-    "quick": "the default recipe, shorter, without memory, two seeds: under 10 minutes on two cores",
+    "quick": "the default recipe, shorter, no memory, two seeds: under 10 minutes on two cores",
     "standard": "the published kind of network, small, five seeds: under 2 hours on two cores",
     "default": "the recipe that works best, at the headline protocol: ten seeds, T = 100",
     "paper": "the published hyperparameters at full size: for a GPU",
