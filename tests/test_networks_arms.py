@@ -37,10 +37,11 @@ def episode(seed, payments, beliefs=False):
 
 
 @functools.cache
-def head(kind, per_arm):
+def head(kind, per_arm, memory=False):
     """A module and params of which every leaf is drawn."""
     payments = KINDS[kind]
-    module = ArmHead(ARMS if per_arm else payments + 1, ARMS, payments, per_arm, HIDDEN, 2)
+    number = ARMS if per_arm else payments + 1
+    module = ArmHead(number, ARMS, payments, per_arm, HIDDEN, 2, memory)
     inputs = episode(0, payments)[0][0]
     shapes = jax.eval_shape(module.init, jax.random.key(0), module.initial_carry(), inputs)
     rng = np.random.default_rng(1)
@@ -165,11 +166,8 @@ def test_recollection_renames_with_the_arms(seed, order):
 
 @pytest.mark.parametrize("per_arm", [True, False])
 def test_memory_is_read_but_never_moved_by_gradients(per_arm):
-    module = ArmHead(ARMS if per_arm else 2, ARMS, 1, per_arm, HIDDEN, 2, memory=True)
+    module, params = head("binary", per_arm, memory=True)
     inputs = episode(0, 1)[0]
-    shapes = jax.eval_shape(module.init, jax.random.key(0), module.initial_carry(), inputs[0])
-    rng = np.random.default_rng(1)
-    params = jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape), jnp.float32), shapes)
     say = lambda p: jnp.asarray(module.apply(p, inputs, method="unroll"))  # noqa: E731
     np.testing.assert_allclose(say(params), step_by_step(module, params, inputs)[1], rtol=1e-4)
     gradient = jax.grad(lambda p: jnp.sum(say(p) ** 2))(params)["params"]

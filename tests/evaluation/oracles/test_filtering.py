@@ -67,7 +67,7 @@ def test_an_impossible_action_is_left_out_of_the_evidence():
 
 
 @pytest.mark.parametrize("low, high", [(-np.inf, np.inf), (-0.5, 1.5), (2.0, 2.1), (-9.0, -6.0)])
-def testtruncated_normal_has_the_right_law(low, high):
+def test_truncated_normal_has_the_right_law(low, high):
     mean, spread = 0.3, 2.0
     keys = jax.random.split(jax.random.key(1), 4000)
     bounds = [jnp.float32(mean + spread * end) for end in (low, high)]
