@@ -1,6 +1,7 @@
 """Contenders for the tests of the framework, run by real workers."""
 
 import importlib
+import itertools
 import os
 import time
 
@@ -17,6 +18,12 @@ def constant(value=1.0, burn_s=0.0):
         return value
 
     return run
+
+
+def counts():
+    """Returns how often it was called."""
+    calls = itertools.count(1)
+    return lambda: float(next(calls))
 
 
 def with_facts():

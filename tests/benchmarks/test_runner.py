@@ -85,6 +85,16 @@ def test_whole_processes_are_called_once():
     assert entry["calls"] == len(entry["cpu_s"]) == 1
 
 
+@pytest.mark.parametrize(("warm_up", "timed"), [(False, (1, 2, 3)), (True, (2, 4, 6))])
+def test_a_repeat_is_warmed_up_where_the_case_says_so(warm_up, timed):
+    counter = case(fake("counter", "counts"), call_once=True, warm_up=warm_up)
+    record = measure_case(counter, BRIEF)
+    (entry,) = record["contenders"]
+    assert record["warm_up"] is warm_up
+    assert len(entry["wall_s"]) == len(timed)
+    assert entry["checksum"]["mean"] == sum(timed) / len(timed)
+
+
 def test_worker_has_one_thread_and_what_differs(monkeypatch):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "mine")
     contender = Contender(

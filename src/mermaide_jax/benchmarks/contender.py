@@ -106,6 +106,9 @@ class Case:
     """Repeats in place of the call's, for cases where a single one is long; 0 only sets up."""
     call_once: bool = False
     """One call a repeat, without warm-up: for whole processes, whose start is the point."""
+    warm_up: bool = False
+    """An untimed call before each repeat: for what a run does many times in a row, where the first
+    call after another contender's turn also takes memory back from it."""
 
     def __post_init__(self) -> None:
         names = [contender.name for contender in self.contenders]

@@ -121,6 +121,8 @@ ROWS: tuple[Row, ...] = (
         learning.FIRST_ORDER, at_most=2.0, aim=1.7),
     Row("two_devices_wall", "two virtual devices against one, training, wall",
         "devices_training", learning.ONE_DEVICE, learning.TWO_DEVICES, at_least=1.7, aim=1.9),
+    Row("two_devices_wall_all_cores", "against one that may use both cores",
+        "devices_training", learning.ONE_DEVICE_ALL_CORES, learning.TWO_DEVICES),
     Row("two_devices_wall_simulator", "the same, simulator", "devices_simulator",
         learning.ONE_DEVICE, learning.TWO_DEVICES),
     Row("growth_1k_to_1m", "cost per agent-step, N=1M over N=1k", "scaling_agents", _LARGE,

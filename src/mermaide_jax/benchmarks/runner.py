@@ -98,7 +98,7 @@ def measure_case(case: Case, settings: Settings, say: Say = lambda line: None) -
             turn = block % len(entries)
             for entry in [*entries[turn:], *entries[:turn]]:
                 if entry.worker is not None and block < _repeats_of(entry, repeats):
-                    _attempt(entry, _repeat)
+                    _attempt(entry, lambda entry: _repeat(entry, case.warm_up))
     finally:
         for entry in entries:
             entry.close()
@@ -111,6 +111,7 @@ def measure_case(case: Case, settings: Settings, say: Say = lambda line: None) -
         "sizes": dict(case.sizes),
         "clock": case.clock,
         "repeats": repeats,
+        "warm_up": case.warm_up,
         "checksums_agree": _agreement(case, entries),
         "contenders": [entry.record for entry in entries],
     }
@@ -187,8 +188,10 @@ def _attempt(entry: _Entry, work: Callable[[_Entry], None]) -> None:
         entry.give_up(reason)
 
 
-def _repeat(entry: _Entry) -> None:
+def _repeat(entry: _Entry, warm_up: bool) -> None:
     assert entry.worker is not None
+    if warm_up:
+        entry.worker.run(1)
     answer = entry.worker.run(entry.calls)
     for name in ("cpu_s", "wall_s"):
         entry.record[name].append(answer[name])
