@@ -13,10 +13,10 @@ leaves out what is large):
 Protocol, declared before the test: 15 training and 10 test agents of each family, unseen
 coefficients, all principals with the same episodes, updates and networks; what could be tuned was
 tuned on the agents of another seed (``--agents.seed 1``), for each principal by itself.
-Prints scores with success rate and interventions, the share of the attainable, and the average
-probability that MERMAIDE improves on each baseline (bootstrap over training runs); writes
-``improvement.csv`` and ``improvement.png`` beside the results, and the block F2 and the shares
-into the findings.
+Prints scores with success rate and interventions, the share of the attainable, the average
+probability that MERMAIDE improves on each baseline, and the target pulls that a payment brought
+(bootstraps over training runs); writes ``improvement`` and ``interventions`` (``.csv`` and
+``.png``) beside the results, and the blocks F2 and F4 and the shares into the findings.
 """
 
 import dataclasses
@@ -34,6 +34,7 @@ from mermaide_jax.report.attained import ORACLES, attained_records
 from mermaide_jax.report.figures import write_figures
 from mermaide_jax.report.findings import merge_finding
 from mermaide_jax.report.improvement import improvement_records
+from mermaide_jax.report.interventions import intervention_records, interventions_figure
 from mermaide_jax.report.names import principal_label, rule_label, rules_and_shots
 from mermaide_jax.report.results import (
     Results,
@@ -61,27 +62,40 @@ class Experiment:
     compact: bool = False
     """Leave recorded episodes and the figures of the study out of the output directory."""
     findings: Path | None = None
-    """Findings file whose blocks F2 and attainable_share are replaced."""
+    """Findings file whose blocks F2, F4 and attainable_share are replaced."""
 
 
-def findings_of(results: Results, records: list[dict]) -> tuple[dict[str, dict], dict[str, dict]]:
-    """The measures of F2, and of the share of the attainable at 1-shot, nested."""
-    improvement: dict[str, dict] = {}
-    for record in records:
-        place = improvement.setdefault(record["agent_rule"], {})
-        place = place.setdefault(str(record["k_shot"]), {}).setdefault(record["baseline"], {})
-        place["probability_of_improvement"] = _measure(record, "value", results)
-    shares = {
-        record["agent_rule"]: _measure(record, "share", results)
-        for record in results.attained
-        if (record["principal"], record["k_shot"], record["oracle"]) == (PRINCIPAL, 1, ORACLES[0])
-    }
-    return improvement, shares
+def findings_of(
+    results: Results, improvements: list[dict], payments: list[dict]
+) -> dict[str, dict[str, dict]]:
+    """The blocks F2 and F4, and the share of the attainable at 1-shot, nested."""
+    blocks: dict[str, dict[str, dict]] = {"F2": {}, "F4": {}, "attainable_share": {}}
+    for record in improvements:
+        place = _place(blocks["F2"], record, record["baseline"])
+        place["probability_of_improvement"] = _measure(record, results, "value", "low", "high")
+    for record in payments:
+        if record["principal"] in LEARNED:
+            place = _place(blocks["F4"], record, record["principal"])
+            for name in ("interventions", "pulls_per_payment"):
+                ends = (name, f"{name}_low", f"{name}_high")
+                place[name] = _measure(record, results, *ends)
+    for record in results.attained:
+        if (record["principal"], record["k_shot"], record["oracle"]) == (PRINCIPAL, 1, ORACLES[0]):
+            share = _measure(record, results, "share", "low", "high")
+            blocks["attainable_share"][record["agent_rule"]] = share
+    return blocks
 
 
-def _measure(record: dict, name: str, results: Results) -> dict:
-    value = {"value": record[name], "low": record["low"], "high": record["high"]}
-    return value | {"command": results.command}
+def _place(block: dict[str, dict], record: dict, principal: str) -> dict:
+    """Where the measures of a principal belong: by family, K and name."""
+    shots = block.setdefault(record["agent_rule"], {}).setdefault(str(record["k_shot"]), {})
+    return shots.setdefault(principal, {})
+
+
+def _measure(record: dict, results: Results, *names: str) -> dict:
+    """Value, low and high, found under these names, and the command."""
+    values = (record[name] for name in names)
+    return dict(zip(("value", "low", "high"), values, strict=True)) | {"command": results.command}
 
 
 def draw(records: list[dict]) -> Figure:
@@ -146,19 +160,24 @@ def main(experiment: Experiment) -> None:
     """Reads, compares, prints, writes."""
     results, directory = read_parts(experiment)
     records = improvement_records(results.rows, BASELINES)
-    improvement, shares = findings_of(results, records)
+    payments = intervention_records(results.rows)
+    blocks = findings_of(results, records, payments)
     print(format_table(summarize(results.rows)))
-    frame = pd.DataFrame(records)
-    print(frame.to_string(index=False, float_format="%.2f"))
-    for family, share in shares.items():
+    tables = {"improvement.csv": pd.DataFrame(records), "interventions.csv": pd.DataFrame(payments)}
+    for frame in tables.values():
+        print(frame.to_string(index=False, float_format="%.2f"))
+    for family, share in blocks["attainable_share"].items():
         numbers = [share[name] for name in ("value", "low", "high")]
         value, low, high = ("none" if number is None else f"{number:.2f}" for number in numbers)
         print(f"share of the attainable, {rule_label(family)}: {value} [{low}, {high}]")
-    frame.to_csv(directory / "improvement.csv", index=False)
+    for name, frame in tables.items():
+        frame.to_csv(directory / name, index=False, float_format="%.6g")
     save_png(draw(records), directory / "improvement.png")
+    figure = interventions_figure(payments, results.config["game"]["cost"])
+    save_png(figure, directory / "interventions.png")
     if experiment.findings is not None:
-        merge_finding(experiment.findings, "F2", improvement)
-        merge_finding(experiment.findings, "attainable_share", shares)
+        for name, block in blocks.items():
+            merge_finding(experiment.findings, name, block)
 
 
 if __name__ == "__main__":

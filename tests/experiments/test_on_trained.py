@@ -62,6 +62,14 @@ def test_bandits_compares_and_writes_the_findings(finished, tmp_path, monkeypatc
         measure = found["F2"]["ucb"][str(line.k_shot)]["reinforce"]["probability_of_improvement"]
         assert measure["value"] == pytest.approx(line.value)
         assert measure["command"] == results.command
+    payments = pd.read_csv(finished / "interventions.csv")
+    assert set(payments["principal"]) == {row["principal"] for row in results.rows}
+    for line in payments[payments["principal"] == "mermaide"].itertuples():
+        measure = found["F4"]["ucb"][str(line.k_shot)]["mermaide"]["interventions"]
+        assert measure["value"] == pytest.approx(line.interventions, rel=1e-5)
+        assert measure["low"] == pytest.approx(line.interventions_low, rel=1e-5)
+    assert set(found["F4"]["ucb"]["1"]) == {"mermaide", "reinforce"}
+    assert (finished / "interventions.png").stat().st_size > 1000
     (share,) = [
         r["share"]
         for r in results.attained

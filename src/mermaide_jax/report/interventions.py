@@ -1,0 +1,174 @@
+"""How often each principal pays, and what a payment brings."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mermaide_jax.evaluation.statistics import check_bootstrap
+from mermaide_jax.report._records import STRATUM, Record, checked_rows, grouped
+from mermaide_jax.report._style import GREY, SERIES, new_figure, quiet_grid, styled
+from mermaide_jax.report.names import (
+    LEARNED_PRINCIPALS,
+    RULE_LABELS,
+    in_order,
+    principal_label,
+    rule_label,
+)
+
+__all__ = ["intervention_records", "interventions_figure"]
+
+_IDLE = "never"
+_MEASURES = ("interventions", "target_pulls", "pulls_per_payment")
+_NOTE: dict[str, Any] = {"color": GREY, "fontsize": 8.5, "ha": "right", "va": "center"}
+_AXES = ("interventions per episode", "target pulls gained per intervention")
+
+
+def intervention_records(
+    rows: Iterable[Mapping[str, Any]],
+    by: Sequence[str] = ("agent_rule", "k_shot"),
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> list[Record]:
+    """Payments, pulls of the target, and the pulls that a payment brought, of each principal.
+
+        pulls per payment = mean (H - H_never) / mean m
+
+    over runs (agents x seeds), with ``H`` pulls of the target and ``m`` interventions an episode,
+    and ``H_never`` those of the principal ``never`` with the same agent. A payment of cost ``c``
+    earns more than it costs if it brings more than ``c`` pulls. The intervals are percentile
+    bootstraps over training runs (seeds), the same for all agents.
+
+    Args:
+      rows: as in `Results.rows`.
+      by: columns that make a group.
+      confidence: coverage of the interval.
+      resamples: bootstrap resamples.
+      seed: of the bootstrap.
+
+    Returns:
+      One record per group and principal: the columns `by`, principal, and interventions,
+      target_pulls and pulls_per_payment, each with ``_low`` and ``_high`` beside it. None where
+      nothing was measured: intervals of a single seed, and pulls per payment of one that never
+      pays, or in a group without ``never``.
+
+    Raises:
+      ConfigError: if there is no row, a row lacks a column, or an option is impossible.
+    """
+    check_bootstrap(confidence, resamples)
+    tail = (1.0 - confidence) / 2.0
+    found = []
+    for group, part in grouped(checked_rows(rows), by).items():
+        idle = _pulls_of_idle(part)
+        for (name,), own in grouped(part, ["principal"]).items():
+            runs = _by_run(own, idle)  # [S, 3]
+            rng = np.random.default_rng(seed)
+            drawn = runs[rng.integers(0, len(runs), (resamples, len(runs)))].mean(axis=1)
+            line = dict(zip(by, group, strict=True)) | {"principal": name}
+            values = _measured(runs.mean(axis=0))
+            ends = np.quantile(_measured(drawn), [tail, 1.0 - tail], axis=0)
+            for number, measure in enumerate(_MEASURES):
+                line[measure] = _number(values[number])
+                for end, side in zip(("low", "high"), ends, strict=True):
+                    line[f"{measure}_{end}"] = _number(side[number]) if len(runs) > 1 else None
+            found.append(line)
+    return found
+
+
+def _pulls_of_idle(rows: list[Record]) -> dict[tuple[Any, ...], float]:
+    """For each agent the pulls of its target where nobody pays."""
+    idle = [row for row in rows if row["principal"] == _IDLE]
+    agents = grouped(idle, STRATUM)
+    return {agent: float(np.mean([_pulls(row) for row in own])) for agent, own in agents.items()}
+
+
+def _pulls(row: Record) -> float:
+    rate = row["success_rate"]
+    return np.nan if rate is None else rate * row["horizon"]
+
+
+def _by_run(rows: list[Record], idle: Mapping[tuple[Any, ...], float]) -> np.ndarray:
+    """``[S, 3]``: for each seed the mean payments, pulls, and pulls more than those of idle."""
+    means = []
+    for own in grouped(rows, ["seed"]).values():
+        agents = [tuple(row[key] for key in STRATUM) for row in own]
+        paid = [np.nan if row["interventions"] is None else row["interventions"] for row in own]
+        pulls = np.asarray([_pulls(row) for row in own])
+        more = pulls - [idle.get(agent, np.nan) for agent in agents]
+        means.append((np.mean(paid), np.mean(pulls), np.mean(more)))
+    return np.asarray(means)
+
+
+def _measured(means: np.ndarray) -> np.ndarray:
+    """Payments, pulls and pulls more, ``[..., 3]``, to the measures."""
+    paid, pulls, more = np.moveaxis(means, -1, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.stack([paid, pulls, np.where(paid > 0, more / paid, np.nan)], axis=-1)
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def interventions_figure(records: Iterable[Record], cost: float) -> Figure:
+    """Payments an episode, and target pulls gained by each, with intervals; a row for each rule.
+
+    Learned principals have a mark for each of the two smallest K. A payment that brings less than
+    the dashed line costs more than it earns.
+
+    Args:
+      records: as `intervention_records` returns them, by agent rule and K.
+      cost: of an intervention.
+
+    Returns:
+      The figure.
+    """
+    lines = list(records)
+    rules = in_order((line["agent_rule"] for line in lines), RULE_LABELS)
+    shots = sorted({line["k_shot"] for line in lines})[:2]
+    shown = {rule: _shown([x for x in lines if x["agent_rule"] == rule], shots) for rule in rules}
+    sizes = [len(entries) for entries in shown.values()]
+    with styled():
+        figure = new_figure(9.5, 0.25 * sum(sizes) + 0.6 * len(sizes) + 0.3)
+        panels = figure.subplots(
+            len(rules), 2, squeeze=False, sharex="col", sharey="row", height_ratios=sizes
+        )
+        for (often, worth), (rule, entries) in zip(panels, shown.items(), strict=True):
+            for axes, measure in ((often, "interventions"), (worth, "pulls_per_payment")):
+                _marks(axes, entries, measure)
+                quiet_grid(axes)
+            often.set_yticks(range(len(entries)), [label for label, *_ in entries])
+            often.set_ylim(len(entries) - 0.5, -0.5)
+            often.set_title(f"{rule_label(rule)} agents")
+            worth.axvline(cost, color=GREY, linewidth=1, linestyle="--", zorder=0)
+            worth.annotate("cost", (cost, -0.4), (-4, 0), textcoords="offset points", **_NOTE)
+        for axes, text in zip(panels[-1], _AXES, strict=True):
+            axes.set_xlabel(text)
+    return figure
+
+
+def _shown(lines: list[Record], shots: Sequence[int]) -> list[tuple[str, Record, str]]:
+    """Label, record and colour of each line of the figure; who never pays has none."""
+    shown = []
+    for name in in_order(line["principal"] for line in lines):
+        own = {line["k_shot"]: line for line in lines if line["principal"] == name}
+        label = principal_label(name).partition(" (")[0]
+        if name in LEARNED_PRINCIPALS:
+            marks = zip(shots, SERIES, strict=False)
+            shown += [(f"{label}, {k}-shot", own[k], color) for k, color in marks if k in own]
+        elif name != _IDLE:
+            shown.append((label, own[min(own)], GREY))
+    return shown
+
+
+def _marks(axes: Axes, entries: Sequence[tuple[str, Record, str]], measure: str) -> None:
+    """A point with its interval for each line that has the measure."""
+    for place, (_, line, color) in enumerate(entries):
+        ends = [line[f"{measure}_low"], line[f"{measure}_high"]]
+        if None not in ends:
+            axes.plot(ends, [place, place], color=color, linewidth=2.4, alpha=0.75)
+        if line[measure] is not None:
+            axes.plot(line[measure], place, "o", color=color, markersize=5)
