@@ -196,6 +196,7 @@ def devices(quick: bool) -> list[Case]:
             contenders=tuple(trained),
             sizes=sizes,
             clock="wall",
+            repeats=None if quick else 10,
             warm_up=True,
         ),
         Case(

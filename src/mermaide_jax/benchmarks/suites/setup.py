@@ -53,7 +53,7 @@ def compilation(quick: bool) -> list[Case]:
                 )
                 for name, factory, options in contenders
             ),
-            repeats=2 if quick else 5,
+            repeats=2 if quick else 3,
             call_once=True,
         )
         for what, contenders in programs.items()
