@@ -44,10 +44,9 @@ smoke: $(VENV)/.stamp-experiments ## the same in two minutes, to see that everyt
 RUN := $(BIN)/python experiments/
 STUDY := $(BIN)/mermaide reproduce --preset $(if $(REDUCED),quick,default) --force
 SHOTS := --evaluation.shots 0 1 2 5 10
-# The other protocols, and the headline beside them, are of an earlier recipe: half the updates, no
-# memory.
+# Some protocols, and the headline beside them, are of an earlier recipe: half the updates, no memory.
 EARLIER := $(if $(REDUCED),,--training.updates 500 --network.no-memory)
-FEW := $(EARLIER) $(if $(REDUCED),,--seeds 3)
+FEW := $(if $(REDUCED),,--seeds 3)
 # The principals but one, which is trained with more entropy: see docs/results.md.
 MOST := --principals mermaide world_model_without_meta reinforce never always random first_k \
 	prescient all_knowing
@@ -76,20 +75,21 @@ results-bandits: $(VENV)/.stamp-experiments ## F2, F3 and F4 at the headline pro
 	$(RUN)beliefs.py results/bandits --out results/beliefs --force
 	$(RUN)oracle_convergence.py --out results/oracles --force $(if $(REDUCED),--reduced)
 
-results-protocols: $(VENV)/.stamp-experiments ## F2 with other splits, horizons and agents (after results-bandits)
-ifndef REDUCED
+results-protocols: $(VENV)/.stamp-experiments ## F2 with other horizons, agents and splits (after results-bandits)
+ifdef REDUCED
+	$(call study,extrapolation,--agents.split extrapolation,,--compact)
+	$(RUN)protocols.py results/bandits results/extrapolation --out results/protocols --force
+else
+	$(call study,bandits_50,--seeds 5 --game.horizon 50 $(SHOTS),planner,--compact)
 	$(call study,bandits_500,$(EARLIER),,--compact)
-endif
-	$(call study,extrapolation,$(FEW) --agents.split extrapolation,,--compact)
-ifndef REDUCED
-	$(call study,same,$(FEW) --agents.split same,,--compact)
-	$(call study,mixed,$(FEW) --agents.mixed,,--compact)
-	$(call study,bandits_50,$(EARLIER) --seeds 5 --game.horizon 50 $(SHOTS),planner)
+	$(call study,extrapolation,$(EARLIER) $(FEW) --agents.split extrapolation,,--compact)
+	$(call study_without_maml,same,$(EARLIER) --seeds 2 --agents.split same)
+	$(call study_without_maml,mixed,$(EARLIER) $(FEW) --agents.mixed)
+	$(call study_without_maml,endless,$(EARLIER) $(FEW) --training.variation endless)
 	$(call study_without_maml,bandits_200,$(EARLIER) --seeds 2 --game.horizon 200)
-	$(call study_without_maml,endless,$(FEW) --training.variation endless)
+	$(RUN)protocols.py $(addprefix results/,bandits_500 extrapolation same mixed endless bandits_200) \
+		--out results/protocols --force
 endif
-	$(RUN)protocols.py results/bandits$(if $(REDUCED),,_500) results/extrapolation $(if $(REDUCED),,$(addprefix results/, \
-		same mixed endless bandits_50 bandits_200)) --out results/protocols --force
 
 results-ablations: $(VENV)/.stamp-experiments ## what each part is worth
 	$(RUN)ablations.py --out results/ablations --force $(if $(REDUCED),--reduced,--preset quick --seeds 1)

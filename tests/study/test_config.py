@@ -118,6 +118,7 @@ def test_those_that_never_adapt_in_training_have_no_memory():
         (EvaluationOptions, {"random_rate": 1.5}, "random_rate"),
         (EvaluationOptions, {"planner_beam": 0}, "planner_beam"),
         (EvaluationOptions, {"all_knowing_rollouts": 0}, "all_knowing_rollouts"),
+        (EvaluationOptions, {"all_knowing_tuning": 0}, "all_knowing_tuning"),
         (EvaluationOptions, {"all_knowing_episodes": 0}, "all_knowing_episodes"),
         (NetworkConfig, {"features": 0}, "features"),
         (NetworkConfig, {"architecture": "lstm"}, "architecture"),

@@ -1,10 +1,12 @@
 """Scripted principals in a study: what their names mean, and on whom their number is chosen."""
 
+import dataclasses
 import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from mermaide_jax.evaluation.protocol import evaluate
 from mermaide_jax.principals import first_k
@@ -124,3 +126,20 @@ def test_the_all_knowing_planner_plays_the_first_few_and_stays_below_the_planner
     assert outcome("never")[0].score.mean() < scores.score.mean()
     assert scripted.episodes_played("all_knowing", CONFIG.evaluation) == 3
     assert scripted.episodes_played("planner", CONFIG.evaluation) == 8
+
+
+def test_the_all_knowing_planner_is_given_its_options(monkeypatch):
+    given = []
+
+    def spy(key, tune_key, game, tasks, *numbers, **named):
+        given.append((numbers, named))
+        raise InterruptedError
+
+    monkeypatch.setattr(scripted, "play_all_knowing", spy)
+    options = dataclasses.replace(
+        CONFIG.evaluation, all_knowing_rollouts=5, all_knowing_tuning=7, all_knowing_episodes=2
+    )
+    config = dataclasses.replace(CONFIG, evaluation=options)
+    with pytest.raises(InterruptedError):
+        scripted.test_scripted("all_knowing", config, setting())
+    assert given == [((2, 5), {"tuning_episodes": 7})]

@@ -122,6 +122,8 @@ class EvaluationOptions:
     """Probability with which the random principal pays."""
     all_knowing_rollouts: int = 32
     """Episodes that the all-knowing planner imagines for each choice; its time grows with it."""
+    all_knowing_tuning: int = 64
+    """Episodes with each agent for each of its 246 rules, on which it chooses among them."""
     all_knowing_episodes: int = 8
     """Episodes that it plays with each agent, the first of those that the others play."""
     planner_beam: int = 16
@@ -135,6 +137,7 @@ class EvaluationOptions:
         _checks.check_at_least("episodes", self.episodes, 1)
         _checks.check_in_range("random_rate", self.random_rate, 0.0, 1.0)
         _checks.check_at_least("all_knowing_rollouts", self.all_knowing_rollouts, 1)
+        _checks.check_at_least("all_knowing_tuning", self.all_knowing_tuning, 1)
         _checks.check_at_least("all_knowing_episodes", self.all_knowing_episodes, 1)
         _checks.check_at_least("planner_beam", self.planner_beam, 1)
 

@@ -46,7 +46,11 @@ PRESETS: dict[str, StudyConfig] = {
             _RECIPE, updates=20, world_model_updates=5, tasks_per_update=5, episodes_per_task=4
         ),
         evaluation=EvaluationOptions(
-            episodes=8, all_knowing_rollouts=4, all_knowing_episodes=2, planner_beam=4
+            episodes=8,
+            all_knowing_rollouts=4,
+            all_knowing_tuning=4,
+            all_knowing_episodes=2,
+            planner_beam=4,
         ),
         # The other two learned principals are these two with parts exchanged.
         principals=("mermaide", "reinforce", *SCRIPTED),

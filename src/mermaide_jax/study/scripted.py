@@ -61,9 +61,14 @@ def _test_planner(name: str, config: StudyConfig, setting: Setting) -> Scores:
         if name == "planner":
             played = play_planned(key, game, tasks, options.episodes, options.planner_beam)
         else:
-            episodes = episodes_played(name, options)
             played = play_all_knowing(
-                key, tune_key, game, tasks, episodes, options.all_knowing_rollouts
+                key,
+                tune_key,
+                game,
+                tasks,
+                episodes_played(name, options),
+                options.all_knowing_rollouts,
+                tuning_episodes=options.all_knowing_tuning,
             )
         return summarise(played)
 
