@@ -98,7 +98,7 @@ results-stackelberg: $(VENV)/.stamp-experiments ## F1
 	$(RUN)stackelberg.py --out results/stackelberg --findings results/findings.json --force $(if $(REDUCED),--reduced)
 
 .PHONY: bench
-bench: $(VENV)/.stamp-experiments,peers ## speed against the peers, an hour (BENCH_ARGS=--quick: some six minutes)
+bench: $(VENV)/.stamp-experiments,peers ## speed against the peers, an hour (BENCH_ARGS=--quick: five minutes)
 	$(BIN)/mermaide bench --out $(or $(OUT),benchmarks/results) $(if $(or $(FORCE),$(if $(OUT),,default)),--force) $(BENCH_ARGS)
 
 .PHONY: profile
