@@ -45,8 +45,8 @@ RUN := $(BIN)/python experiments/
 STUDY := $(BIN)/mermaide reproduce --preset $(if $(REDUCED),quick,default) --force
 SHOTS := --evaluation.shots 0 1 2 5 10
 # Some protocols, and the headline beside them, are of an earlier recipe: half the updates, no memory.
-EARLIER := $(if $(REDUCED),,--training.updates 500 --network.no-memory)
-FEW := $(if $(REDUCED),,--seeds 3)
+EARLIER := --training.updates 500 --network.no-memory
+FEW := --seeds 3
 # The principals but one, which is trained with more entropy: see docs/results.md.
 MOST := --principals mermaide world_model_without_meta reinforce never always random first_k \
 	prescient all_knowing

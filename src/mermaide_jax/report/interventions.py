@@ -17,6 +17,7 @@ from mermaide_jax.report.names import (
     principal_label,
     rule_label,
 )
+from mermaide_jax.report.schema import to_plain
 
 __all__ = ["intervention_records", "interventions_figure"]
 
@@ -71,23 +72,27 @@ def intervention_records(
             values = _measured(runs.mean(axis=0))
             ends = np.quantile(_measured(drawn), [tail, 1.0 - tail], axis=0)
             for number, measure in enumerate(_MEASURES):
-                line[measure] = _number(values[number])
+                line[measure] = values[number]
                 for end, side in zip(("low", "high"), ends, strict=True):
-                    line[f"{measure}_{end}"] = _number(side[number]) if len(runs) > 1 else None
+                    line[f"{measure}_{end}"] = side[number] if len(runs) > 1 else None
             found.append(line)
-    return found
+    return to_plain(found)
 
 
 def _pulls_of_idle(rows: list[Record]) -> dict[tuple[Any, ...], float]:
     """For each agent the pulls of its target where nobody pays."""
     idle = [row for row in rows if row["principal"] == _IDLE]
     agents = grouped(idle, STRATUM)
-    return {agent: float(np.mean([_pulls(row) for row in own])) for agent, own in agents.items()}
+    return {agent: float(np.mean(_pulls(own))) for agent, own in agents.items()}
 
 
-def _pulls(row: Record) -> float:
-    rate = row["success_rate"]
-    return np.nan if rate is None else rate * row["horizon"]
+def _pulls(rows: list[Record]) -> np.ndarray:
+    """Pulls of the target in an episode, NaN where they were not measured."""
+    return _column(rows, "success_rate") * _column(rows, "horizon")
+
+
+def _column(rows: list[Record], name: str) -> np.ndarray:
+    return np.asarray([row[name] for row in rows], dtype=float)
 
 
 def _by_run(rows: list[Record], idle: Mapping[tuple[Any, ...], float]) -> np.ndarray:
@@ -95,8 +100,7 @@ def _by_run(rows: list[Record], idle: Mapping[tuple[Any, ...], float]) -> np.nda
     means = []
     for own in grouped(rows, ["seed"]).values():
         agents = [tuple(row[key] for key in STRATUM) for row in own]
-        paid = [np.nan if row["interventions"] is None else row["interventions"] for row in own]
-        pulls = np.asarray([_pulls(row) for row in own])
+        paid, pulls = _column(own, "interventions"), _pulls(own)
         more = pulls - [idle.get(agent, np.nan) for agent in agents]
         means.append((np.mean(paid), np.mean(pulls), np.mean(more)))
     return np.asarray(means)
@@ -107,10 +111,6 @@ def _measured(means: np.ndarray) -> np.ndarray:
     paid, pulls, more = np.moveaxis(means, -1, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.stack([paid, pulls, np.where(paid > 0, more / paid, np.nan)], axis=-1)
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def interventions_figure(records: Iterable[Record], cost: float) -> Figure:
