@@ -24,6 +24,22 @@ def test_groups_do_not_matter(size):
     np.testing.assert_array_equal(out["same"], xs)
 
 
+@pytest.mark.parametrize("size", [None, 1, 4])
+def test_one_member_is_not_batched(size):
+    xs = jnp.arange(6.0).reshape(1, 2, 3)
+
+    def function(x):
+        assert x.shape == (2, 3)
+        return x @ x.T, jnp.float32(7)
+
+    mapped = lambda xs: map_batches(function, size, xs)  # noqa: E731
+    square, constant = jax.jit(mapped)(xs)
+    np.testing.assert_allclose(square, xs @ xs.swapaxes(1, 2))
+    np.testing.assert_array_equal(constant, [7.0])
+    (product,) = (eqn for eqn in jax.make_jaxpr(mapped)(xs).eqns if "dot" in eqn.primitive.name)
+    assert product.outvars[0].aval.shape == (2, 2)
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 6])
 def test_blocks_sum_to_the_whole(size):
     xs = jnp.arange(12.0).reshape(6, 2)

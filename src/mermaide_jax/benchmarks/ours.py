@@ -102,25 +102,7 @@ def meta_step(
         agents_per_block=agents_per_block,
     )
 
-    def several(key, state, tasks):
-        def body(index, carry):
-            state, metrics = update.update(jax.random.fold_in(key, index), carry[0], tasks)
-            return state, metrics.adapted_score
-
-        return jax.lax.fori_loop(0, updates, body, (state, jnp.float32(0)))
-
-    state = update.init(jax.random.key(0))
-    program = compile_program(several, jax.random.key(1), state, tasks)
-    keys, make_key = problem.seeds(), jax.jit(jax.random.key)
-
-    def run() -> float:
-        nonlocal state
-        state, score = program.call(make_key(next(keys)), state, tasks)
-        jax.block_until_ready(state)
-        return float(score)
-
-    make_key(0)
-    return Run(run, program.call, **program.facts)
+    return _chunk_of(update, tasks, updates)
 
 
 def training_chunk(
@@ -142,6 +124,11 @@ def training_chunk(
     update, tasks = _update(
         num_tasks, episodes, horizon, num_arms, features, num_layers, order, zero_shot_weight=0.5
     )
+    return _chunk_of(update, tasks, updates, streams)
+
+
+def _chunk_of(update: training.Update, tasks: games.Task, updates: int, streams: int = 1) -> Run:
+    """``updates`` of each stream in one program, as `training.train` makes them."""
     chunk = make_chunk(update, streams, updates)
     keys = jax.random.split(jax.random.key(0), streams)
     state = jax.vmap(update.init)(keys)
@@ -154,9 +141,9 @@ def training_chunk(
         nonlocal state
         state, metrics = program.call(keys, state, tasks, lengths)
         jax.block_until_ready(state)
-        return float(jnp.mean(metrics.score))
+        return float(jnp.mean(metrics.adapted_score))
 
-    return Run(run, **program.facts, devices=jax.device_count())
+    return Run(run, program.call, **program.facts, devices=jax.device_count())
 
 
 def gru(

@@ -6,10 +6,9 @@ from typing import Any, Literal, get_args
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
 
 from mermaide_jax import _checks
+from mermaide_jax._compiling import WIDE_VECTORS, CpuJit
 from mermaide_jax.agents import Agent
 from mermaide_jax.simulation import generic, pallas, xla
 from mermaide_jax.simulation.reference import simulate_plainly
@@ -85,8 +84,7 @@ def simulate(
         size = block_size or pallas.BLOCK_SIZE
         return _fused(*inputs, rule=rule, block_size=size, platform=platform, **static)
     size = block_size or xla.default_block_size(rule, num_agents, num_arms)
-    program = _blocks_wide() if on_cpu and not _under_trace(inputs) else _blocks
-    return program(*inputs, rule=rule, block_size=size, hints=on_cpu, **static)
+    return _blocks(*inputs, rule=rule, block_size=size, hints=on_cpu, **static)
 
 
 def _check(key, params, bandits, horizon, schedule, implementation, block_size, rounds) -> None:
@@ -127,12 +125,6 @@ def _check_agent(agent: Agent, params, bandits: Bandits, implementation: str) ->
         _checks.refuse("number of arms of mean_rewards", num_arms, f"the agent's, {arms[0]}")
 
 
-def _under_trace(inputs) -> bool:
-    """Whether this is called while another function is traced: there, no compiler options."""
-    probe = jax.lax.neg(np.float32(0))  # traced even where all the inputs are constants
-    return any(isinstance(leaf, Tracer) for leaf in (*jax.tree.leaves(inputs), probe))
-
-
 @functools.cache
 def _compiles(rule: Rule, platform: str) -> bool:
     """Whether the Pallas kernel compiles here; on CPU it would only be interpreted."""
@@ -147,17 +139,6 @@ def _compiles(rule: Rule, platform: str) -> bool:
     except Exception:  # whatever Pallas does not know on this platform, XLA does
         return False
     return True
-
-
-@functools.cache
-def _blocks_wide():
-    """`_blocks` with the widest vectors of the processor, if this XLA can be told to."""
-    options: dict[str, Any] = {"xla_cpu_prefer_vector_width": 512}
-    try:
-        jax.jit(lambda: 0, compiler_options=options)()
-    except jax.errors.JaxRuntimeError:
-        return _blocks
-    return jax.jit(_blocks_program, static_argnames=_BLOCKS_STATIC, compiler_options=options)
 
 
 def _spread(key, first_agent, params, bandits: Bandits, schedule):
@@ -199,8 +180,7 @@ def _fused_program(*inputs, **static):
 
 
 _COMMON = ("horizon", "block_size", "rounds", "record")
-_BLOCKS_STATIC = ("rule", "hints", *_COMMON)
 _reference = jax.jit(_reference_program, static_argnames=("agent", "horizon", "record"))
 _generic = jax.jit(_generic_program, static_argnames=("agent", *_COMMON))
 _fused = jax.jit(_fused_program, static_argnames=("rule", "platform", *_COMMON))
-_blocks = jax.jit(_blocks_program, static_argnames=_BLOCKS_STATIC)
+_blocks = CpuJit(_blocks_program, WIDE_VECTORS, static_argnames=("rule", "hints", *_COMMON))

@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from mermaide_jax._batching import map_batches
+from mermaide_jax._compiling import LITTLE_MEMORY, CpuJit
 from mermaide_jax.games import Game, Task, TaskTerms
 from mermaide_jax.principals import LearnedPrincipal
 from mermaide_jax.training.config import TrainingConfig
@@ -91,7 +92,7 @@ def over_streams(
     side_by_side = 1 if jax.default_backend() == "cpu" else None
     share = functools.partial(map_batches, function, side_by_side)
     mapped = jax.shard_map(share, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)
-    return jax.jit(mapped, donate_argnums=donate)
+    return CpuJit(mapped, LITTLE_MEMORY, donate_argnums=donate)
 
 
 def make_chunk(update: Update, num_streams: int, max_length: int = MAX_CHUNK) -> Chunk:

@@ -1,0 +1,66 @@
+"""`jax.jit` with options of XLA's compiler, wherever they can be given."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.core import Tracer
+
+WIDE_VECTORS = (("xla_cpu_prefer_vector_width", 512),)
+"""The widest vectors of the processor."""
+
+LITTLE_MEMORY = (("xla_cpu_scheduler_type", "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"),)
+"""Operations in the order in which results are read soon after they were written, in place of the
+order that would keep several cores busy."""
+
+Options = tuple[tuple[str, Any], ...]
+
+
+class CpuJit:
+    """``jax.jit(function)``, compiled with options where they hold.
+
+    They do on CPUs, if this version of XLA knows them, and if ``function`` is not called while
+    another one is traced: then that one is compiled, in its own way.
+
+    Attributes:
+      plain: without the options.
+      tuned: with them.
+      options: the options, name and value.
+    """
+
+    def __init__(self, function: Callable[..., Any], options: Options, **settings: Any) -> None:
+        """See `jax.jit` for ``settings``."""
+        self.options = options
+        self.plain: Any = jax.jit(function, **settings)
+        self.tuned: Any = jax.jit(function, compiler_options=dict(options), **settings)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What ``function`` returns."""
+        return self._choose(args, kwargs)(*args, **kwargs)
+
+    def lower(self, *args: Any, **kwargs: Any) -> jax.stages.Lowered:
+        """As ``jax.jit(function).lower``."""
+        return self._choose(args, kwargs).lower(*args, **kwargs)
+
+    def _choose(self, *inputs: Any) -> Any:
+        return self.plain if _under_trace(inputs) or not _known(self.options) else self.tuned
+
+
+def _under_trace(inputs: Any) -> bool:
+    probe = jax.lax.neg(np.float32(0))  # traced even where all the inputs are constants
+    return any(isinstance(leaf, Tracer) for leaf in (*jax.tree.leaves(inputs), probe))
+
+
+def _known(options: Options) -> bool:
+    return jax.default_backend() == "cpu" and _compiles(options)
+
+
+@functools.cache
+def _compiles(options: Options) -> bool:
+    try:
+        jax.jit(lambda: 0, compiler_options=dict(options))()
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True
