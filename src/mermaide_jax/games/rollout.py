@@ -95,7 +95,7 @@ def collect(
 
     def one_agent(key: chex.PRNGKey, params: Any, task: Task) -> Trajectory:
         play = lambda k: rollout(k, game, principal, params, task)  # noqa: E731
-        return jax.vmap(play)(jax.random.split(key, num_episodes))
+        return map_batches(play, None, jax.random.split(key, num_episodes))
 
     keys = key if key.ndim else jax.random.split(key, tasks.target.shape[0])
     if params_axis is None:
