@@ -155,7 +155,8 @@ def test_the_derivatives_cost_one_product_a_step_and_no_more():
     weights = draw(3, (STEPS, 2, HIDDEN), jnp.float32)
     of = functools.partial(loss, unroll_gru, weights)
     hvp = lambda a: jax.jvp(jax.grad(of), (a,), (a,))[1]  # noqa: E731
-    for function, loops in ((jax.grad(of), 2), (hvp, 4)):
+    linearised = lambda a: jax.linearize(jax.grad(of), a)[1](a)  # noqa: E731
+    for function, loops in ((jax.grad(of), 2), (hvp, 4), (linearised, 4)):
         jaxpr = jax.make_jaxpr(function)((params, inputs, initial)).jaxpr
         scans = [e for e in every_equation(jaxpr) if e.primitive.name == "scan"]
         assert len(scans) == loops
@@ -172,6 +173,8 @@ def test_the_derivatives_cost_one_product_a_step_and_no_more():
 def every_equation(jaxpr):
     for equation in jaxpr.eqns:
         yield equation
+        if equation.primitive.name in ("checkpoint", "remat2"):
+            yield from every_equation(equation.params["jaxpr"])
         if equation.primitive.name == "scan":
             continue
         for value in equation.params.values():

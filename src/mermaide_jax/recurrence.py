@@ -260,6 +260,16 @@ def _forward_tangent_step(dot: Dot, weights, tangent: jax.Array, inputs):
     return following, (following, _Step(tangent, d_reset, d_update, d_inner, d_candidate))
 
 
+def _unsplit(loop: Loop, step: Any, *arguments: Any, reverse: bool = False):
+    """A loop over tangents that stays one loop when it is linearised.
+
+    `jax.linearize` would take what does not depend on tangents out of it, into a loop of its own
+    that writes fifteen arrays a step: more to write and read again than to compute.
+    """
+    run = functools.partial(loop, step, reverse=reverse)
+    return jax.checkpoint(run, prevent_cse=False)(*arguments)
+
+
 @_forward.defjvp
 def _forward_tangent(loop: Loop, primals, tangents):
     weights, projected, initial = primals
@@ -267,7 +277,7 @@ def _forward_tangent(loop: Loop, primals, tangents):
     states, steps = _forward(loop, weights, projected, initial)
     from_kernels = Gates(*(steps.previous @ kernel for kernel in d_weights.kernels))
     constants, inputs = (weights.kernels, d_weights.bias), (steps, d_projected, from_kernels)
-    return (states, steps), loop(_forward_tangent_step, constants, d_initial, inputs)[1]
+    return (states, steps), _unsplit(loop, _forward_tangent_step, constants, d_initial, inputs)[1]
 
 
 def _transposed(kernels: Gates) -> jax.Array:
@@ -316,5 +326,5 @@ def _backward_tangent(loop: Loop, primals, tangents):
     injection = jnp.concatenate(adjoints.products, axis=-1) @ _transposed(d_kernels)
     transposed, last = _transposed_for(loop, kernels), jnp.zeros_like(at_initial)
     inputs = ((steps, adjoints.state), d_cotangents, d_steps, injection)
-    d_out = loop(_backward_tangent_step, transposed, last, inputs, reverse=True)
+    d_out = _unsplit(loop, _backward_tangent_step, transposed, last, inputs, reverse=True)
     return (at_initial, adjoints), d_out
