@@ -41,6 +41,7 @@ def network(quick: bool) -> list[Case]:
             ),
             sizes={"part": part, **sizes},
             agree_within=1e-3,
+            warm_up=True,
         )
         for batch in batches
         for part in parts
