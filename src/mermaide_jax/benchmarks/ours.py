@@ -101,7 +101,6 @@ def meta_step(
         zero_shot_weight=0.0,
         agents_per_block=agents_per_block,
     )
-
     return _chunk_of(update, tasks, updates)
 
 
