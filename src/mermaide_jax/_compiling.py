@@ -45,7 +45,9 @@ class CpuJit:
         return self._choose(args, kwargs).lower(*args, **kwargs)
 
     def _choose(self, *inputs: Any) -> Any:
-        return self.plain if _under_trace(inputs) or not _known(self.options) else self.tuned
+        on_cpu = jax.default_backend() == "cpu"  # elsewhere nothing more is asked, nor run
+        holds = on_cpu and not _under_trace(inputs) and _known(self.options)
+        return self.tuned if holds else self.plain
 
 
 def _under_trace(inputs: Any) -> bool:
@@ -53,12 +55,8 @@ def _under_trace(inputs: Any) -> bool:
     return any(isinstance(leaf, Tracer) for leaf in (*jax.tree.leaves(inputs), probe))
 
 
-def _known(options: Options) -> bool:
-    return jax.default_backend() == "cpu" and _compiles(options)
-
-
 @functools.cache
-def _compiles(options: Options) -> bool:
+def _known(options: Options) -> bool:
     try:
         jax.jit(lambda: 0, compiler_options=dict(options))()
     except jax.errors.JaxRuntimeError:

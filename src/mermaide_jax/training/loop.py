@@ -86,7 +86,7 @@ def over_streams(
     Streams never talk to each other, so each device runs its own share as one program: side by
     side, but on a CPU one after the other, as each has weights of its own and fills the caches
     alone. Arguments whose numbers are in ``donate`` are overwritten by results of the same shape.
-    There it is compiled in the order that needs little memory, unless another trace is under way.
+    On a CPU, unless called under a trace, it is compiled in an order that needs little memory.
     """
     spec = PartitionSpec("streams")
     mesh = stream_mesh(num_streams)
