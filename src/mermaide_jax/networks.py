@@ -13,9 +13,12 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from mermaide_jax.recurrence import Implementation, unroll_gru
+from mermaide_jax.recurrence import GRURecord, Implementation, step_gru, unroll_gru
 
 Carry = tuple[jax.Array, ...]
+
+Records = tuple[GRURecord, ...]
+"""Of the layers of a stack."""
 
 Recurrence = Literal[Implementation, "reference"]
 """How known sequences are unrolled; see `GRULayer`."""
@@ -44,11 +47,17 @@ class GRULayer(nn.Module):
         hidden, _ = self.cell(hidden, inputs)
         return hidden
 
-    def unroll(self, hidden: jax.Array, inputs: jax.Array) -> jax.Array:
+    def record(self, hidden: jax.Array, inputs: jax.Array) -> tuple[jax.Array, GRURecord]:
+        """The same, and what `unroll` can go by instead of taking the step again."""
+        return step_gru(self.cell.variables["params"], hidden, inputs)
+
+    def unroll(
+        self, hidden: jax.Array, inputs: jax.Array, record: GRURecord | None = None
+    ) -> jax.Array:
         """Hidden states ``[T, ..., H]`` from ``hidden [H]`` and ``inputs [T, ..., I]``."""
         params = self.cell.variables["params"]
         if self.recurrence != "reference":
-            return unroll_gru(params, inputs, hidden, self.recurrence)
+            return unroll_gru(params, inputs, hidden, self.recurrence, record=record)
         cell = nn.GRUCell(self.features, parent=None)
         # A scan does not promote its carry: params in double precision need a carry like theirs.
         dtype = jnp.result_type(hidden, inputs, *jax.tree.leaves(params))
@@ -97,10 +106,25 @@ class GRUStack(nn.Module):
             new_carry.append(inputs)
         return tuple(new_carry), inputs
 
-    def unroll(self, inputs: jax.Array) -> jax.Array:
-        """Whole sequences from the initial carry: ``[T, ..., I] -> [T, ..., H]``."""
-        for layer, hidden in zip(self.layers, self.initial_carry(), strict=True):
-            inputs = layer.unroll(hidden, inputs)
+    def record(self, carry: Carry, inputs: jax.Array) -> tuple[Carry, jax.Array, Records]:
+        """The same, and the record of every layer."""
+        new_carry, records = [], []
+        for layer, hidden in zip(self.layers, carry, strict=True):
+            inputs, record = layer.record(hidden, inputs)
+            new_carry.append(inputs)
+            records.append(record)
+        return tuple(new_carry), inputs, tuple(records)
+
+    def unroll(self, inputs: jax.Array, records: Records | None = None) -> jax.Array:
+        """Whole sequences from the initial carry: ``[T, ..., I] -> [T, ..., H]``.
+
+        Args:
+          inputs: ``x_1 .. x_T``.
+          records: of the same steps, time first, if they were taken before by `record`.
+        """
+        known = records or (None,) * self.num_layers
+        for layer, hidden, record in zip(self.layers, self.initial_carry(), known, strict=True):
+            inputs = layer.unroll(hidden, inputs, record)
         return inputs
 
 
@@ -136,9 +160,19 @@ class RecurrentHead(nn.Module):
         carry, outputs = self.body(carry, inputs)
         return carry, self.head(outputs)
 
-    def unroll(self, inputs: jax.Array) -> jax.Array:
-        """Whole sequences: ``[T, ..., I] -> [T, ..., num_outputs]`` logits."""
-        return self.head(self.body.unroll(inputs))
+    def record(self, carry: Carry, inputs: jax.Array) -> tuple[Carry, jax.Array, Records]:
+        """The same, and the records of the layers."""
+        carry, outputs, records = self.body.record(carry, inputs)
+        return carry, self.head(outputs), records
+
+    def unroll(self, inputs: jax.Array, records: Records | None = None) -> jax.Array:
+        """Whole sequences: ``[T, ..., I] -> [T, ..., num_outputs]`` logits.
+
+        Args:
+          inputs: ``x_1 .. x_T``.
+          records: of the same steps, see `GRUStack.unroll`.
+        """
+        return self.head(self.body.unroll(inputs, records))
 
 
 class MLPHead(nn.Module):

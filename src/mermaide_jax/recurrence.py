@@ -59,12 +59,47 @@ class GRUWeights(NamedTuple):
     bias: jax.Array
 
 
+class GRURecord(NamedTuple):
+    """What a step's Jacobian is made of, each ``[..., H]``; of whole sequences with ``[T]`` first.
+
+    Attributes:
+      previous: ``h_{t-1}``.
+      reset: ``r``.
+      update: ``z``.
+      inner: ``q``.
+      candidate: ``n``.
+    """
+
+    previous: jax.Array
+    reset: jax.Array
+    update: jax.Array
+    inner: jax.Array
+    candidate: jax.Array
+
+
+def step_gru(params: Any, hidden: jax.Array, inputs: jax.Array) -> tuple[jax.Array, GRURecord]:
+    """One step of a Flax ``nn.GRUCell``, and the record of it that `unroll_gru` takes.
+
+    Args:
+      params: the cell's params.
+      hidden: ``h_{t-1}``, ``[..., H]``.
+      inputs: ``x_t``, ``[..., I]``.
+
+    Returns:
+      ``h_t``, and the record.
+    """
+    weights, kernel, bias = _parts(params)
+    projected = Gates(*jnp.split(inputs @ kernel + bias, 3, axis=-1))
+    return _forward_step(jnp.matmul, weights, hidden, projected)[1]
+
+
 def unroll_gru(
     params: Any,
     inputs: jax.Array,
     initial: jax.Array,
     implementation: Implementation = "auto",
     precision: Precision = "default",
+    record: GRURecord | None = None,
 ) -> jax.Array:
     """What a Flax ``nn.GRUCell`` says to known sequences, ``h_1 .. h_T``.
 
@@ -78,6 +113,7 @@ def unroll_gru(
       initial: ``[..., H]`` hidden state before the first step.
       implementation: of the time loops; see `gru_states`.
       precision: of the recurrent products' operands; see `gru_states`.
+      record: of the same steps, if they were taken before; see `gru_states`.
 
     Returns:
       ``[T, ..., H]``.
@@ -85,15 +121,22 @@ def unroll_gru(
     Raises:
       ConfigError: as `gru_states` does.
     """
-    # One product for all gates is faster than three, above all for the gradient of its weights.
+    weights, kernel, bias = _parts(params)
+    projected = Gates(*jnp.split(affine(inputs, kernel, bias), 3, axis=-1))
+    return gru_states(weights, projected, initial, implementation, precision, record)
+
+
+def _parts(params: Any) -> tuple[GRUWeights, jax.Array, jax.Array]:
+    """Recurrent weights, and kernel and bias of the inputs of all gates side by side.
+
+    One product for all gates is faster than three, above all for the gradient of its weights.
+    """
     kernel, bias = (
         jnp.concatenate([params[name][part] for name in ("ir", "iz", "in")], axis=-1)
         for part in ("kernel", "bias")
     )
-    projected = Gates(*jnp.split(affine(inputs, kernel, bias), 3, axis=-1))
     kernels = Gates(*(params[name]["kernel"] for name in ("hr", "hz", "hn")))
-    weights = GRUWeights(kernels, params["hn"]["bias"])
-    return gru_states(weights, projected, initial, implementation, precision)
+    return GRUWeights(kernels, params["hn"]["bias"]), kernel, bias
 
 
 @jax.custom_vjp
@@ -125,6 +168,7 @@ def gru_states(
     initial: jax.Array,
     implementation: Implementation = "auto",
     precision: Precision = "default",
+    record: GRURecord | None = None,
 ) -> jax.Array:
     """Hidden states of one layer from projected inputs; the equations are at the module's top.
 
@@ -139,6 +183,9 @@ def gru_states(
         ``"auto"``: the scan, until the kernel has been measured on an accelerator.
       precision: of the operands of the recurrent products in the loops: ``"default"`` (JAX's own
         on the device), ``"full"``, ``"tf32"``, ``"bf16"``; docs/accelerators.md has their errors.
+      record: what these very steps were made of, ``[T, ..., H]``, from whoever took them before
+        (`step_gru`) with the same weights and inputs; then no step is taken anew, and derivatives
+        are the same. It is believed, not checked.
 
     Returns:
       ``[T, ..., H]``, in the promoted dtype of the arguments.
@@ -153,17 +200,26 @@ def gru_states(
     dtype = jnp.result_type(*jax.tree.leaves((weights, projected, initial)))
     loop = choose_loop(implementation, precision, projected.reset.shape[-1], dtype)
     initial = jnp.broadcast_to(initial, projected.reset.shape[1:])
-    return _sequence(loop, *jax.tree.map(lambda x: x.astype(dtype), (weights, projected, initial)))
+    arguments = (weights, projected, initial, jax.lax.stop_gradient(record))
+    return _sequence(loop, *jax.tree.map(lambda x: x.astype(dtype), arguments))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _sequence(loop: Loop, weights: GRUWeights, projected: Gates, initial: jax.Array) -> jax.Array:
+def _sequence(
+    loop: Loop,
+    weights: GRUWeights,
+    projected: Gates,
+    initial: jax.Array,
+    record: GRURecord | None = None,
+) -> jax.Array:
+    if record is not None:
+        return _following(record)
     # A kernel writes all of its outputs, so it is not to have any that nobody reads.
     return loop(_state_step, weights, initial, projected)[1]
 
 
-def _sequence_forward(loop: Loop, weights: GRUWeights, projected: Gates, initial: jax.Array):
-    states, steps = _forward(loop, weights, projected, initial)
+def _sequence_forward(loop: Loop, weights, projected, initial, record):
+    states, steps = _forward(loop, weights, projected, initial, record)
     return states, (weights.kernels, steps)
 
 
@@ -174,20 +230,10 @@ def _sequence_backward(loop: Loop, residuals, cotangents: jax.Array):
     of_kernels = Gates(*jnp.split(_sum_of_products(steps.previous, products), 3, axis=-1))
     of_bias = jnp.sum(adjoints.products.candidate, axis=range(cotangents.ndim - 1))
     at_inputs = adjoints.products._replace(candidate=adjoints.candidate)
-    return GRUWeights(of_kernels, of_bias), at_inputs, at_initial
+    return GRUWeights(of_kernels, of_bias), at_inputs, at_initial, None
 
 
 _sequence.defvjp(_sequence_forward, _sequence_backward)
-
-
-class _Step(NamedTuple):
-    """What a step's Jacobian is made of: ``h_{t-1}, r, z, q, n``, each ``[..., H]``."""
-
-    previous: jax.Array
-    reset: jax.Array
-    update: jax.Array
-    inner: jax.Array
-    candidate: jax.Array
 
 
 class _Adjoint(NamedTuple):
@@ -204,7 +250,7 @@ class _Adjoint(NamedTuple):
     candidate: jax.Array
 
 
-def _attribute(step: _Step, state: jax.Array) -> tuple[_Adjoint, jax.Array]:
+def _attribute(step: GRURecord, state: jax.Array) -> tuple[_Adjoint, jax.Array]:
     """The cotangents that ``x_t`` puts on all of one step, and ``x_t z_t``."""
     _, reset, update, inner, candidate = step
     at_candidate = state * (1.0 - update) * (1.0 - candidate * candidate)
@@ -228,8 +274,14 @@ def _forward_step(dot: Dot, weights: GRUWeights, hidden: jax.Array, projected: G
     update = jax.nn.sigmoid(projected.update + products.update)
     inner = products.candidate + weights.bias
     candidate = jnp.tanh(projected.candidate + reset * inner)
-    following = candidate + update * (hidden - candidate)
-    return following, (following, _Step(hidden, reset, update, inner, candidate))
+    record = GRURecord(hidden, reset, update, inner, candidate)
+    following = _following(record)
+    return following, (following, record)
+
+
+def _following(record: GRURecord) -> jax.Array:
+    """``h_t``."""
+    return record.candidate + record.update * (record.previous - record.candidate)
 
 
 def _state_step(dot: Dot, weights: GRUWeights, hidden: jax.Array, projected: Gates):
@@ -238,8 +290,16 @@ def _state_step(dot: Dot, weights: GRUWeights, hidden: jax.Array, projected: Gat
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _forward(loop: Loop, weights: GRUWeights, projected: Gates, initial: jax.Array):
-    """Hidden states ``[T, ..., H]`` and the `_Step` of every step."""
+def _forward(
+    loop: Loop,
+    weights: GRUWeights,
+    projected: Gates,
+    initial: jax.Array,
+    record: GRURecord | None,
+):
+    """Hidden states ``[T, ..., H]`` and the record of all steps, known or made here."""
+    if record is not None:
+        return _following(record), record
     return loop(_forward_step, weights, initial, projected)[1]
 
 
@@ -257,7 +317,7 @@ def _forward_tangent_step(dot: Dot, weights, tangent: jax.Array, inputs):
     )
     following = d_candidate + d_update * (previous - candidate)
     following += update * (tangent - d_candidate)
-    return following, (following, _Step(tangent, d_reset, d_update, d_inner, d_candidate))
+    return following, (following, GRURecord(tangent, d_reset, d_update, d_inner, d_candidate))
 
 
 def _unsplit(loop: Loop, step: Any, *arguments: Any, reverse: bool = False):
@@ -272,9 +332,10 @@ def _unsplit(loop: Loop, step: Any, *arguments: Any, reverse: bool = False):
 
 @_forward.defjvp
 def _forward_tangent(loop: Loop, primals, tangents):
-    weights, projected, initial = primals
-    d_weights, d_projected, d_initial = tangents
-    states, steps = _forward(loop, weights, projected, initial)
+    # The record is the value of what follows from the rest, and so has no tangent of its own.
+    weights, projected, initial, record = primals
+    d_weights, d_projected, d_initial, _ = tangents
+    states, steps = _forward(loop, weights, projected, initial, record)
     from_kernels = Gates(*(steps.previous @ kernel for kernel in d_weights.kernels))
     constants, inputs = (weights.kernels, d_weights.bias), (steps, d_projected, from_kernels)
     return (states, steps), _unsplit(loop, _forward_tangent_step, constants, d_initial, inputs)[1]
@@ -305,7 +366,7 @@ def _backward_step(dot: Dot, transposed: Gates | jax.Array, carry: jax.Array, in
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _backward(loop: Loop, kernels: Gates, steps: _Step, cotangents: jax.Array):
+def _backward(loop: Loop, kernels: Gates, steps: GRURecord, cotangents: jax.Array):
     """What reaches ``h_0``, and the `_Adjoint` of every step."""
     transposed, last = _transposed_for(loop, kernels), jnp.zeros_like(cotangents[0])
     return loop(_backward_step, transposed, last, (steps, cotangents), reverse=True)

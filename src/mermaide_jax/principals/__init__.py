@@ -5,6 +5,7 @@ from mermaide_jax.principals.learned import (
     Decision,
     LearnedPrincipal,
     NetworkConfig,
+    Recorded,
     learned_principal,
 )
 from mermaide_jax.principals.prescient import prescient
@@ -17,6 +18,7 @@ __all__ = [
     "Preview",
     "Principal",
     "Privileged",
+    "Recorded",
     "first_k",
     "learned_principal",
     "prescient",

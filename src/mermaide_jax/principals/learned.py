@@ -75,23 +75,38 @@ class Decision(NamedTuple):
     prediction: jax.Array
 
 
+class Recorded(NamedTuple):
+    """What the recording principal tells of one step; with leading axis ``T`` of an episode.
+
+    Attributes:
+      decision: what the networks said.
+      record: what `LearnedPrincipal.replay` can go by instead of running the networks again.
+    """
+
+    decision: Decision
+    record: Any
+
+
 class LearnedPrincipal(NamedTuple):
     """A trainable principal as pure functions.
 
     Attributes:
       principal: the `Principal` whose params are ``{"policy": ..., "world_model": ...}``.
+      recording: the same, but its ``info`` is `Recorded`; None if there is nothing to record.
       init_params: ``init_params(key) -> params``.
-      replay: ``replay(params, observations [T, ..., O], interventions [T, ...])`` gives the
-        `Decision`, ``[T, ...]``: what the networks say to known histories, with any batch axes
-        after time; equals what they said while these were played.
+      replay: ``replay(params, observations [T, ..., O], interventions [T, ...], record=None)``
+        gives the `Decision`, ``[T, ...]``: what the networks say to known histories, with any batch
+        axes after time; equals what they said while these were played. With the ``record`` of the
+        same steps under the same params, the networks are not run again; derivatives are the same.
       remember: ``remember(params, actions [K, T], interventions [K, T])`` gives params that hold
         what ``K`` episodes with one agent showed; the same params if there is no memory.
       config: the `NetworkConfig`.
     """
 
     principal: Principal
+    recording: Principal | None
     init_params: Callable[[chex.PRNGKey], Params]
-    replay: Callable[[Params, jax.Array, jax.Array], Decision]
+    replay: Callable[..., Decision]
     remember: Callable[[Params, jax.Array, jax.Array], Params]
     config: NetworkConfig
 
@@ -146,27 +161,39 @@ def learned_principal(
         model_carry = world_model.initial_carry() if config.world_model else ()
         return policy.initial_carry(), model_carry
 
-    def act(key: chex.PRNGKey, params: Params, carry, observation: jax.Array):
-        policy_carry, model_carry = carry
-        prediction = jnp.full((num_arms,), uniform, jnp.float32)
-        if config.world_model:
-            variables = {"params": params["world_model"]}
-            model_carry, logits = _apply(world_model, variables, model_carry, observation)
-            prediction = jax.nn.log_softmax(logits)
-        inputs = policy_inputs(observation, prediction)
-        policy_carry, logits = _apply(policy, {"params": params["policy"]}, policy_carry, inputs)
-        intervention = Categorical(logits=logits).sample(seed=key).astype(jnp.int32)
-        decision = _decide(logits, intervention, prediction)
-        return intervention, (policy_carry, model_carry), decision
+    def make_act(step: Callable[..., tuple[Any, jax.Array, Any]], told: Callable[..., Any]):
+        """A principal's ``act``, from a step of one network and what is told of the decision."""
 
-    def replay(params: Params, observations: jax.Array, interventions: jax.Array) -> Decision:
+        def act(key: chex.PRNGKey, params: Params, carry, observation: jax.Array):
+            policy_carry, model_carry = carry
+            prediction, record = jnp.full((num_arms,), uniform, jnp.float32), {}
+            if config.world_model:
+                weights = params["world_model"]
+                model_carry, logits, seen = step(world_model, weights, model_carry, observation)
+                prediction, record["world_model"] = jax.nn.log_softmax(logits), seen
+            inputs = policy_inputs(observation, prediction)
+            policy_carry, logits, seen = step(policy, params["policy"], policy_carry, inputs)
+            intervention = Categorical(logits=logits).sample(seed=key).astype(jnp.int32)
+            decision = _decide(logits, intervention, prediction)
+            return (
+                intervention,
+                (policy_carry, model_carry),
+                told(decision, record | {"policy": seen}),
+            )
+
+        return act
+
+    def replay(
+        params: Params, observations: jax.Array, interventions: jax.Array, record: Any = None
+    ) -> Decision:
+        def unroll(head: Head, name: str, inputs: jax.Array) -> jax.Array:
+            known = () if record is None else (record[name],)
+            return _apply(head, {"params": params[name]}, inputs, *known, method="unroll")
+
         prediction = jnp.full((*observations.shape[:-1], num_arms), uniform, jnp.float32)
         if config.world_model:
-            variables = {"params": params["world_model"]}
-            logits = _apply(world_model, variables, observations, method="unroll")
-            prediction = jax.nn.log_softmax(logits)
-        inputs = policy_inputs(observations, prediction)
-        logits = _apply(policy, {"params": params["policy"]}, inputs, method="unroll")
+            prediction = jax.nn.log_softmax(unroll(world_model, "world_model", observations))
+        logits = unroll(policy, "policy", policy_inputs(observations, prediction))
         return _decide(logits, interventions, prediction)
 
     def remember(params: Params, actions: jax.Array, interventions: jax.Array) -> Params:
@@ -178,7 +205,21 @@ def learned_principal(
             for name, part in params.items()
         }
 
-    return LearnedPrincipal(Principal(init, act), init_params, replay, remember, config)
+    recording = None
+    if config.architecture == "gru" and config.recurrence != "reference":
+        recording = Principal(init, make_act(_recorded_step, Recorded))
+    plain = Principal(init, make_act(_plain_step, lambda decision, record: decision))
+    return LearnedPrincipal(plain, recording, init_params, replay, remember, config)
+
+
+def _plain_step(head: Head, params: Any, carry: Any, inputs: jax.Array):
+    """Carry, logits, and no record."""
+    return *_apply(head, {"params": params}, carry, inputs), None
+
+
+def _recorded_step(head: Head, params: Any, carry: Any, inputs: jax.Array):
+    """Carry, logits, and the record."""
+    return _apply(head, {"params": params}, carry, inputs, method="record")
 
 
 def _apply(module: Head, *args: Any, **kwargs: Any) -> Any:

@@ -9,7 +9,7 @@ import optax
 
 from mermaide_jax import losses, meta
 from mermaide_jax.games import Trajectory
-from mermaide_jax.principals import Decision, LearnedPrincipal
+from mermaide_jax.principals import Decision, LearnedPrincipal, Recorded
 from mermaide_jax.training.config import TrainingConfig
 
 Params = Any
@@ -23,12 +23,15 @@ class Episodes(NamedTuple):
       intervention: ``[M, T]`` int32.
       action: ``[M, T]`` int32, the agent's actions.
       reward: ``[M, T]`` float32, the principal's rewards.
+      record: None, or what the networks were found to be while these were played,
+        `principals.Recorded.record`; of use only under the params that they were played with.
     """
 
     observation: jax.Array
     intervention: jax.Array
     action: jax.Array
     reward: jax.Array
+    record: Any = None
 
 
 class LossInfo(NamedTuple):
@@ -46,6 +49,7 @@ def to_episodes(trajectory: Trajectory) -> Episodes:
             trajectory.intervention,
             trajectory.step.action,
             trajectory.reward,
+            trajectory.principal.record if isinstance(trajectory.principal, Recorded) else None,
         )
     )
 
@@ -136,9 +140,12 @@ def outer_loss(
 
 def _replay(learned: LearnedPrincipal, params: Params, episodes: Episodes) -> Decision:
     """What the networks say to ``M`` episodes, ``[M, T]``: all of them in one batch of products."""
-    time_first = jax.tree.map(
-        lambda x: jnp.swapaxes(x, 0, 1), (episodes.observation, episodes.intervention)
-    )
+    known = (episodes.observation, episodes.intervention, episodes.record)
+    if episodes.reward.shape[0] == 1:
+        # XLA copies arrays to move an axis of one.
+        decision = learned.replay(params, *jax.tree.map(lambda x: x[0], known))
+        return jax.tree.map(lambda x: x[None], decision)
+    time_first = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), known)
     decision = learned.replay(params, *time_first)
     return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), decision)
 
@@ -163,16 +170,19 @@ def make_adapt(
     moves = {"policy": config.adapt_policy}
     if learned.config.world_model:
         moves["world_model"] = config.adapt_world_model
+    steps = config.inner_steps if num_steps is None else num_steps
     descend = meta.inner_loop(
         loss,
         optax.sgd(config.inner_learning_rate),
-        config.inner_steps if num_steps is None else num_steps,
+        steps,
         first_order=config.meta_gradient == "first_order",
         adapts=moves,
         reference=learned.config.recurrence == "reference",
     )
 
     def adapt(params: Params, episodes: Episodes) -> Params:
+        if steps != 1:  # from the second step on the params are not those that played
+            episodes = episodes._replace(record=None)
         return learned.remember(descend(params, episodes), episodes.action, episodes.intervention)
 
     return adapt

@@ -147,7 +147,11 @@ def make_update(
     """
     optimizer = make_optimizer(config)
     adapt = make_adapt(config, learned, world_model_only=world_model_only)
-    behaviour = random_rate(game.num_interventions) if world_model_only else learned.principal
+    behaviour = learned.principal
+    if learned.recording is not None and config.agents_per_block is None:
+        behaviour = learned.recording  # with blocks, memory is not to grow with all agents' records
+    if world_model_only:
+        behaviour = random_rate(game.num_interventions)
 
     def init(key: chex.PRNGKey) -> TrainState:
         params = learned.init_params(key)
