@@ -226,11 +226,11 @@ def _sequence_forward(loop: Loop, weights, projected, initial, record):
 def _sequence_backward(loop: Loop, residuals, cotangents: jax.Array):
     kernels, steps = residuals
     at_initial, adjoints = _backward(loop, kernels, steps, cotangents)
-    products = jnp.concatenate(adjoints.products, axis=-1)
-    of_kernels = Gates(*jnp.split(_sum_of_products(steps.previous, products), 3, axis=-1))
-    of_bias = jnp.sum(adjoints.products.candidate, axis=range(cotangents.ndim - 1))
-    at_inputs = adjoints.products._replace(candidate=adjoints.candidate)
-    return GRUWeights(of_kernels, of_bias), at_inputs, at_initial, None
+    of_kernels = _sum_of_products(steps.previous, _side_by_side(adjoints.products))
+    reset, update, _ = at_products = _one_by_one(adjoints.products)
+    of_bias = jnp.sum(at_products.candidate, axis=range(cotangents.ndim - 1))
+    at_inputs = Gates(reset, update, adjoints.candidate)
+    return GRUWeights(_one_by_one(of_kernels), of_bias), at_inputs, at_initial, None
 
 
 _sequence.defvjp(_sequence_forward, _sequence_backward)
@@ -241,13 +241,23 @@ class _Adjoint(NamedTuple):
 
     Attributes:
       state: ``x_t``, of the hidden state.
-      products: ``C_k x_t``, of the products ``s_k`` (and of ``p_r``, ``p_z``).
+      products: ``C_k x_t``, of the products ``s_k`` (and of ``p_r``, ``p_z``); side by side,
+        ``[..., 3H]``, or one by one for a kernel.
       candidate: ``c x_t``, of ``p_n``.
     """
 
     state: jax.Array
-    products: Gates[jax.Array]
+    products: Gates[jax.Array] | jax.Array
     candidate: jax.Array
+
+
+def _side_by_side(gates: Gates[jax.Array] | jax.Array) -> jax.Array:
+    """``[..., 3H]``."""
+    return jnp.concatenate(gates, axis=-1) if isinstance(gates, Gates) else gates
+
+
+def _one_by_one(gates: Gates[jax.Array] | jax.Array) -> Gates[jax.Array]:
+    return gates if isinstance(gates, Gates) else Gates(*jnp.split(gates, 3, axis=-1))
 
 
 def _attribute(step: GRURecord, state: jax.Array) -> tuple[_Adjoint, jax.Array]:
@@ -346,23 +356,29 @@ def _transposed(kernels: Gates) -> jax.Array:
     return jnp.concatenate([kernel.T for kernel in kernels])
 
 
-def _transposed_for(loop: Loop, kernels: Gates):
+def _transposed_for(loop: Loop, kernels: Gates) -> Gates[jax.Array] | jax.Array:
     """All ``U_k^T``, made once, outside of the loops: one by one for a kernel."""
     return Gates(*(kernel.T for kernel in kernels)) if loop.is_kernel else _transposed(kernels)
 
 
-def _through(dot: Dot, transposed: Gates | jax.Array, products: Gates) -> jax.Array:
-    """``sum_k e_k U_k^T``: on a CPU one long product is quicker than three."""
+def _through(dot: Dot, transposed: Gates | jax.Array, adjoint: _Adjoint):
+    """``sum_k e_k U_k^T`` of the products' cotangents, and these as `_Adjoint` has them.
+
+    On a CPU one long product is quicker than three, and what is side by side for it is needed so
+    by the products over all steps, too.
+    """
     if isinstance(transposed, Gates):
-        reset, update, candidate = (dot(*pair) for pair in zip(products, transposed, strict=True))
-        return reset + update + candidate
-    return dot(jnp.concatenate(products, axis=-1), transposed)
+        parts = (dot(*pair) for pair in zip(adjoint.products, transposed, strict=True))
+        return sum(parts), adjoint
+    products = _side_by_side(adjoint.products)
+    return dot(products, transposed), adjoint._replace(products=products)
 
 
 def _backward_step(dot: Dot, transposed: Gates | jax.Array, carry: jax.Array, inputs):
     step, cotangent = inputs
     adjoint, kept = _attribute(step, cotangent + carry)
-    return kept + _through(dot, transposed, adjoint.products), adjoint
+    passed, adjoint = _through(dot, transposed, adjoint)
+    return kept + passed, adjoint
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -376,7 +392,8 @@ def _backward_tangent_step(dot: Dot, transposed: Gates | jax.Array, carry: jax.A
     primals, cotangent, *tangents, injection = inputs
     tangents = (*tangents, cotangent + carry)
     _, (adjoint, kept) = jax.jvp(_attribute, primals, tangents)
-    return kept + injection + _through(dot, transposed, adjoint.products), adjoint
+    passed, adjoint = _through(dot, transposed, adjoint)
+    return kept + injection + passed, adjoint
 
 
 @_backward.defjvp
@@ -384,7 +401,7 @@ def _backward_tangent(loop: Loop, primals, tangents):
     kernels, steps, cotangents = primals
     d_kernels, d_steps, d_cotangents = tangents
     at_initial, adjoints = _backward(loop, kernels, steps, cotangents)
-    injection = jnp.concatenate(adjoints.products, axis=-1) @ _transposed(d_kernels)
+    injection = _side_by_side(adjoints.products) @ _transposed(d_kernels)
     transposed, last = _transposed_for(loop, kernels), jnp.zeros_like(at_initial)
     inputs = ((steps, adjoints.state), d_cotangents, d_steps, injection)
     d_out = _unsplit(loop, _backward_tangent_step, transposed, last, inputs, reverse=True)
