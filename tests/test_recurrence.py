@@ -10,7 +10,14 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from streams import assert_same
 
-from mermaide_jax.recurrence import Gates, GRUWeights, affine, gru_states, unroll_gru
+from mermaide_jax.recurrence import (
+    Gates,
+    GRUWeights,
+    affine,
+    gru_states,
+    step_gru,
+    unroll_gru,
+)
 
 STEPS, INPUTS, HIDDEN = 5, 3, 4
 DRAWS = {"single": (jnp.float32, 2e-5), "double": (jnp.float64, 1e-12)}
@@ -20,6 +27,13 @@ def reference(params, inputs, initial):
     """One step after the other, as Flax defines them."""
     cell = nn.GRUCell(HIDDEN, param_dtype=inputs.dtype, parent=None)
     return jax.lax.scan(lambda h, x: cell.apply({"params": params}, h, x), initial, inputs)[1]
+
+
+def from_record(params, inputs, initial):
+    """Steps taken one by one, and what is made of them knowing their record alone."""
+    steps = jax.lax.scan(lambda h, x: step_gru(params, h, x), initial, inputs)[1]
+    known = jax.lax.stop_gradient(steps)
+    return unroll_gru(params, inputs, initial, record=known)
 
 
 def draw(seed, shape, dtype):
@@ -59,13 +73,16 @@ def derivatives(unroll, weights, arguments, direction):
 
 @pytest.mark.parametrize("precision", DRAWS)
 @pytest.mark.parametrize("batch", [(), (2,)])
-def test_value_gradient_and_hessian_equal_those_of_the_stepped_cell(batch, precision, x64):
+@pytest.mark.parametrize("unrolled", [unroll_gru, from_record])
+def test_value_gradient_and_hessian_equal_those_of_the_stepped_cell(
+    unrolled, batch, precision, x64
+):
     dtype, tolerance = DRAWS[precision]
     point, direction = arguments(batch, dtype), arguments(batch, dtype, seed=7)
     weights = draw(3, (STEPS, *batch, HIDDEN), dtype)
     ours, theirs = (
         jax.jit(functools.partial(derivatives, unroll))(weights, point, direction)
-        for unroll in (unroll_gru, reference)
+        for unroll in (unrolled, reference)
     )
     for mine, expected in zip(ours, theirs, strict=True):
         mine, expected = ravel_pytree(mine)[0], ravel_pytree(expected)[0]
@@ -77,7 +94,8 @@ def test_value_gradient_and_hessian_equal_those_of_the_stepped_cell(batch, preci
     )
 
 
-def test_third_derivatives_too(x64):
+@pytest.mark.parametrize("unrolled", [unroll_gru, from_record])
+def test_third_derivatives_too(unrolled, x64):
     """Nothing in the rules hides a dependence: the Hessian has the right derivative as well."""
     weights = draw(3, (STEPS, HIDDEN), jnp.float64)
     point, direction = arguments((), jnp.float64), arguments((), jnp.float64, seed=7)
@@ -91,19 +109,51 @@ def test_third_derivatives_too(x64):
         )
         return ravel_pytree(jax.grad(curvature)(arguments))[0]
 
-    ours, theirs = (jax.jit(functools.partial(third, u))(point) for u in (unroll_gru, reference))
+    ours, theirs = (jax.jit(functools.partial(third, u))(point) for u in (unrolled, reference))
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-10 * np.abs(theirs).max())
 
 
-def test_weights_of_their_own_under_vmap():
+@pytest.mark.parametrize("unrolled", [unroll_gru, from_record])
+def test_weights_of_their_own_under_vmap(unrolled):
     """Every member of a batch of cells has the gradient it would have alone."""
     members = [arguments((2,), seed=s) for s in (0, 20)]
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *members)
     weights = draw(3, (STEPS, 2, HIDDEN), jnp.float32)
-    gradient = jax.grad(functools.partial(loss, unroll_gru, weights))
+    gradient = jax.grad(functools.partial(loss, unrolled, weights))
     batched = jax.jit(jax.vmap(gradient))(stacked)
     for i, member in enumerate(members):
         assert_same(jax.jit(gradient)(member), jax.tree.map(lambda x, i=i: x[i], batched), 1e-5)
+
+
+def test_with_a_record_no_step_is_taken_anew():
+    """The record is believed: the inputs and the initial state have no say in the value."""
+    params, inputs, initial = arguments()
+    step = lambda h, x: step_gru(params, h, x)  # noqa: E731
+    stepped, record = reference(params, inputs, initial), jax.lax.scan(step, initial, inputs)[1]
+    for told in (inputs, jnp.zeros_like(inputs)):
+        np.testing.assert_allclose(
+            unroll_gru(params, told, initial, record=record), stepped, rtol=1e-5, atol=1e-6
+        )
+    weights = draw(3, (STEPS, 2, HIDDEN), jnp.float32)
+    recalled = lambda *a: unroll_gru(*a, record=record)  # noqa: E731
+    of = functools.partial(loss, recalled, weights)
+    linearised = lambda a: jax.linearize(jax.grad(of), a)[1](a)  # noqa: E731
+    for function, loops in ((of, 0), (jax.grad(of), 1), (linearised, 3)):
+        jaxpr = jax.make_jaxpr(function)((params, inputs, initial)).jaxpr
+        assert sum(e.primitive.name == "scan" for e in every_equation(jaxpr)) == loops
+
+
+def test_members_of_a_batch_are_not_copied_transposed():
+    """Time stays where it is under `jax.vmap`: no array of all members and steps is turned."""
+    params, inputs, initial = (
+        jnp.stack([x, x, x]) if i else x for i, x in enumerate(arguments(()))
+    )
+    weights = draw(3, (STEPS, HIDDEN), jnp.float32)
+    one = lambda p, x, h: loss(unroll_gru, weights, (p, x, h))  # noqa: E731
+    curved = lambda p, x, h: jax.jvp(lambda q: jax.grad(one)(q, x, h), (p,), (p,))[1]  # noqa: E731
+    jaxpr = jax.make_jaxpr(jax.vmap(curved, (None, 0, 0)))(params, inputs, initial).jaxpr
+    turned = [e for e in every_equation(jaxpr) if e.primitive.name == "transpose"]
+    assert all(e.params["permutation"][0] == 0 for e in turned if e.invars[0].aval.ndim > 2)
 
 
 def test_a_longer_sequence_begins_with_the_shorter_and_one_step_is_enough():

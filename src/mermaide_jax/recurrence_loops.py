@@ -135,20 +135,23 @@ class Loop:
 def _scan(step: Any, initial: jax.Array, inputs: Any, reverse: bool) -> tuple[jax.Array, Any]:
     """`jax.lax.scan`, but time stays where it is.
 
-    Under `jax.vmap` a scan moves the batch axis behind time, and what comes before and after it
-    (products with weights of each member) wants it first: every array would be copied transposed,
-    twice. Slices of time in place cost a little more than whole rows, and nothing beside.
+    Under `jax.vmap` a scan moves the batch axis behind time, while the products before and after it
+    (by weights of each member) have it first: every array would be copied transposed, twice. To
+    slice time in place costs a loop a little, and the rest nothing.
     """
     horizon = jax.tree.leaves(inputs)[0].shape[0]
-    at = functools.partial(jax.lax.dynamic_index_in_dim, keepdims=False)
-    shapes = jax.eval_shape(step, initial, jax.tree.map(lambda x: x[0], inputs))[1]
+    of_a_step = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), inputs)
+    shapes = jax.eval_shape(step, initial, of_a_step)[1]
     outputs = jax.tree.map(lambda x: jnp.zeros((horizon, *x.shape), x.dtype), shapes)
+    if not horizon:
+        return initial, outputs
 
     def body(index: jax.Array, state: Any) -> Any:
         carry, outputs = state
         time = horizon - 1 - index if reverse else index
-        carry, output = step(carry, jax.tree.map(lambda x: at(x, time), inputs))
+        at = lambda x: jax.lax.dynamic_index_in_dim(x, time, keepdims=False)  # noqa: E731
         put = lambda x, new: jax.lax.dynamic_update_index_in_dim(x, new, time, 0)  # noqa: E731
+        carry, output = step(carry, jax.tree.map(at, inputs))
         return carry, jax.tree.map(put, outputs, output)
 
     return jax.lax.fori_loop(0, horizon, body, (initial, outputs))

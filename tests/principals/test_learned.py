@@ -41,16 +41,17 @@ def random_params(learned, seed=0):
 
 
 @functools.cache
-def played(variant):
+def played(variant, recording=False):
     """Episodes with agents of all rules: the principal, its params and the trajectories."""
     learned = bind(VARIANTS[variant])
     params = random_params(learned)
+    principal = learned.recording if recording else learned.principal
 
     mean_rewards = np.random.default_rng(1).uniform(size=(NUMBER, ARMS)).astype(np.float32)
     make = functools.partial(games.make_task, terms=games.TaskTerms())
     rule = np.arange(NUMBER) % len(agents.RULES)
     tasks = jax.vmap(make)(rule, np.full(NUMBER, 0.4, np.float32), mean_rewards, rule)
-    play = lambda key, task: games.rollout(key, GAME, learned.principal, params, task)  # noqa: E731
+    play = lambda key, task: games.rollout(key, GAME, principal, params, task)  # noqa: E731
     return learned, params, jax.jit(jax.vmap(play))(keys(1, NUMBER), tasks)
 
 
@@ -263,3 +264,37 @@ def test_bad_configs_are_refused_in_one_line(name, value):
     with pytest.raises(ConfigError, match=rf"^{name}: got {value!r}, expected ") as error:
         NetworkConfig(**{name: value})
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("world_model", [True, False])
+def test_the_recording_principal_plays_alike_and_its_record_stands_for_a_replay(world_model):
+    variant = ("gru", world_model)
+    learned, params, plain = played(variant)
+    _, _, recorded = played(variant, recording=True)
+    decision, record = recorded.principal
+    assert set(record) == set(params)
+    assert_same(recorded._replace(principal=decision), plain, ROUNDING)
+
+    def loss(params, i, record):
+        history = plain.observation[i], plain.intervention[i]
+        decision = learned.replay(params, *history, record)
+        policy = losses.reinforce_loss(decision.log_prob, plain.reward[i])
+        return policy + losses.next_action_loss(decision.prediction, plain.step.action[i])
+
+    curved = lambda p, *x: jax.jvp(jax.grad(loss), (p, *x), (p, *zeros(x)))[1]  # noqa: E731
+    zeros = lambda x: jax.tree.map(lambda y: np.zeros(y.shape, tangent_dtype(y)), x)  # noqa: E731
+    tangent_dtype = lambda y: y.dtype if y.dtype == jnp.float32 else jax.dtypes.float0  # noqa: E731
+    for derive in (loss, jax.grad(loss), curved):
+        derived = jax.jit(derive)
+        known = derived(params, jnp.int32(1), jax.tree.map(lambda x: x[1], record))
+        anew = derived(params, jnp.int32(1), None)
+        scale = max(float(jnp.abs(x).max()) for x in jax.tree.leaves(anew))
+        assert scale > 0.1
+        assert_same(known, anew, ROUNDING * scale)
+
+
+def test_what_keeps_no_record_says_so():
+    for network in (NetworkConfig("mlp"), NetworkConfig("arms"), NetworkConfig(recurrence="scan")):
+        kept = bind(network).recording is not None
+        assert kept == (network.architecture == "gru")
+    assert bind(NetworkConfig(recurrence="reference")).recording is None

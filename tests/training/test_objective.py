@@ -176,7 +176,7 @@ def test_episodes_are_cut_from_trajectories_without_gradient():
     f = fields
     trajectory = Trajectory(f["o"], f["i"], f["r"], StepInfo(f["a"], f["g"], f["h"], f["e"]), None)
     assert_same(to_episodes(trajectory), Episodes(f["o"], f["i"], f["a"], f["r"]))
-    gradient = jax.grad(lambda t: sum(x.sum() for x in to_episodes(t)))(trajectory)
+    gradient = jax.grad(lambda t: sum(x.sum() for x in jax.tree.leaves(to_episodes(t))))(trajectory)
     assert not flat(gradient).any()
 
 

@@ -333,3 +333,42 @@ def test_optimizer_is_adam_on_clipped_gradients_at_a_falling_rate(own_rate):
     for name, rate in (("policy", 0.1), ("world_model", own_rate or 0.1)):
         found = np.array([step[name] for step in steps])
         np.testing.assert_allclose(found, adam(gradients[name], rate * falling, 0.5), rtol=1e-4)
+
+
+@pytest.mark.parametrize("inner_steps", [1, 2])
+@pytest.mark.parametrize("meta_gradient", ["none", "second_order", "dice"])
+def test_records_kept_while_playing_change_no_update(meta_gradient, inner_steps):
+    """What is learned from a record is what is learned from a replay, whatever adapts how often."""
+    config = dataclasses.replace(CONFIG, meta_gradient=meta_gradient, inner_steps=inner_steps)
+    learned = probe.principal(NetworkConfig("gru", 4, 2))
+    rng = np.random.default_rng(0)
+    draw = lambda x: jnp.asarray(rng.normal(size=x.shape) / 2, x.dtype)  # noqa: E731
+    ends, params = [], jax.tree.map(draw, jax.eval_shape(learned.init_params, jax.random.key(0)))
+    for principal in (learned, learned._replace(recording=None)):
+        update = make_update(config, principal, probe.GAME, TERMS)
+        start = jax.jit(update.init)(jax.random.key(0))._replace(params=params)
+        ends.append(jax.jit(update.update)(jax.random.key(5), start, probe.tasks()))
+    (kept, told), (replayed, expected) = ends
+    np.testing.assert_allclose(told, expected, rtol=1e-4)
+    # Adam's first moment is a tenth of the gradient.
+    np.testing.assert_allclose(flat(kept.optimizer), flat(replayed.optimizer), atol=2e-6)
+    assert np.abs(flat(replayed.optimizer)).max() > 1e-3
+
+
+@pytest.mark.parametrize(("size", "records"), [(None, True), (1, False)])
+def test_blocks_keep_no_records(size, records, monkeypatch):
+    """With them memory would grow with the number of agents, which blocks are there to prevent."""
+    learned = probe.principal(NetworkConfig("gru", 4, 1))
+    config = dataclasses.replace(CONFIG, meta_gradient="second_order", agents_per_block=size)
+    played = []
+
+    def watched(key, game, principal, *args, **kwargs):
+        played.append(principal)
+        return collect(key, game, principal, *args, **kwargs)
+
+    monkeypatch.setattr("mermaide_jax.training.update.collect", watched)
+    update = make_update(config, learned, probe.GAME, TERMS)
+    state = jax.eval_shape(update.init, jax.random.key(0))
+    jax.eval_shape(update.update, jax.random.key(0), state, probe.tasks())
+    assert len(played) >= 2
+    assert set(played) == {learned.recording if records else learned.principal}

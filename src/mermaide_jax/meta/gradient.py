@@ -70,6 +70,6 @@ def _tied(tree: Any, inputs: Any) -> Any:
     Under `jax.vmap`, a leaf that depends on no batched input is not batched, and `jax.custom_vjp`
     hands the sum of its cotangents to every member of the batch: they would count ``N`` times.
     """
-    firsts = [leaf.ravel()[:1] for leaf in jax.tree.leaves(inputs)]
+    firsts = [jnp.ravel(leaf)[:1] for leaf in jax.tree.leaves(inputs)]
     same = jnp.any(jnp.concatenate([first == first for first in firsts]))
     return jax.tree.map(lambda leaf: jnp.where(same, leaf, leaf), tree)
