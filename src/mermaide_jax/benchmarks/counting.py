@@ -17,7 +17,7 @@ _COMPILED = "/jax/core/compile/backend_compile_duration"
 # They move or rename numbers, or wrap other programs, and compute nothing themselves.
 _FREE = (
     "broadcast_in_dim concatenate convert_element_type copy dynamic_slice dynamic_update_slice "
-    "gather iota pad reshape rev slice split squeeze stop_gradient transpose "
+    "gather iota pad reshape rev scatter slice split squeeze stop_gradient transpose "
     "bitcast_convert_type random_clone random_unwrap random_wrap"
 )
 _TRANSCENDENTAL = (
@@ -78,6 +78,8 @@ def _count(jaxpr: Any) -> Traced:
 
 def _count_equation(equation: Any) -> Traced:
     name = equation.primitive.name
+    if name.startswith("scatter-"):  # `x.at[i].add(y)` works in place, on as many as ``y`` has
+        return Traced(elements=_size(equation.invars[-1]))
     inner = [_count(sub) for sub in _sub_jaxprs(equation.params)]
     if name == "cond":
         return max(inner, key=dataclasses.astuple)
