@@ -10,6 +10,8 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from streams import assert_same
 
+from mermaide_jax._checks import ConfigError
+from mermaide_jax.benchmarks.counting import count_traced
 from mermaide_jax.recurrence import (
     Gates,
     GRUWeights,
@@ -27,6 +29,10 @@ def reference(params, inputs, initial):
     """One step after the other, as Flax defines them."""
     cell = nn.GRUCell(HIDDEN, param_dtype=inputs.dtype, parent=None)
     return jax.lax.scan(lambda h, x: cell.apply({"params": params}, h, x), initial, inputs)[1]
+
+
+def in_place(params, inputs, initial):
+    return unroll_gru(params, inputs, initial, "in_place")
 
 
 def from_record(params, inputs, initial):
@@ -73,7 +79,7 @@ def derivatives(unroll, weights, arguments, direction):
 
 @pytest.mark.parametrize("precision", DRAWS)
 @pytest.mark.parametrize("batch", [(), (2,)])
-@pytest.mark.parametrize("unrolled", [unroll_gru, from_record])
+@pytest.mark.parametrize("unrolled", [unroll_gru, in_place, from_record])
 def test_value_gradient_and_hessian_equal_those_of_the_stepped_cell(
     unrolled, batch, precision, x64
 ):
@@ -94,7 +100,7 @@ def test_value_gradient_and_hessian_equal_those_of_the_stepped_cell(
     )
 
 
-@pytest.mark.parametrize("unrolled", [unroll_gru, from_record])
+@pytest.mark.parametrize("unrolled", [unroll_gru, in_place, from_record])
 def test_third_derivatives_too(unrolled, x64):
     """Nothing in the rules hides a dependence: the Hessian has the right derivative as well."""
     weights = draw(3, (STEPS, HIDDEN), jnp.float64)
@@ -113,7 +119,7 @@ def test_third_derivatives_too(unrolled, x64):
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-10 * np.abs(theirs).max())
 
 
-@pytest.mark.parametrize("unrolled", [unroll_gru, from_record])
+@pytest.mark.parametrize("unrolled", [unroll_gru, in_place, from_record])
 def test_weights_of_their_own_under_vmap(unrolled):
     """Every member of a batch of cells has the gradient it would have alone."""
     members = [arguments((2,), seed=s) for s in (0, 20)]
@@ -143,13 +149,45 @@ def test_with_a_record_no_step_is_taken_anew():
         assert sum(e.primitive.name == "scan" for e in every_equation(jaxpr)) == loops
 
 
+def test_a_record_of_other_shapes_is_refused():
+    params, inputs, initial = arguments()
+    record = jax.lax.scan(lambda h, x: step_gru(params, h, x), initial, inputs)[1]
+    with pytest.raises(ConfigError, match="record"):
+        unroll_gru(params, inputs[:3], initial, record=record)
+
+
+def test_twice_in_reverse_mode_the_work_grows_with_the_steps_and_no_faster():
+    def work(steps, unroll):
+        params, inputs, initial = arguments()
+        inputs = jnp.concatenate([inputs] * steps)[:steps]
+        of = lambda p: jnp.sum(jnp.sin(unroll(p, inputs, initial)))  # noqa: E731
+        squares = lambda p: sum(jnp.vdot(x, x) for x in jax.tree.leaves(jax.grad(of)(p)))  # noqa: E731
+        return count_traced(jax.grad(squares), params).elements
+
+    assert work(64, unroll_gru) < 2.2 * work(32, unroll_gru)
+    assert work(64, in_place) > 2.2 * work(32, in_place)  # as its docstring says
+
+
+@pytest.mark.parametrize("implementation", ["auto", "in_place"])
+def test_on_a_mesh_as_without(implementation):
+    params, inputs, initial = arguments()
+    mesh = jax.sharding.Mesh(jax.devices()[:2], ("streams",))
+    spec = jax.sharding.PartitionSpec
+    of = lambda p, x, h: unroll_gru(p, x, h, implementation)  # noqa: E731
+    split = (spec(), spec(None, "streams"), spec("streams"))
+    shared = jax.shard_map(of, mesh=mesh, in_specs=split, out_specs=spec(None, "streams"))
+    np.testing.assert_allclose(
+        jax.jit(shared)(params, inputs, initial), of(params, inputs, initial), rtol=1e-5, atol=1e-6
+    )
+
+
 def test_members_of_a_batch_are_not_copied_transposed():
     """Time stays where it is under `jax.vmap`: no array of all members and steps is turned."""
     params, inputs, initial = (
         jnp.stack([x, x, x]) if i else x for i, x in enumerate(arguments(()))
     )
     weights = draw(3, (STEPS, HIDDEN), jnp.float32)
-    one = lambda p, x, h: loss(unroll_gru, weights, (p, x, h))  # noqa: E731
+    one = lambda p, x, h: loss(in_place, weights, (p, x, h))  # noqa: E731
     curved = lambda p, x, h: jax.jvp(lambda q: jax.grad(one)(q, x, h), (p,), (p,))[1]  # noqa: E731
     jaxpr = jax.make_jaxpr(jax.vmap(curved, (None, 0, 0)))(params, inputs, initial).jaxpr
     turned = [e for e in every_equation(jaxpr) if e.primitive.name == "transpose"]

@@ -12,7 +12,14 @@ from streams import assert_same
 
 from mermaide_jax import recurrence_loops
 from mermaide_jax._checks import ConfigError
-from mermaide_jax.recurrence import Gates, GRUWeights, _sequence, gru_states, unroll_gru
+from mermaide_jax.recurrence import (
+    Gates,
+    GRUWeights,
+    _forward,
+    _sequence,
+    gru_states,
+    unroll_gru,
+)
 from mermaide_jax.recurrence_loops import Loop, choose_loop
 from mermaide_jax.recurrence_pallas import persistent_scan
 
@@ -131,6 +138,18 @@ def test_the_public_functions_take_the_choice():
     unroll = jax.jit(unroll_gru, static_argnums=(3,))
     kernel, plain = (unroll(params, projected[0], initial, name) for name in ("pallas", "scan"))
     assert_close(kernel, plain, 1e-5)
+
+
+def test_a_kernel_goes_by_a_record_too():
+    (weights, projected, initial), _ = problem(steps=3, batch=(2,))
+    record = _forward(SCAN, weights, projected, initial, None)[1]
+
+    def both(record):
+        of = lambda w: jnp.sum(jnp.sin(gru_states(w, projected, initial, "pallas", record=record)))  # noqa: E731
+        gradient = jax.grad(of)
+        return of(weights), gradient(weights), jax.jvp(gradient, (weights,), (weights,))[1]
+
+    assert_close(jax.jit(both)(record), jax.jit(both)(None), 1e-5)
 
 
 def test_no_steps_and_no_streams():

@@ -48,13 +48,16 @@ class GRULayer(nn.Module):
         return hidden
 
     def record(self, hidden: jax.Array, inputs: jax.Array) -> tuple[jax.Array, GRURecord]:
-        """The same, and what `unroll` can go by instead of taking the step again."""
+        """One step: new hidden state, and the record that `unroll` can go by in place of it."""
         return step_gru(self.cell.variables["params"], hidden, inputs)
 
     def unroll(
         self, hidden: jax.Array, inputs: jax.Array, record: GRURecord | None = None
     ) -> jax.Array:
-        """Hidden states ``[T, ..., H]`` from ``hidden [H]`` and ``inputs [T, ..., I]``."""
+        """Hidden states ``[T, ..., H]`` from ``hidden [H]`` and ``inputs [T, ..., I]``.
+
+        The reference takes its steps itself, whatever the record.
+        """
         params = self.cell.variables["params"]
         if self.recurrence != "reference":
             return unroll_gru(params, inputs, hidden, self.recurrence, record=record)
@@ -107,7 +110,7 @@ class GRUStack(nn.Module):
         return tuple(new_carry), inputs
 
     def record(self, carry: Carry, inputs: jax.Array) -> tuple[Carry, jax.Array, Records]:
-        """The same, and the record of every layer."""
+        """One step: carry, ``[H]``, and the record of every layer."""
         new_carry, records = [], []
         for layer, hidden in zip(self.layers, carry, strict=True):
             inputs, record = layer.record(hidden, inputs)
@@ -161,7 +164,7 @@ class RecurrentHead(nn.Module):
         return carry, self.head(outputs)
 
     def record(self, carry: Carry, inputs: jax.Array) -> tuple[Carry, jax.Array, Records]:
-        """The same, and the records of the layers."""
+        """One step: carry, ``[num_outputs]`` logits, and the records of the layers."""
         carry, outputs, records = self.body.record(carry, inputs)
         return carry, self.head(outputs), records
 

@@ -22,10 +22,10 @@ Hessian-vector product in forward mode over this gradient runs the same two loop
 products for each weight.
 
 Gates are kept in arrays of their own, not side by side: XLA's CPU code for ``tanh`` of a slice is
-several times slower than for ``tanh`` of a whole array.
+several times slower than for ``tanh`` of a whole array. Their cotangents stand side by side.
 
 Each of the four loops (forward, adjoint and the tangents of both) is one step function, which
-`mermaide_jax.recurrence_loops` runs by `jax.lax.scan` or as one kernel.
+`mermaide_jax.recurrence_loops` runs as a loop of XLA or as one kernel.
 """
 
 import functools
@@ -34,6 +34,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 
+from mermaide_jax._checks import refuse
 from mermaide_jax.recurrence_loops import Dot, Implementation, Loop, Precision, choose_loop
 
 T = TypeVar("T")
@@ -88,9 +89,9 @@ def step_gru(params: Any, hidden: jax.Array, inputs: jax.Array) -> tuple[jax.Arr
     Returns:
       ``h_t``, and the record.
     """
-    weights, kernel, bias = _parts(params)
-    projected = Gates(*jnp.split(inputs @ kernel + bias, 3, axis=-1))
-    return _forward_step(jnp.matmul, weights, hidden, projected)[1]
+    into = (params[name] for name in ("ir", "iz", "in"))
+    projected = Gates(*(inputs @ layer["kernel"] + layer["bias"] for layer in into))
+    return _forward_step(jnp.matmul, _recurrent(params), hidden, projected)[1]
 
 
 def unroll_gru(
@@ -121,22 +122,18 @@ def unroll_gru(
     Raises:
       ConfigError: as `gru_states` does.
     """
-    weights, kernel, bias = _parts(params)
-    projected = Gates(*jnp.split(affine(inputs, kernel, bias), 3, axis=-1))
-    return gru_states(weights, projected, initial, implementation, precision, record)
-
-
-def _parts(params: Any) -> tuple[GRUWeights, jax.Array, jax.Array]:
-    """Recurrent weights, and kernel and bias of the inputs of all gates side by side.
-
-    One product for all gates is faster than three, above all for the gradient of its weights.
-    """
+    # One product for all gates is faster than three, above all for the gradient of its weights.
     kernel, bias = (
         jnp.concatenate([params[name][part] for name in ("ir", "iz", "in")], axis=-1)
         for part in ("kernel", "bias")
     )
+    projected = Gates(*jnp.split(affine(inputs, kernel, bias), 3, axis=-1))
+    return gru_states(_recurrent(params), projected, initial, implementation, precision, record)
+
+
+def _recurrent(params: Any) -> GRUWeights:
     kernels = Gates(*(params[name]["kernel"] for name in ("hr", "hz", "hn")))
-    return GRUWeights(kernels, params["hn"]["bias"]), kernel, bias
+    return GRUWeights(kernels, params["hn"]["bias"])
 
 
 @jax.custom_vjp
@@ -179,19 +176,21 @@ def gru_states(
       weights: recurrent weights.
       projected: ``p_k``, each ``[T, ..., H]``; time first, then any batch axes.
       initial: ``[..., H]`` hidden state before the first step.
-      implementation: ``"scan"``, ``"pallas"`` (one kernel for all steps of a block of streams), or
+      implementation: ``"scan"``, ``"in_place"`` (under `jax.vmap`, if nothing is differentiated
+        twice in reverse mode), ``"pallas"`` (one kernel for all steps of a block of streams), or
         ``"auto"``: the scan, until the kernel has been measured on an accelerator.
       precision: of the operands of the recurrent products in the loops: ``"default"`` (JAX's own
         on the device), ``"full"``, ``"tf32"``, ``"bf16"``; docs/accelerators.md has their errors.
       record: what these very steps were made of, ``[T, ..., H]``, from whoever took them before
         (`step_gru`) with the same weights and inputs; then no step is taken anew, and derivatives
-        are the same. It is believed, not checked.
+        are the same. Its shapes are checked, the rest is believed.
 
     Returns:
       ``[T, ..., H]``, in the promoted dtype of the arguments.
 
     Raises:
-      ConfigError: for an unknown name, or if ``"pallas"`` is asked for where it cannot run.
+      ConfigError: for an unknown name, if ``"pallas"`` is asked for where it cannot run, or for a
+        record of other shapes.
 
     Differentiable in reverse mode any number of times (with the kernel: once), and in forward mode
     over reverse mode (``jax.jvp`` of ``jax.grad``); not in forward mode alone, which
@@ -200,6 +199,9 @@ def gru_states(
     dtype = jnp.result_type(*jax.tree.leaves((weights, projected, initial)))
     loop = choose_loop(implementation, precision, projected.reset.shape[-1], dtype)
     initial = jnp.broadcast_to(initial, projected.reset.shape[1:])
+    if record is not None and {x.shape for x in record} != {projected.reset.shape}:
+        shapes = [x.shape for x in record]
+        refuse("record", shapes, f"arrays of the shape of the inputs, {projected.reset.shape}")
     arguments = (weights, projected, initial, jax.lax.stop_gradient(record))
     return _sequence(loop, *jax.tree.map(lambda x: x.astype(dtype), arguments))
 
@@ -368,8 +370,8 @@ def _through(dot: Dot, transposed: Gates | jax.Array, adjoint: _Adjoint):
     by the products over all steps, too.
     """
     if isinstance(transposed, Gates):
-        parts = (dot(*pair) for pair in zip(adjoint.products, transposed, strict=True))
-        return sum(parts), adjoint
+        reset, update, candidate = (dot(*x) for x in zip(adjoint.products, transposed, strict=True))
+        return reset + update + candidate, adjoint
     products = _side_by_side(adjoint.products)
     return dot(products, transposed), adjoint._replace(products=products)
 

@@ -1,4 +1,4 @@
-"""How the time loops of `mermaide_jax.recurrence` are run: by `jax.lax.scan`, or by one kernel.
+"""How the time loops of `mermaide_jax.recurrence` are run: by XLA's loops, or by one kernel.
 
 A `Loop` runs a step function over time. `choose_loop` picks one from what the caller asked for, the
 device and the sizes; the steps, and so the mathematics, are the same ones for each.
@@ -19,16 +19,19 @@ from mermaide_jax.recurrence_pallas import persistent_scan
 
 __all__ = ["Implementation", "Loop", "Precision", "choose_loop"]
 
-Implementation = Literal["auto", "scan", "pallas"]
-"""``"scan"``: `jax.lax.scan`. ``"pallas"``: one kernel for all steps, interpreted on CPUs (slowly).
-``"auto"``: the scan; the kernel has not been measured on a GPU or TPU yet."""
+Implementation = Literal["auto", "scan", "in_place", "pallas"]
+"""``"scan"``: `jax.lax.scan`. ``"in_place"``: a loop that slices time where it is, for members of a
+`jax.vmap` with weights or gradients of their own; to be differentiated once in reverse mode, and in
+forward mode over that (twice in reverse mode costs ``T^2``). ``"pallas"``: one kernel for all
+steps, interpreted on CPUs (slowly). ``"auto"``: the scan; the kernel has not been measured on a GPU
+or TPU yet."""
 
 Precision = Literal["default", "full", "tf32", "bf16"]
 """Of the operands of the recurrent products; sums are in the arrays' own dtype. ``"default"``: what
 JAX takes on the device (``jax_default_matmul_precision``; else float32 on CPUs, TF32 on NVIDIA
 GPUs); ``"full"``: the dtype of the arrays."""
 
-Device = Literal["scan", "interpreter", "gpu", "tpu"]
+Device = Literal["scan", "in_place", "interpreter", "gpu", "tpu"]
 Dot = Callable[[jax.Array, jax.Array], jax.Array]
 Step = Callable[[Dot, Any, Any, Any], tuple[Any, Any]]
 
@@ -45,8 +48,8 @@ class Loop:
     """Runs steps over time; static, and equal if its fields are.
 
     Attributes:
-      device: ``"scan"``: any device, by `jax.lax.scan`; else for whom the kernel is made:
-        ``"interpreter"``, ``"gpu"``, ``"tpu"``.
+      device: ``"scan"``, ``"in_place"``: any device, by a loop of XLA; else for whom the kernel is
+        made: ``"interpreter"``, ``"gpu"``, ``"tpu"``.
       precision: of the operands of the recurrent products.
       block: streams of one program; chosen by their number if None.
       chunk: steps of one program; chosen by the memory of the device if None.
@@ -60,7 +63,7 @@ class Loop:
     @property
     def is_kernel(self) -> bool:
         """Whether all steps are one kernel."""
-        return self.device != "scan"
+        return self.device not in ("scan", "in_place")
 
     def __call__(
         self, step: Step, constants: Any, initial: jax.Array, inputs: Any, reverse: bool = False
@@ -81,7 +84,8 @@ class Loop:
                 lambda x: x.astype(jnp.bfloat16) if x.ndim == 2 else x, constants
             )
         if not self.is_kernel or 0 in jax.tree.leaves(inputs)[0].shape:
-            return _scan(functools.partial(run, constants), initial, inputs, reverse)
+            loop = _in_place if self.device == "in_place" else jax.lax.scan
+            return loop(functools.partial(run, constants), initial, inputs, reverse=reverse)
         batch, streams = initial.shape[:-1], math.prod(initial.shape[:-1])
         inputs = jax.tree.map(lambda x: x.reshape(len(x), 1, streams, x.shape[-1]), inputs)
         constants = jax.tree.map(lambda x: x[None], constants)
@@ -132,7 +136,7 @@ class Loop:
         return rows @ matrix
 
 
-def _scan(step: Any, initial: jax.Array, inputs: Any, reverse: bool) -> tuple[jax.Array, Any]:
+def _in_place(step: Any, initial: jax.Array, inputs: Any, *, reverse: bool) -> tuple[Any, Any]:
     """`jax.lax.scan`, but time stays where it is.
 
     Under `jax.vmap` a scan moves the batch axis behind time, while the products before and after it
@@ -140,11 +144,11 @@ def _scan(step: Any, initial: jax.Array, inputs: Any, reverse: bool) -> tuple[ja
     slice time in place costs a loop a little, and the rest nothing.
     """
     horizon = jax.tree.leaves(inputs)[0].shape[0]
-    of_a_step = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), inputs)
-    shapes = jax.eval_shape(step, initial, of_a_step)[1]
-    outputs = jax.tree.map(lambda x: jnp.zeros((horizon, *x.shape), x.dtype), shapes)
     if not horizon:
-        return initial, outputs
+        return jax.lax.scan(step, initial, inputs, reverse=reverse)
+    # Of a step that nobody takes: so they also vary over the axes of a mesh as the outputs do.
+    first = step(initial, jax.tree.map(lambda x: x[0], inputs))[1]
+    outputs = jax.tree.map(lambda x: jnp.zeros_like(x, shape=(horizon, *x.shape)), first)
 
     def body(index: jax.Array, state: Any) -> Any:
         carry, outputs = state
@@ -221,7 +225,7 @@ def choose_loop(
     check_choice("implementation", implementation, get_args(Implementation))
     check_choice("precision", precision, get_args(Precision))
     if implementation != "pallas":
-        return Loop("scan", precision)
+        return Loop("in_place" if implementation == "in_place" else "scan", precision)
     kernels: dict[str, Device] = {"cpu": "interpreter", "tpu": "tpu"}
     device = kernels.get(jax.default_backend(), "gpu")
     lack = _lack(device, precision, hidden, dtype)

@@ -336,7 +336,7 @@ def test_optimizer_is_adam_on_clipped_gradients_at_a_falling_rate(own_rate):
 
 
 @pytest.mark.parametrize("inner_steps", [1, 2])
-@pytest.mark.parametrize("meta_gradient", ["none", "second_order", "dice"])
+@pytest.mark.parametrize("meta_gradient", VARIANTS)
 def test_records_kept_while_playing_change_no_update(meta_gradient, inner_steps):
     """What is learned from a record is what is learned from a replay, whatever adapts how often."""
     config = dataclasses.replace(CONFIG, meta_gradient=meta_gradient, inner_steps=inner_steps)

@@ -45,9 +45,11 @@ class NetworkConfig:
     policy_gradient_to_world_model: bool = False
     """Whether the policy's gradient passes into the world model through its prediction."""
     recurrence: Recurrence = "auto"
-    """How recurrences over known sequences are run: auto (scan), scan (hand-written derivatives),
-    pallas (the same as one kernel; interpreted, slowly, on a CPU) or reference (Flax's cell stepped
-    and differentiated by JAX, the definition that the others are tested against)."""
+    """How recurrences over known sequences are run: scan (hand-written derivatives), in_place (the
+    same without transposed copies under vmap; not to be differentiated twice in reverse mode),
+    pallas (one kernel; interpreted, slowly, on a CPU), auto (in_place on CPUs, as second
+    derivatives here are forward over reverse; else scan) or reference (Flax's cell stepped and
+    differentiated by JAX, the definition that the others are tested against)."""
 
     def __post_init__(self) -> None:
         _checks.check_choice("architecture", self.architecture, get_args(Architecture))
@@ -230,6 +232,9 @@ def _apply(module: Head, *args: Any, **kwargs: Any) -> Any:
 def _heads(config: NetworkConfig, num_arms: int, num_interventions: int) -> tuple[Head, Head]:
     """The policy and the world model."""
     sizes = {"policy": num_interventions, "world_model": num_arms}
+    recurrence = config.recurrence
+    if recurrence == "auto" and jax.default_backend() == "cpu":
+        recurrence = "in_place"
 
     def head(name: str) -> Head:
         if config.architecture == "mlp":
@@ -245,6 +250,6 @@ def _heads(config: NetworkConfig, num_arms: int, num_interventions: int) -> tupl
                 config.num_layers,
                 config.memory,
             )
-        return RecurrentHead(sizes[name], config.features, config.num_layers, config.recurrence)
+        return RecurrentHead(sizes[name], config.features, config.num_layers, recurrence)
 
     return head("policy"), head("world_model")

@@ -23,8 +23,8 @@ class Episodes(NamedTuple):
       intervention: ``[M, T]`` int32.
       action: ``[M, T]`` int32, the agent's actions.
       reward: ``[M, T]`` float32, the principal's rewards.
-      record: None, or what the networks were found to be while these were played,
-        `principals.Recorded.record`; of use only under the params that they were played with.
+      record: None, or what the networks went through while these were played,
+        `principals.Recorded.record`; it holds for the params that they were played with alone.
     """
 
     observation: jax.Array

@@ -147,11 +147,13 @@ def make_update(
     """
     optimizer = make_optimizer(config)
     adapt = make_adapt(config, learned, world_model_only=world_model_only)
-    behaviour = learned.principal
-    if learned.recording is not None and config.agents_per_block is None:
-        behaviour = learned.recording  # with blocks, memory is not to grow with all agents' records
+    in_blocks = config.agents_per_block not in (None, config.tasks_per_update)
     if world_model_only:
         behaviour = random_rate(game.num_interventions)
+    elif learned.recording is None or in_blocks:
+        behaviour = learned.principal  # records are of all agents, and blocks are to keep few
+    else:
+        behaviour = learned.recording
 
     def init(key: chex.PRNGKey) -> TrainState:
         params = learned.init_params(key)
