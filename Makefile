@@ -74,6 +74,7 @@ results-bandits: $(VENV)/.stamp-experiments ## F2, F3 and F4 at the headline pro
 	$(RUN)adaptation.py results/parts/bandits --out results/adaptation --force
 	$(RUN)beliefs.py results/bandits --out results/beliefs --force
 	$(RUN)oracle_convergence.py --out results/oracles --force $(if $(REDUCED),--reduced)
+	$(RUN)small_games.py --out results/small_games --force $(if $(REDUCED),--reduced)
 
 results-protocols: $(VENV)/.stamp-experiments ## F2 with other horizons, agents and splits (after results-bandits)
 ifdef REDUCED
