@@ -83,13 +83,15 @@ ifdef REDUCED
 else
 	$(call study,bandits_50,--seeds 5 --game.horizon 50 $(SHOTS),planner,--compact)
 	$(call study_without_maml,endless,$(FEW) --training.variation endless)
-	$(RUN)protocols.py $(addprefix results/,bandits bandits_50 endless) --out results/protocols --force
+	$(call study_without_maml,noiseless,$(FEW) --game.noise 0 --evaluation.shots 0 1 5)
+	$(call study_without_maml,extrapolation,$(FEW) --agents.split extrapolation)
+	$(RUN)protocols.py $(addprefix results/,bandits bandits_50 endless noiseless extrapolation) \
+		--out results/protocols --force
 	$(call study,bandits_500,$(EARLIER),,--compact)
-	$(call study,extrapolation,$(EARLIER) $(FEW) --agents.split extrapolation,,--compact)
 	$(call study_without_maml,same,$(EARLIER) --seeds 2 --agents.split same)
 	$(call study_without_maml,mixed,$(EARLIER) $(FEW) --agents.mixed)
 	$(call study_without_maml,bandits_200,$(EARLIER) --seeds 2 --game.horizon 200)
-	$(RUN)protocols.py $(addprefix results/,bandits_500 extrapolation same mixed bandits_200) \
+	$(RUN)protocols.py $(addprefix results/,bandits_500 same mixed bandits_200) \
 		--out results/protocols_500 --force
 endif
 

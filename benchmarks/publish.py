@@ -1,12 +1,13 @@
 """Writes docs/results/speed.json and the table of docs/performance.md from measured runs.
 
-    python benchmarks/publish.py benchmarks/results/speed.json benchmarks/results/start/speed.json
+    python benchmarks/publish.py benchmarks/results/*/speed.json --beside xeon/speed.json
 
-A row that several runs have is taken from the first that measured it.
+A row that several runs have is taken from the first that measured it. What another machine measured
+before can stand beside.
 """
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -14,9 +15,9 @@ PUBLISHED = DOCS / "results" / "speed.json"
 PAGE = DOCS / "performance.md"
 
 
-def main(files: list[str]) -> None:
+def main(files: list[Path], beside: Path | None) -> None:
     """Merges the files' `ratios`; each row keeps the conditions of the run it comes from."""
-    runs = [json.loads(Path(file).read_text(encoding="utf-8")) for file in files]
+    runs = [json.loads(file.read_text(encoding="utf-8")) for file in files]
     ratios: dict[str, dict] = {}
     for run in runs:
         for key, row in run["ratios"].items():
@@ -29,14 +30,17 @@ def main(files: list[str]) -> None:
     )
     before, _, rest = PAGE.read_text(encoding="utf-8").partition("<!-- table -->\n")
     _, _, after = rest.partition("<!-- /table -->\n")
-    text = f"{before}<!-- table -->\n{table(ratios)}<!-- /table -->\n{after}"
+    other = json.loads(beside.read_text(encoding="utf-8"))["ratios"] if beside else None
+    text = f"{before}<!-- table -->\n{table(ratios, other)}<!-- /table -->\n{after}"
     PAGE.write_text(text, encoding="utf-8")
 
 
-def table(ratios: dict[str, dict]) -> str:
-    """The rows in Markdown."""
+def table(ratios: dict[str, dict], other: dict[str, dict] | None = None) -> str:
+    """The rows in Markdown; ``other`` are those of another machine."""
     lines = ["| row | ratio | 95% interval | bar | aim | |", "|---|---|---|---|---|---|"]
-    for row in ratios.values():
+    if other is not None:
+        lines = [f"{line}{more}" for line, more in zip(lines, (" before |", "---|"), strict=True)]
+    for key, row in ratios.items():
         bar = "at least" if "at_least" in row else "at most" if "at_most" in row else ""
         value = row.get("at_least", row.get("at_most"))
         verdict = {True: "met", False: "**not met**", None: ""}[row.get("passed")]
@@ -46,9 +50,18 @@ def table(ratios: dict[str, dict]) -> str:
             ratio, interval = f"{row['ratio']:.3g}", f"{row['low']:.3g} to {row['high']:.3g}"
         bound = f"{bar} {value:.3g}" if bar else ""
         aim = f"{row['aim']:.3g}" if "aim" in row else ""
-        lines.append(f"| {row['title']} | {ratio} | {interval} | {bound} | {aim} | {verdict} |")
+        line = f"| {row['title']} | {ratio} | {interval} | {bound} | {aim} | {verdict} |"
+        lines.append(line if other is None else f"{line} {_brief(other.get(key))} |")
     return "\n".join(lines) + "\n"
 
 
+def _brief(row: dict | None) -> str:
+    return "" if row is None or row["ratio"] is None else f"{row['ratio']:.3g}"
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="speed.json of runs")
+    parser.add_argument("--beside", type=Path, metavar="FILE", help="of another machine")
+    arguments = parser.parse_args()
+    main(arguments.files, arguments.beside)
