@@ -1,6 +1,7 @@
 """Writes docs/results/speed.json and the table of docs/performance.md from measured runs.
 
-    python benchmarks/publish.py benchmarks/results/*/speed.json --beside xeon/speed.json
+    cd benchmarks/results
+    python ../publish.py {main,devices,scaling}/speed.json --beside xeon/speed.json
 
 A row that several runs have is taken from the first that measured it. What another machine measured
 before can stand beside.

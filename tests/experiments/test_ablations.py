@@ -1,7 +1,6 @@
 """Ablations: the table of variants, differences by hand, and a tiny run from end to end."""
 
 import dataclasses
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
+from experiment_scripts import load_experiment
 
 from mermaide_jax._checks import ConfigError
 from mermaide_jax.agents import standard_population
@@ -22,7 +22,6 @@ from mermaide_jax.study import PRESETS
 from mermaide_jax.study import run as study_run
 from mermaide_jax.study.ablations import BASE, GROUPS, VARIANTS, changed, planned
 
-SCRIPT = Path(__file__).parents[2] / "experiments" / "ablations.py"
 BLANK = {name: kind() for name, kind in ROW_COLUMNS.items()}
 
 
@@ -173,12 +172,8 @@ def scripts(name, config, setting):
 @pytest.fixture
 def ablations(monkeypatch):
     """The script as a module, with a tiny base and two scripts, its programs compiled quickly."""
-    specification = importlib.util.spec_from_file_location("ablations", SCRIPT)
-    assert specification is not None and specification.loader is not None
     scripts.played = []
-    module = importlib.util.module_from_spec(specification)
-    monkeypatch.setitem(sys.modules, "ablations", module)
-    specification.loader.exec_module(module)
+    module = load_experiment("ablations", monkeypatch)
     monkeypatch.setitem(PRESETS, "tiny", tiny())
     monkeypatch.setattr(module, "SCRIPTED", ("never", "all_knowing"))
     monkeypatch.setattr(study_run, "test_scripted", scripts)

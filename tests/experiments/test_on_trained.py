@@ -1,17 +1,16 @@
 """The experiments that read a finished study, on one of the tiniest size."""
 
 import dataclasses
-import importlib.util
 import json
 import shlex
 import shutil
 import sys
-from pathlib import Path
 
 import jax
 import numpy as np
 import pandas as pd
 import pytest
+from experiment_scripts import load_experiment
 
 from mermaide_jax._checks import ConfigError
 from mermaide_jax.cli import main
@@ -21,7 +20,6 @@ from mermaide_jax.report.results import read_results, write_results
 from mermaide_jax.training import TrainingConfig
 from mermaide_jax.training.objective import Episodes
 
-EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 TINY = shlex.split(
     """--preset smoke --seeds 2 --game.horizon 4 --game.num-arms 3 --agents.families ucb
     --agents.train 3 --agents.test 2 --network.architecture mlp --network.features 3
@@ -40,18 +38,8 @@ def finished(tmp_path_factory):
     return directory
 
 
-def script(name, monkeypatch):
-    """An experiment as a module."""
-    specification = importlib.util.spec_from_file_location(name, EXPERIMENTS / f"{name}.py")
-    assert specification is not None and specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    monkeypatch.setitem(sys.modules, name, module)
-    specification.loader.exec_module(module)
-    return module
-
-
 def test_bandits_compares_and_writes_the_findings(finished, tmp_path, monkeypatch, capsys):
-    bandits, findings = script("bandits", monkeypatch), tmp_path / "findings.json"
+    bandits, findings = load_experiment("bandits", monkeypatch), tmp_path / "findings.json"
     bandits.main(bandits.Experiment((finished,), findings=findings))
     assert "REINFORCE" in capsys.readouterr().out
     table = pd.read_csv(finished / "improvement.csv")
@@ -79,7 +67,7 @@ def test_bandits_compares_and_writes_the_findings(finished, tmp_path, monkeypatc
 
 
 def test_a_study_in_parts_is_put_together(finished, tmp_path, monkeypatch, capsys):
-    bandits, whole = script("bandits", monkeypatch), read_results(finished)
+    bandits, whole = load_experiment("bandits", monkeypatch), read_results(finished)
     parts = []
     for seed in (0, 1):
         rows = [row for row in whole.rows if row["seed"] == seed]
@@ -114,7 +102,7 @@ def test_a_study_in_parts_is_put_together(finished, tmp_path, monkeypatch, capsy
 
 
 def test_world_model_measures_gains_and_predictions(finished, tmp_path, monkeypatch, capsys):
-    module, out = script("world_model", monkeypatch), tmp_path / "out"
+    module, out = load_experiment("world_model", monkeypatch), tmp_path / "out"
     monkeypatch.setattr(sys, "argv", ["world_model.py", "there"])
     module.main(module.Experiment((finished,), out, agents=1, episodes=2))
     capsys.readouterr()
@@ -132,7 +120,7 @@ def test_world_model_measures_gains_and_predictions(finished, tmp_path, monkeypa
 
 
 def test_world_model_takes_a_study_in_parts(finished, tmp_path, monkeypatch):
-    module, part = script("world_model", monkeypatch), tmp_path / "part"
+    module, part = load_experiment("world_model", monkeypatch), tmp_path / "part"
     shutil.copytree(finished, part)
     config = json.loads((part / "config.json").read_text())
     config["evaluation"]["shots"] = [1]
@@ -150,7 +138,11 @@ def test_world_model_takes_a_study_in_parts(finished, tmp_path, monkeypatch):
 
 
 def test_adaptation_takes_the_gradient_step_and_the_memory_apart(tmp_path, monkeypatch, capsys):
-    module, study, out = script("adaptation", monkeypatch), tmp_path / "study", tmp_path / "out"
+    module, study, out = (
+        load_experiment("adaptation", monkeypatch),
+        tmp_path / "study",
+        tmp_path / "out",
+    )
     options = [*TINY, "--network.architecture", "arms", "--network.memory"]
     options += ["--principals", "mermaide", "reinforce", "--training.inner-learning-rate", "0.1"]
     assert main(["train", *options, "--out", str(study)]) == 0
@@ -168,7 +160,7 @@ def test_adaptation_takes_the_gradient_step_and_the_memory_apart(tmp_path, monke
 
 
 def test_ways_to_adapt_move_what_they_say(monkeypatch):
-    module = script("adaptation", monkeypatch)
+    module = load_experiment("adaptation", monkeypatch)
     learned = learned_principal(NetworkConfig("arms", 3, memory=True), 7, 3, 2)
     ways = module.ways(TrainingConfig(inner_learning_rate=0.1), learned)
     params, rng = learned.init_params(jax.random.key(0)), np.random.default_rng(0)
@@ -186,7 +178,11 @@ def test_ways_to_adapt_move_what_they_say(monkeypatch):
 
 
 def test_protocols_compares_studies(finished, tmp_path, monkeypatch, capsys):
-    module, other, out = script("protocols", monkeypatch), tmp_path / "other", tmp_path / "out"
+    module, other, out = (
+        load_experiment("protocols", monkeypatch),
+        tmp_path / "other",
+        tmp_path / "out",
+    )
     headline = read_results(finished)
     config = json.loads(json.dumps(headline.config))
     config["agents"]["split"] = "same"
@@ -214,7 +210,7 @@ def test_protocols_compares_studies(finished, tmp_path, monkeypatch, capsys):
 
 
 def test_beliefs_compares_the_world_model_with_an_observer(finished, tmp_path, monkeypatch, capsys):
-    module, out = script("beliefs", monkeypatch), tmp_path / "out"
+    module, out = load_experiment("beliefs", monkeypatch), tmp_path / "out"
     monkeypatch.setattr(sys, "argv", ["beliefs.py", "there"])
     module.main(module.Experiment(finished, out, particles=8, sweeps=1))
     capsys.readouterr()

@@ -1,10 +1,8 @@
 """What it is worth to see the agent's mind: values by brute force, their order, what is written."""
 
-import importlib.util
 import itertools
 import json
 import sys
-from pathlib import Path
 
 import expectimax
 import jax
@@ -12,23 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from expectimax import Rules, Spec
+from experiment_scripts import load_experiment
 
 from mermaide_jax import games
 from mermaide_jax._checks import ConfigError
 
-FILE = Path(__file__).parents[2] / "experiments" / "small_games.py"
 BOTH = (-1.0, 1.0)
 
 
 @pytest.fixture
 def module(monkeypatch):
     """The experiment."""
-    specification = importlib.util.spec_from_file_location("small_games", FILE)
-    assert specification is not None and specification.loader is not None
-    loaded = importlib.util.module_from_spec(specification)
-    monkeypatch.setitem(sys.modules, "small_games", loaded)
-    specification.loader.exec_module(loaded)
-    return loaded
+    return load_experiment("small_games", monkeypatch)
 
 
 def specs_of(family, tasks, noise, seed):

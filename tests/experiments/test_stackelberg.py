@@ -1,7 +1,6 @@
 """The Stackelberg experiment at a tiny size, from the command line to its files."""
 
 import dataclasses
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -9,23 +8,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from experiment_scripts import load_experiment
 
 from mermaide_jax.report.findings import read_findings
 from mermaide_jax.study.stackelberg import run as sweep
-
-SCRIPT = Path(__file__).parents[2] / "experiments" / "stackelberg.py"
 
 
 @pytest.fixture
 def experiment(monkeypatch):
     """The script as a module, its programs compiled quickly."""
-    specification = importlib.util.spec_from_file_location("stackelberg_experiment", SCRIPT)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    monkeypatch.setitem(sys.modules, specification.name, module)
-    specification.loader.exec_module(module)
-    return module
+    return load_experiment("stackelberg", monkeypatch)
 
 
 def tiny_games(experiment):

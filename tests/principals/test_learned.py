@@ -281,9 +281,7 @@ def test_the_recording_principal_plays_alike_and_its_record_stands_for_a_replay(
         policy = losses.reinforce_loss(decision.log_prob, plain.reward[i])
         return policy + losses.next_action_loss(decision.prediction, plain.step.action[i])
 
-    curved = lambda p, *x: jax.jvp(jax.grad(loss), (p, *x), (p, *zeros(x)))[1]  # noqa: E731
-    zeros = lambda x: jax.tree.map(lambda y: np.zeros(y.shape, tangent_dtype(y)), x)  # noqa: E731
-    tangent_dtype = lambda y: y.dtype if y.dtype == jnp.float32 else jax.dtypes.float0  # noqa: E731
+    curved = lambda p, *x: jax.jvp(lambda q: jax.grad(loss)(q, *x), (p,), (p,))[1]  # noqa: E731
     for derive in (loss, jax.grad(loss), curved):
         derived = jax.jit(derive)
         known = derived(params, jnp.int32(1), jax.tree.map(lambda x: x[1], record))

@@ -168,20 +168,18 @@ def learned_principal(
 
         def act(key: chex.PRNGKey, params: Params, carry, observation: jax.Array):
             policy_carry, model_carry = carry
-            prediction, record = jnp.full((num_arms,), uniform, jnp.float32), {}
+            prediction, records = jnp.full((num_arms,), uniform, jnp.float32), {}
             if config.world_model:
                 weights = params["world_model"]
-                model_carry, logits, seen = step(world_model, weights, model_carry, observation)
-                prediction, record["world_model"] = jax.nn.log_softmax(logits), seen
+                model_carry, logits, record = step(world_model, weights, model_carry, observation)
+                prediction, records["world_model"] = jax.nn.log_softmax(logits), record
             inputs = policy_inputs(observation, prediction)
-            policy_carry, logits, seen = step(policy, params["policy"], policy_carry, inputs)
+            policy_carry, logits, records["policy"] = step(
+                policy, params["policy"], policy_carry, inputs
+            )
             intervention = Categorical(logits=logits).sample(seed=key).astype(jnp.int32)
             decision = _decide(logits, intervention, prediction)
-            return (
-                intervention,
-                (policy_carry, model_carry),
-                told(decision, record | {"policy": seen}),
-            )
+            return intervention, (policy_carry, model_carry), told(decision, records)
 
         return act
 
