@@ -72,6 +72,7 @@ results-bandits: $(VENV)/.stamp-experiments ## F2, F3 and F4 at the headline pro
 	$(call study,bandits,$(SHOTS),planner,--findings results/findings.json)
 	$(RUN)world_model.py results/parts/bandits results/parts/bandits-maml --out results/world_model --force
 	$(RUN)adaptation.py results/parts/bandits --out results/adaptation --force
+	$(RUN)told.py results/bandits --out results/told --force $(if $(REDUCED),--seeds 2)
 	$(RUN)beliefs.py results/bandits --out results/beliefs --force
 	$(RUN)oracle_convergence.py --out results/oracles --force $(if $(REDUCED),--reduced)
 	$(RUN)small_games.py --out results/small_games --force $(if $(REDUCED),--reduced)

@@ -193,3 +193,24 @@ def test_observations_without_the_target_are_refused():
     module = ArmHead(ARMS, ARMS, 1, True)
     with pytest.raises(ConfigError, match="observation: got 5"):
         module.init(jax.random.key(0), module.initial_carry(), jnp.zeros(ARMS + 1))
+
+
+def test_beliefs_are_read_arm_by_arm_however_many_there_are():
+    payments, rows = 1, episode(3, 1, beliefs=True)[0]
+    module = ArmHead(ARMS, ARMS, payments, True, HIDDEN, 2)
+    twice = jnp.concatenate([rows, rows[:, -ARMS:]], axis=1)
+    variables = module.init(jax.random.key(0), module.initial_carry(), twice[0])
+    rng = np.random.default_rng(4)
+    variables = jax.tree.map(
+        lambda x: jnp.asarray(rng.normal(size=x.shape), jnp.float32), variables
+    )
+    once = jax.tree.map(lambda x: x, variables)
+    kernel = once["params"]["first"]["kernel"]
+    # Statistics of an arm come first, nine of them; then its beliefs.
+    merged = kernel.at[9].add(kernel[10])
+    once["params"]["first"]["kernel"] = jnp.delete(merged, 10, axis=0)
+    both = step_by_step(module, variables, twice)[1]
+    np.testing.assert_allclose(both, step_by_step(module, once, rows)[1], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        both, module.apply(variables, twice, method="unroll"), rtol=1e-5, atol=1e-5
+    )

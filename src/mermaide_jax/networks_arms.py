@@ -102,7 +102,7 @@ class Seen(NamedTuple):
       payment: ``[..., U - 1]`` one-hot of the last intervention.
       target: ``[..., A]`` one-hot.
       rest: ``[..., R]``, what else was observed.
-      beliefs: ``[..., A]`` or ``[..., 0]``, one more number for each arm.
+      beliefs: ``[..., A, B]``, any more numbers for each arm.
     """
 
     action: jax.Array
@@ -165,9 +165,7 @@ def arm_features(history: ArmHistory, seen: Seen) -> jax.Array:
         history.paid / tried,
         jnp.log1p(history.paid) / 3.0,
     ]
-    if seen.beliefs.shape[-1]:
-        own.append(seen.beliefs)
-    parts = [jnp.stack(own, axis=-1), history.fading]
+    parts = [jnp.stack(own, axis=-1), seen.beliefs, history.fading]
     shape = (*history.pulls.shape, common.shape[-1])
     return jnp.concatenate([*parts, jnp.broadcast_to(common[..., None, :], shape)], axis=-1)
 
@@ -243,20 +241,22 @@ class ArmHead(nn.Module):
         """Takes an observation, and beliefs behind it, apart (`games.encode_observation`)."""
         arms, payments = self.num_arms, self.num_payments
         own = 2 * arms + payments
-        beliefs = arms if inputs.shape[-1] >= own + arms else 0
-        stop = inputs.shape[-1] - beliefs
-        if stop - own not in (0, 1):
+        beliefs, rest = divmod(inputs.shape[-1] - own, arms)
+        if beliefs < 0 or rest not in (0, 1):
             refuse(
                 "observation",
                 inputs.shape[-1],
                 f"action, intervention and target for the architecture 'arms', {own} or {own + 1}",
             )
+        stop = own + rest
+        # Beliefs are one number for each arm after the other.
+        behind = inputs[..., stop:].reshape(*inputs.shape[:-1], beliefs, arms)
         return Seen(
             action=inputs[..., :arms],
             payment=inputs[..., arms : arms + payments],
             target=inputs[..., arms + payments : own],
             rest=inputs[..., own:stop],
-            beliefs=inputs[..., stop:],
+            beliefs=jnp.swapaxes(behind, -1, -2),
         )
 
     def _logits(self, features: jax.Array, target: jax.Array) -> jax.Array:

@@ -130,7 +130,7 @@ def write_results(directory: str | os.PathLike[str], results: Results) -> Path:
 
 def _record_a_line(content: Mapping[str, Any]) -> str:
     """JSON with each record of a list on a line of its own: small, and told apart by ``diff``."""
-    encode = functools.partial(json.dumps, allow_nan=False)
+    encode = functools.partial(json.dumps, allow_nan=False, separators=(",", ":"))
     fields = []
     for key, value in content.items():
         many = isinstance(value, list) and value

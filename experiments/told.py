@@ -1,0 +1,238 @@
+"""What would it be worth to be told the agent, in the full game and with these networks?
+
+    mermaide reproduce --preset default --out results/bandits
+    python experiments/told.py results/bandits --out results/told
+
+Takes the config of a finished study and trains its world model without meta-learning anew, told
+more than actions at every step, in observation and in nothing else:
+
+- ``task``: base rewards and coefficient, and what they say of the agent's indices if rewards had no
+  noise. That is all that any number of episodes with an agent can teach of the next one, so what
+  it is worth bounds the worth of adapting;
+- ``mind``: the agent's own estimates, and so its indices. Nothing is hidden but the draws to come,
+  so what is still lacking to the all-knowing planner, training lacks.
+
+The index is what the agent maximises: estimates plus width for UCB, estimates for epsilon-greedy.
+The networks (architecture arms) get its distance from the best other one, plain and squashed so
+that near ties stand out. "Nothing told" and the references are the rows of the finished study, of
+the same seeds. Scores are interquartile means, intervals 95% bootstraps over runs within agents.
+Writes ``told.csv``, ``told.png`` and ``about.json``.
+"""
+
+import dataclasses
+import functools
+import json
+import time
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import pandas as pd
+import tyro
+from matplotlib.figure import Figure
+
+from mermaide_jax._checks import check_in_range, refuse
+from mermaide_jax.agents.base import (
+    SampleMeans,
+    init_sample_means,
+    untried_first,
+    update_sample_means,
+)
+from mermaide_jax.agents.ucb import ucb_index
+from mermaide_jax.games import Game, GameState, Task
+from mermaide_jax.report._files import text_writer, write_atomically
+from mermaide_jax.report._style import BLUE, new_figure, quiet_grid, save_png, styled
+from mermaide_jax.report.attained import ORACLES, SCRIPTS
+from mermaide_jax.report.names import rule_label
+from mermaide_jax.report.provenance import script_record
+from mermaide_jax.report.results import Results, prepare_output, read_results
+from mermaide_jax.report.summary import summarize
+from mermaide_jax.study.config import StudyConfig
+from mermaide_jax.study.learned import test_principal, train_principal
+from mermaide_jax.study.records import Record, score_rows
+from mermaide_jax.study.serialize import config_from_dict
+from mermaide_jax.study.setting import make_setting
+from mermaide_jax.training import Progress
+
+PRINCIPAL = "world_model_without_meta"
+NOTHING, TASK, MIND = "nothing", "task", "mind"
+TOLD = {NOTHING: "actions alone", TASK: "and told the task", MIND: "and told the mind"}
+FAMILIES = ("ucb", "epsilon_greedy")
+_UNTRIED = 10.0
+"""In place of the infinite index of an arm that was never pulled."""
+_SCALES = (0.05, 0.2)
+"""Distances of indices that are told apart best."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What is measured."""
+
+    results: Annotated[Path, tyro.conf.Positional]
+    """Directory that `mermaide reproduce` wrote, with the world model without meta-learning, a
+    script and the all-knowing planner."""
+    out: Path
+    """Directory for the table and the figure."""
+    seeds: int = 3
+    """Training runs for each family, the first ones of the study."""
+    force: bool = False
+    """Accept an output directory that holds files."""
+
+
+class Followed(NamedTuple):
+    """State of a game, and what the agent would think if rewards had no noise."""
+
+    game: GameState
+    expected: SampleMeans
+
+
+@functools.cache
+def informed(game: Game, told: str) -> Game:
+    """The same game, whose observation goes on with what is told of each arm (`what_is_told`).
+
+    Args:
+      game: an intervention game of the standard population, with binary interventions.
+      told: `TASK` or `MIND`.
+    """
+
+    def observe(observation: jax.Array, state: Followed, task: Task) -> jax.Array:
+        mind = state.game.agent[0] if told == MIND else state.expected
+        return jnp.concatenate([observation, what_is_told(mind, task)])
+
+    def reset(key, task: Task):
+        observation, state = game.reset(key, task)
+        state = Followed(state, init_sample_means(game.num_arms))
+        return observe(observation, state, task), state
+
+    def step(key, state: Followed, intervention, task: Task):
+        observation, following, *rest, info = game.step(key, state.game, intervention, task)
+        paid = task.bonus * (info.hit & (intervention > 0))
+        reward = task.mean_rewards[info.action] + paid
+        expected = update_sample_means(state.expected, info.action, reward)
+        state = Followed(following, expected)
+        return observe(observation, state, task), state, *rest, info
+
+    def preview(key, state: Followed, task: Task):
+        return game.preview(key, state.game, task)
+
+    size = game.observation_size + (3 + len(_SCALES)) * game.num_arms
+    return game._replace(reset=reset, step=step, preview=preview, observation_size=size)
+
+
+def what_is_told(mind: SampleMeans, task: Task) -> jax.Array:
+    """Distance of each arm's index from the best other one, squashed too; estimate; coefficient.
+
+    Args:
+      mind: pulls and estimates, the agent's own or others.
+      task: the agent.
+
+    Returns:
+      ``[(3 + S) A]`` float32, arm by arm within each of them; ``S`` is the number of `_SCALES`.
+    """
+    ucb, greedy = task.agent.members[: len(FAMILIES)]
+    indices = jnp.stack([ucb_index(ucb.beta, mind), untried_first(mind, mind.means)])
+    index = jnp.minimum(indices[task.agent.rule], _UNTRIED)
+    first, second = jax.lax.top_k(index, 2)[0]
+    is_first = jnp.arange(index.shape[0]) == jnp.argmax(index)
+    gap = index - jnp.where(is_first, second, first)
+    coefficient = jnp.stack([ucb.beta, greedy.epsilon])[task.agent.rule]
+    squashed = [jnp.tanh(gap / scale) for scale in _SCALES]
+    constant = jnp.full_like(gap, coefficient)
+    return jnp.concatenate([jnp.clip(gap, -1.0, 1.0), *squashed, mind.means, constant])
+
+
+def checked_config(results: Results, seeds: int) -> StudyConfig:
+    """The config of the study, of its first seeds and at 0-shot.
+
+    Raises:
+      ConfigError: a study that cannot be told more: other families, interventions or networks,
+        fewer seeds, or principals missing.
+    """
+    config = config_from_dict(StudyConfig, results.config)
+    check_in_range("--seeds", seeds, 1, len({row["seed"] for row in results.rows}))
+    if not set(config.agents.families) <= set(FAMILIES):
+        refuse("agents.families", config.agents.families, f"some of {', '.join(FAMILIES)}")
+    if config.game.kind != "binary":
+        refuse("game.kind", config.game.kind, "'binary'")
+    if not config.game.initial_pull:
+        refuse("game.initial_pull", False, "True")
+    if config.network.architecture != "arms":
+        refuse("network.architecture", config.network.architecture, "'arms'")
+    present = {row["principal"] for row in results.rows if row["k_shot"] == 0}
+    if not {PRINCIPAL, ORACLES[0]} <= present or present.isdisjoint(SCRIPTS):
+        refuse("principals", sorted(present), f"{PRINCIPAL}, {ORACLES[0]} and a script, at 0-shot")
+    evaluation = dataclasses.replace(config.evaluation, shots=(0,))
+    return dataclasses.replace(config, evaluation=evaluation, seeds=seeds)
+
+
+def measure(config: StudyConfig, told: str) -> list[Record]:
+    """Rows of the principal, trained and tested told so."""
+    setting = make_setting(config)
+    setting = setting._replace(game=informed(setting.game, told))
+
+    def say(progress: Progress) -> None:
+        print(f"told the {told}: {progress.update} of {config.training.updates}", flush=True)
+
+    trained = train_principal(PRINCIPAL, config, setting, None, on_progress=say)
+    test = test_principal(PRINCIPAL, config, setting, trained)[0]
+    return score_rows(PRINCIPAL, config, setting, test.scores, 0)
+
+
+def compare(found: dict[str, list[Record]], references: list[Record]) -> pd.DataFrame:
+    """A line for each family and what was told: score, share of the attainable and the rest."""
+    parts = []
+    for told, rows in found.items():
+        lines = summarize([*rows, *references])
+        parts.append(lines[lines["principal"] == PRINCIPAL].assign(principal=told))
+    table = pd.concat(parts).rename(columns={"principal": "told"}).drop(columns="k_shot")
+    in_order = {"key": lambda rules: rules.map(FAMILIES.index), "kind": "stable"}
+    return table.sort_values("agent_rule", **in_order)
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """Share of the attainable by what is told, a panel for each family."""
+    families = list(table.groupby("agent_rule", sort=False))
+    with styled():
+        figure = new_figure(3.6 * len(families) + 0.6, 2.6)
+        panels = figure.subplots(1, len(families), squeeze=False, sharex=True, sharey=True)[0]
+        for axes, (family, part) in zip(panels, families, strict=True):
+            for height, line in enumerate(part.itertuples()):
+                ends = [line.attained_low, line.attained_high]
+                axes.plot(ends, [height, height], color=BLUE, lw=3)
+                axes.plot(line.attained, height, "o", color=BLUE)
+            axes.set_yticks(range(len(part)), [TOLD[told] for told in part["told"]])
+            axes.set(title=rule_label(str(family)), xlabel="share of the attainable")
+            axes.set_ylim(len(part) - 0.5, -0.5)
+            quiet_grid(axes, "x")
+    return figure
+
+
+def main(experiment: Experiment) -> None:
+    """Trains, tests, compares, prints, writes."""
+    began = time.monotonic()
+    results = read_results(experiment.results)
+    config = checked_config(results, experiment.seeds)
+    directory = prepare_output(experiment.out, force=experiment.force)
+    seeds = sorted({row["seed"] for row in results.rows})[: experiment.seeds]
+    known = [row for row in results.rows if row["k_shot"] == 0 and row["seed"] in seeds]
+    found = {NOTHING: [row for row in known if row["principal"] == PRINCIPAL]}
+    references = [row for row in known if row["principal"] in (*SCRIPTS, ORACLES[0])]
+    for told in (TASK, MIND):
+        found[told] = measure(config, told)
+    table = compare(found, references)
+    figure = draw(table)
+    about = script_record(began) | {"seeds": seeds, "study": results.command}
+    write_atomically(
+        directory,
+        {
+            "told.csv": lambda path: table.round(5).to_csv(path, index=False),
+            "told.png": lambda path: save_png(figure, path),
+            "about.json": text_writer(json.dumps(about, indent=1) + "\n"),
+        },
+    )
+    print(table.to_string(index=False, float_format="%.3f"))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Experiment, description=__doc__))
