@@ -32,7 +32,7 @@ import pandas as pd
 import tyro
 from matplotlib.figure import Figure
 
-from mermaide_jax._checks import check_in_range, refuse
+from mermaide_jax._checks import check_choice, check_in_range, refuse
 from mermaide_jax.agents.base import (
     SampleMeans,
     init_sample_means,
@@ -76,6 +76,8 @@ class Experiment:
     """Directory for the table and the figure."""
     seeds: int = 3
     """Training runs for each family, the first ones of the study."""
+    families: tuple[str, ...] = ()
+    """Families of agents, one after the other; those of the study if none is named."""
     force: bool = False
     """Accept an output directory that holds files."""
 
@@ -142,28 +144,35 @@ def what_is_told(mind: SampleMeans, task: Task) -> jax.Array:
     return jnp.concatenate([jnp.clip(gap, -1.0, 1.0), *squashed, mind.means, constant])
 
 
-def checked_config(results: Results, seeds: int) -> StudyConfig:
-    """The config of the study, of its first seeds and at 0-shot.
+def checked_configs(results: Results, experiment: Experiment) -> list[StudyConfig]:
+    """For each family the config of the study, of its first seeds and at 0-shot.
 
     Raises:
       ConfigError: a study that cannot be told more: other families, interventions or networks,
         fewer seeds, or principals missing.
     """
     config = config_from_dict(StudyConfig, results.config)
-    check_in_range("--seeds", seeds, 1, len({row["seed"] for row in results.rows}))
-    if not set(config.agents.families) <= set(FAMILIES):
-        refuse("agents.families", config.agents.families, f"some of {', '.join(FAMILIES)}")
+    check_in_range("--seeds", experiment.seeds, 1, len({row["seed"] for row in results.rows}))
+    # A study that was put together has the config of its first part.
+    present = dict.fromkeys(row["agent_rule"] for row in results.rows)
+    for family in experiment.families or present:
+        check_choice("--families", family, [name for name in FAMILIES if name in present])
     if config.game.kind != "binary":
         refuse("game.kind", config.game.kind, "'binary'")
     if not config.game.initial_pull:
         refuse("game.initial_pull", False, "True")
     if config.network.architecture != "arms":
         refuse("network.architecture", config.network.architecture, "'arms'")
-    present = {row["principal"] for row in results.rows if row["k_shot"] == 0}
-    if not {PRINCIPAL, ORACLES[0]} <= present or present.isdisjoint(SCRIPTS):
-        refuse("principals", sorted(present), f"{PRINCIPAL}, {ORACLES[0]} and a script, at 0-shot")
+    played = {row["principal"] for row in results.rows if row["k_shot"] == 0}
+    if not {PRINCIPAL, ORACLES[0]} <= played or played.isdisjoint(SCRIPTS):
+        refuse("principals", sorted(played), f"{PRINCIPAL}, {ORACLES[0]} and a script, at 0-shot")
     evaluation = dataclasses.replace(config.evaluation, shots=(0,))
-    return dataclasses.replace(config, evaluation=evaluation, seeds=seeds)
+    config = dataclasses.replace(config, evaluation=evaluation, seeds=experiment.seeds)
+    agents = [
+        dataclasses.replace(config.agents, families=(family,), mixed=False)
+        for family in experiment.families or present
+    ]
+    return [dataclasses.replace(config, agents=one) for one in agents]
 
 
 def measure(config: StudyConfig, told: str) -> list[Record]:
@@ -172,7 +181,8 @@ def measure(config: StudyConfig, told: str) -> list[Record]:
     setting = setting._replace(game=informed(setting.game, told))
 
     def say(progress: Progress) -> None:
-        print(f"told the {told}: {progress.update} of {config.training.updates}", flush=True)
+        where = f"{progress.update} of {config.training.updates}"
+        print(f"{config.agents.families[0]}, told the {told}: {where}", flush=True)
 
     trained = train_principal(PRINCIPAL, config, setting, None, on_progress=say)
     test = test_principal(PRINCIPAL, config, setting, trained)[0]
@@ -212,14 +222,19 @@ def main(experiment: Experiment) -> None:
     """Trains, tests, compares, prints, writes."""
     began = time.monotonic()
     results = read_results(experiment.results)
-    config = checked_config(results, experiment.seeds)
+    configs = checked_configs(results, experiment)
     directory = prepare_output(experiment.out, force=experiment.force)
     seeds = sorted({row["seed"] for row in results.rows})[: experiment.seeds]
-    known = [row for row in results.rows if row["k_shot"] == 0 and row["seed"] in seeds]
+    families = [config.agents.families[0] for config in configs]
+    known = [
+        row
+        for row in results.rows
+        if row["k_shot"] == 0 and row["seed"] in seeds and row["agent_rule"] in families
+    ]
     found = {NOTHING: [row for row in known if row["principal"] == PRINCIPAL]}
     references = [row for row in known if row["principal"] in (*SCRIPTS, ORACLES[0])]
     for told in (TASK, MIND):
-        found[told] = measure(config, told)
+        found[told] = [row for config in configs for row in measure(config, told)]
     table = compare(found, references)
     figure = draw(table)
     about = script_record(began) | {"seeds": seeds, "study": results.command}

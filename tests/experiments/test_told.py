@@ -101,7 +101,7 @@ def finished(tmp_path_factory):
 
 def test_the_table_holds_the_study_and_both_ways_to_be_told(module, finished, tmp_path, capsys):
     module.main(module.Experiment(finished, tmp_path / "out", seeds=1))
-    assert "told the mind: 2 of 2" in capsys.readouterr().out
+    assert "ucb, told the mind: 2 of 2" in capsys.readouterr().out
     table = pd.read_csv(tmp_path / "out" / "told.csv")
     assert list(table["agent_rule"]) == ["ucb"] * 3 + ["epsilon_greedy"] * 3
     assert list(table["told"]) == ["nothing", "task", "mind"] * 2
@@ -122,13 +122,16 @@ def test_the_table_holds_the_study_and_both_ways_to_be_told(module, finished, tm
     ("change", "message"),
     [
         ({"seeds": 3}, r"--seeds: got 3, expected .* 2"),
+        ({"families": ("best_response",)}, "--families: got 'best_response'"),
         ({"game": "kind"}, "game.kind: got 'arm'"),
         ({"network": "architecture"}, "network.architecture: got 'gru'"),
         ({"rows": "never"}, "principals: got .* expected .* a script"),
     ],
 )
 def test_a_study_that_cannot_be_told_more_is_refused(module, finished, change, message):
-    results, seeds = read_results(finished), change.get("seeds", 1)
+    results = read_results(finished)
+    options = {"seeds": change.get("seeds", 1), "families": change.get("families", ())}
+    experiment = module.Experiment(finished, finished, **options)
     config = dict(results.config)
     if "game" in change:
         config["game"] = config["game"] | {"kind": "arm"}
@@ -136,4 +139,16 @@ def test_a_study_that_cannot_be_told_more_is_refused(module, finished, change, m
         config["network"] = config["network"] | {"architecture": "gru"}
     rows = [row for row in results.rows if row["principal"] != change.get("rows")]
     with pytest.raises(ConfigError, match=message):
-        module.checked_config(dataclasses.replace(results, config=config, rows=rows), seeds)
+        module.checked_configs(dataclasses.replace(results, config=config, rows=rows), experiment)
+
+
+def test_each_family_is_a_study_of_its_own(module, finished):
+    results = read_results(finished)
+    # As in a study that was put together, whose config is that of its first part.
+    config = results.config | {"agents": results.config["agents"] | {"families": ["ucb"]}}
+    results = dataclasses.replace(results, config=config)
+    for asked, expected in (((), module.FAMILIES), (("ucb",), ("ucb",))):
+        experiment = module.Experiment(finished, finished, seeds=2, families=asked)
+        configs = module.checked_configs(results, experiment)
+        assert [one.agents.families for one in configs] == [(name,) for name in expected]
+        assert all(one.evaluation.shots == (0,) and one.seeds == 2 for one in configs)
