@@ -82,7 +82,7 @@ ifdef REDUCED
 	$(call study,extrapolation,--agents.split extrapolation,,--compact)
 	$(RUN)protocols.py results/bandits results/extrapolation --out results/protocols --force
 else
-	$(call study,bandits_50,--seeds 5 --game.horizon 50 $(SHOTS),planner,--compact)
+	$(call study,bandits_50,--game.horizon 50 $(SHOTS),planner,--compact)
 	$(call study_without_maml,endless,$(FEW) --training.variation endless)
 	$(call study_without_maml,noiseless,$(FEW) --game.noise 0 --evaluation.shots 0 1 5)
 	$(call study_without_maml,extrapolation,$(FEW) --agents.split extrapolation)
