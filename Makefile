@@ -83,17 +83,18 @@ ifdef REDUCED
 	$(RUN)protocols.py results/bandits results/extrapolation --out results/protocols --force
 else
 	$(call study,bandits_50,--game.horizon 50 $(SHOTS),planner,--compact)
+	$(STUDY) $(FEW) --game.horizon 200 --out results/parts/bandits_200 --principals mermaide \
+		world_model_without_meta never always random first_k prescient all_knowing
+	$(RUN)bandits.py results/parts/bandits_200 --out results/bandits_200 --force --compact
+	$(call study_without_maml,mixed,$(FEW) --agents.mixed)
 	$(call study_without_maml,endless,$(FEW) --training.variation endless)
 	$(call study_without_maml,noiseless,$(FEW) --game.noise 0 --evaluation.shots 0 1 5)
 	$(call study_without_maml,extrapolation,$(FEW) --agents.split extrapolation)
-	$(RUN)protocols.py $(addprefix results/,bandits bandits_50 endless noiseless extrapolation) \
-		--out results/protocols --force
+	$(RUN)protocols.py $(addprefix results/,bandits bandits_50 bandits_200 mixed endless noiseless \
+		extrapolation) --out results/protocols --force
 	$(call study,bandits_500,$(EARLIER),,--compact)
 	$(call study_without_maml,same,$(EARLIER) --seeds 2 --agents.split same)
-	$(call study_without_maml,mixed,$(EARLIER) $(FEW) --agents.mixed)
-	$(call study_without_maml,bandits_200,$(EARLIER) --seeds 2 --game.horizon 200)
-	$(RUN)protocols.py $(addprefix results/,bandits_500 same mixed bandits_200) \
-		--out results/protocols_500 --force
+	$(RUN)protocols.py results/bandits_500 results/same --out results/protocols_500 --force
 endif
 
 results-ablations: $(VENV)/.stamp-experiments ## what each part is worth
