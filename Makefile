@@ -44,7 +44,7 @@ smoke: $(VENV)/.stamp-experiments ## the same in two minutes, to see that everyt
 RUN := $(BIN)/python experiments/
 STUDY := $(BIN)/mermaide reproduce --preset $(if $(REDUCED),quick,default) --force
 SHOTS := --evaluation.shots 0 1 2 5 10
-# Some protocols, and the headline beside them, are of an earlier recipe: half the updates, no memory.
+# One protocol, and the headline beside it, are of an earlier recipe: half the updates, no memory.
 EARLIER := --training.updates 500 --network.no-memory
 FEW := --seeds 3
 # The principals but one, which is trained with more entropy: see docs/results.md.
@@ -72,7 +72,9 @@ results-bandits: $(VENV)/.stamp-experiments ## F2, F3 and F4 at the headline pro
 	$(call study,bandits,$(SHOTS),planner,--findings results/findings.json)
 	$(RUN)world_model.py results/parts/bandits results/parts/bandits-maml --out results/world_model --force
 	$(RUN)adaptation.py results/parts/bandits --out results/adaptation --force
-	$(RUN)told.py results/bandits --out results/told --force $(if $(REDUCED),--seeds 2)
+	$(RUN)told.py results/bandits --families ucb --out results/told/ucb --force $(if $(REDUCED),--seeds 2)
+	$(RUN)told.py results/bandits --families epsilon_greedy --out results/told/epsilon_greedy --force \
+		$(if $(REDUCED),--seeds 2)
 	$(RUN)beliefs.py results/bandits --out results/beliefs --force
 	$(RUN)oracle_convergence.py --out results/oracles --force $(if $(REDUCED),--reduced)
 	$(RUN)small_games.py --out results/small_games --force $(if $(REDUCED),--reduced)
