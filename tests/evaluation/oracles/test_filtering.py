@@ -14,10 +14,16 @@ ARMS, STEPS = 3, 8
 PRIOR = UCBPrior(noise=0.2, reward_low=-0.5, reward_high=1.0, beta_low=0.2, beta_high=0.9)
 
 
-def simulate(rng, number, pays):
+def told(rng):
+    """The prior of an observer who is told one agent."""
+    rewards, beta = jnp.asarray(rng.uniform(-0.5, 1.0, ARMS), jnp.float32), rng.uniform(0.2, 0.9)
+    return UCBPrior(PRIOR.noise, rewards, rewards, beta, beta)
+
+
+def simulate(rng, number, pays, prior):
     """Actions ``[number, T]`` of UCB agents from the prior; arm 0 is paid for where ``pays``."""
-    rewards = rng.uniform(PRIOR.reward_low, PRIOR.reward_high, (number, ARMS))
-    beta = rng.uniform(PRIOR.beta_low, PRIOR.beta_high, number)
+    rewards = rng.uniform(prior.reward_low, prior.reward_high, (number, ARMS))
+    beta = rng.uniform(prior.beta_low, prior.beta_high, number)
     order = np.argsort(rng.random((number, ARMS)), axis=1)
     counts, sums = np.zeros((number, ARMS)), np.zeros((number, ARMS))
     rows, actions = np.arange(number), []
@@ -27,22 +33,24 @@ def simulate(rng, number, pays):
         else:
             width = np.sqrt(np.log(time) / counts)
             action = np.argmax(sums / counts + beta[:, None] * width, axis=1)
-        noise = PRIOR.noise * rng.standard_normal(number)
+        noise = prior.noise * rng.standard_normal(number)
         sums[rows, action] += rewards[rows, action] + noise + (action == 0) * pays[time]
         counts[rows, action] += 1
         actions.append(action)
     return np.stack(actions, axis=1)
 
 
+@pytest.mark.parametrize("is_told", [False, True])
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_beliefs_are_those_of_rejection_sampling(seed):
+def test_beliefs_are_those_of_rejection_sampling(seed, is_told):
     rng = np.random.default_rng(seed)
     pays = rng.choice([0.0, 0.7], STEPS)
-    sample = simulate(rng, 400_000, pays)
+    prior = told(rng) if is_told else PRIOR
+    sample = simulate(rng, 400_000, pays, prior)
     action = sample[0]
     beliefs = jax.jit(ucb_beliefs, static_argnums=(3, 5, 6))
     bonus = jnp.float32((action == 0) * pays)
-    law = np.asarray(beliefs(jax.random.key(seed), jnp.int32(action), bonus, ARMS, PRIOR, 2000, 5))
+    law = np.asarray(beliefs(jax.random.key(seed), jnp.int32(action), bonus, ARMS, prior, 2000, 5))
     np.testing.assert_allclose(law.sum(axis=1), 1.0, rtol=1e-5)
     alive, compared = np.ones(len(sample), bool), 0
     for time in range(STEPS):

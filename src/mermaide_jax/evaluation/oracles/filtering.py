@@ -68,7 +68,7 @@ def ucb_beliefs(
     _checks.check_at_least("num_arms", num_arms, 2)
     _checks.check_at_least("num_particles", num_particles, 1)
     _checks.check_at_least("num_sweeps", num_sweeps, 1)
-    known = UCBPrior(*map(jnp.float32, UCBPrior() if prior is None else prior))
+    known = _arm_by_arm(UCBPrior() if prior is None else prior, num_arms)
     history = _history(action, bonus, num_arms)
     horizon = action.shape[0]
     key_start, key_steps = jax.random.split(key)
@@ -117,6 +117,15 @@ def ucb_beliefs(
     minds = start(jax.random.split(key_start, num_particles))
     carry = (minds, jnp.zeros((horizon,), bool), key_steps)
     return jax.lax.scan(step, carry, jnp.arange(horizon))[1]
+
+
+def _arm_by_arm(prior: UCBPrior, num_arms: int) -> UCBPrior:
+    """The same, with bounds of each arm's reward."""
+    prior = UCBPrior(*map(jnp.float32, prior))
+    low, high = (
+        jnp.broadcast_to(bound, (num_arms,)) for bound in (prior.reward_low, prior.reward_high)
+    )
+    return prior._replace(reward_low=low, reward_high=high)
 
 
 def _history(action: jax.Array, bonus: jax.Array, num_arms: int) -> History:

@@ -19,14 +19,15 @@ _TAIL = 4.0
 
 
 class UCBPrior(NamedTuple):
-    """What the observer takes for granted; scalars.
+    """What the observer takes for granted; an observer who is told something has it between two
+    equal bounds.
 
     Attributes:
-      noise: ``sigma > 0``, standard deviation of the reward noise.
-      reward_low: least base mean reward.
-      reward_high: greatest base mean reward.
-      beta_low: least exploration coefficient.
-      beta_high: greatest exploration coefficient.
+      noise: scalar ``sigma > 0``, standard deviation of the reward noise.
+      reward_low: least base mean reward, scalar or one for each arm, ``[A]``.
+      reward_high: greatest base mean reward, likewise.
+      beta_low: least exploration coefficient, scalar.
+      beta_high: greatest exploration coefficient, scalar.
     """
 
     noise: jax.Array | float = 0.1
@@ -83,7 +84,7 @@ def sweep(
       history: what was seen.
       used: ``[T]`` bool, the steps whose action is evidence, none of them to come.
       present: the last step whose pull has been made; every arm has been pulled by then.
-      prior: of the observer.
+      prior: of the observer, bounds of rewards arm by arm.
     """
     key_shift, key_estimate, key_reward, key_beta = jax.random.split(key, 4)
 
@@ -117,8 +118,8 @@ def _shift_arm(
     slack = others - index[:, arm]  # of the chosen arm, where that is another
     least = jnp.max(jnp.where(used & (chosen == arm), slack, -jnp.inf))
     most = jnp.min(jnp.where(used & (chosen != arm), slack, jnp.inf))
-    least = jnp.maximum(least, prior.reward_low - mind.rewards[arm])
-    most = jnp.minimum(most, prior.reward_high - mind.rewards[arm])
+    least = jnp.maximum(least, prior.reward_low[arm] - mind.rewards[arm])
+    most = jnp.minimum(most, prior.reward_high[arm] - mind.rewards[arm])
     uniform = jax.random.uniform(key)
     by = jnp.where(least < most, least + (most - least) * uniform, 0.0)
     return mind._replace(
@@ -169,7 +170,7 @@ def _redraw_rewards(
     latest = jnp.max(jnp.where(pulls, steps[:, None], 0), axis=0)
     total = mind.estimates[latest] * number - jnp.sum(pulls * history.bonus[:, None], axis=0)
     number = jnp.maximum(number, 1.0)
-    return jax.vmap(truncated_normal, (0, 0, 0, None, None))(
+    return jax.vmap(truncated_normal)(
         jax.random.split(key, num_arms),
         total / number,
         prior.noise / jnp.sqrt(number),
