@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from mermaide_jax._activations import tanh
 from mermaide_jax._checks import refuse
 
 DECAYS = (0.5, 0.8, 0.95)
@@ -264,9 +265,9 @@ class ArmHead(nn.Module):
         if self.memory:
             own.append(jax.lax.stop_gradient(self.remembered))
         own = [jnp.broadcast_to(x, (*features.shape[:-1], x.shape[-1])) for x in own]
-        hidden = jnp.tanh(self.first(jnp.concatenate([features, *own], axis=-1)))
+        hidden = tanh(self.first(jnp.concatenate([features, *own], axis=-1)))
         for own, common in zip(self.own, self.common, strict=True):
-            hidden = jnp.tanh(own(hidden) + common(_summary(hidden, target))[..., None, :])
+            hidden = tanh(own(hidden) + common(_summary(hidden, target))[..., None, :])
         if self.per_arm:
             return self.arm_head(hidden)[..., 0]
         logits = self.head(_summary(hidden, target))

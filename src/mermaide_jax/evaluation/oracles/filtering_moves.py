@@ -19,8 +19,7 @@ _TAIL = 4.0
 
 
 class UCBPrior(NamedTuple):
-    """What the observer takes for granted; an observer who is told something has it between two
-    equal bounds.
+    """What the observer takes for granted; what it is told lies between two equal bounds.
 
     Attributes:
       noise: scalar ``sigma > 0``, standard deviation of the reward noise.
