@@ -1,7 +1,7 @@
 """Activations of networks as plain arithmetic, which compilers vectorise wherever it is fused.
 
 XLA on CPUs computes ``tanh`` and ``exp`` eight or sixteen numbers at a time where they stand alone,
-but one at a time where they are fused with a broadcast: there a polynomial takes a tenth of the time.
+but one at a time where they are fused with a broadcast: there polynomials take a tenth of the time.
 """
 
 import chex

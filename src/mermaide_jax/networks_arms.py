@@ -17,6 +17,7 @@ arm (`recollect`), zeros before. Gradient steps do not move it: it is written by
 training decides what is made of it.
 """
 
+import functools
 import itertools
 from typing import NamedTuple
 
@@ -141,8 +142,12 @@ def update_history(history: ArmHistory, seen: Seen) -> ArmHistory:
     )
 
 
-def arm_features(history: ArmHistory, seen: Seen) -> jax.Array:
-    """What the network reads of each arm, ``[..., A, F]``, numbers of order one."""
+def arm_features(history: ArmHistory, seen: Seen) -> tuple[jax.Array, jax.Array]:
+    """What the network reads, numbers of order one.
+
+    Returns:
+      ``[..., A, F]`` of each arm, and ``[..., 1, C]``, the same for all.
+    """
     time = history.time[..., None]
     tried = jnp.maximum(history.pulls, 1.0)
     common = jnp.concatenate(
@@ -167,8 +172,39 @@ def arm_features(history: ArmHistory, seen: Seen) -> jax.Array:
         jnp.log1p(history.paid) / 3.0,
     ]
     parts = [jnp.stack(own, axis=-1), seen.beliefs, history.fading]
-    shape = (*history.pulls.shape, common.shape[-1])
-    return jnp.concatenate([*parts, jnp.broadcast_to(common[..., None, :], shape)], axis=-1)
+    return jnp.concatenate(parts, axis=-1), common[..., None, :]
+
+
+class FlatDense(nn.Module):
+    """A dense layer on the concatenation of its inputs, that spreads none of them out.
+
+        y = b + sum_i x_i W_i
+
+    Inputs that are the same for several arms, or at all times, are multiplied once. Its params are
+    those of `flax.linen.Dense`.
+
+    Attributes:
+      features: number of outputs.
+    """
+
+    features: int
+    use_bias: bool = True
+
+    @nn.compact
+    def __call__(self, *inputs: jax.Array) -> jax.Array:
+        """``[..., F_i]`` that broadcast against each other to ``[..., features]``."""
+        sizes = [x.shape[-1] for x in inputs]
+        init = nn.initializers.lecun_normal()
+        kernel = self.param("kernel", init, (sum(sizes), self.features))
+        starts = itertools.accumulate([0, *sizes[:-1]])
+        parts = [
+            # Flat, since XLA transposes arrays of more axes for the gradient of the weights.
+            (x.reshape(-1, n) @ kernel[start : start + n]).reshape(*x.shape[:-1], self.features)
+            for x, start, n in zip(inputs, starts, sizes, strict=True)
+        ]
+        if self.use_bias:
+            parts.append(self.param("bias", nn.initializers.zeros_init(), (self.features,)))
+        return functools.reduce(jnp.add, parts)
 
 
 class ArmHead(nn.Module):
@@ -198,9 +234,9 @@ class ArmHead(nn.Module):
         self.gain = self.param("gain", nn.initializers.ones_init(), (EMBEDDING,))
         if self.memory:
             self.remembered = self.param("memory", zeros, (self.num_arms, MEMORY))
-        self.first = nn.Dense(self.features)
-        self.own = [nn.Dense(self.features) for _ in range(self.num_layers - 1)]
-        self.common = [nn.Dense(self.features, use_bias=False) for _ in range(self.num_layers - 1)]
+        self.first = FlatDense(self.features)
+        self.own = [FlatDense(self.features) for _ in range(self.num_layers - 1)]
+        self.common = [FlatDense(self.features, use_bias=False) for _ in range(self.num_layers - 1)]
         # Zero logits at the start: every action, or intervention, is as likely.
         if self._pays_arms or self.per_arm:
             self.arm_head = nn.Dense(1, kernel_init=zeros)
@@ -260,12 +296,11 @@ class ArmHead(nn.Module):
             beliefs=jnp.swapaxes(behind, -1, -2),
         )
 
-    def _logits(self, features: jax.Array, target: jax.Array) -> jax.Array:
-        own = [self.gain * self.embedding]
+    def _logits(self, features: tuple[jax.Array, jax.Array], target: jax.Array) -> jax.Array:
+        fixed = [self.gain * self.embedding]
         if self.memory:
-            own.append(jax.lax.stop_gradient(self.remembered))
-        own = [jnp.broadcast_to(x, (*features.shape[:-1], x.shape[-1])) for x in own]
-        hidden = tanh(self.first(jnp.concatenate([features, *own], axis=-1)))
+            fixed.append(jax.lax.stop_gradient(self.remembered))
+        hidden = tanh(self.first(*features, jnp.concatenate(fixed, axis=-1)))
         for own, common in zip(self.own, self.common, strict=True):
             hidden = tanh(own(hidden) + common(_summary(hidden, target))[..., None, :])
         if self.per_arm:
