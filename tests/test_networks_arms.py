@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mermaide_jax import networks_arms
 from mermaide_jax._checks import ConfigError
-from mermaide_jax.networks_arms import DECAYS, ArmHead
+from mermaide_jax.networks_arms import DECAYS, ArmHead, FlatDense
 
 ARMS, STEPS, HIDDEN = 4, 7, 5
 KINDS = {"binary": 1, "grid": 2, "arm": ARMS}
@@ -187,6 +188,34 @@ def test_params_do_not_grow_with_arms_but_for_the_embedding():
     few, many = sizes(3), sizes(12)
     assert few.pop("embedding") != many.pop("embedding")
     assert few == many
+
+
+def test_a_dense_layer_of_parts_is_one_of_what_they_are_side_by_side():
+    rng = np.random.default_rng(0)
+    shapes = [(5, ARMS, 3), (5, 1, 2), (ARMS, 4)]
+    parts = [jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in shapes]
+    spread = [jnp.broadcast_to(x, (5, ARMS, x.shape[-1])) for x in parts]
+    together = jnp.concatenate(spread, axis=-1)
+    for use_bias in (True, False):
+        mine, flax = FlatDense(HIDDEN, use_bias), nn.Dense(HIDDEN, use_bias)
+        params = mine.init(jax.random.key(1), *parts)
+        jax.tree.map(np.testing.assert_array_equal, params, flax.init(jax.random.key(1), together))
+        loss = lambda p, *x: jnp.sum(jnp.sin(mine.apply(p, *x)))  # noqa: B023, E731
+        other = lambda p, x: jnp.sum(jnp.sin(flax.apply(p, x)))  # noqa: B023, E731
+        np.testing.assert_allclose(
+            mine.apply(params, *parts), flax.apply(params, together), rtol=1e-5, atol=1e-6
+        )
+        for order in (jax.grad, lambda f: jax.grad(lambda *a: sum(map(jnp.sum, tree(f, *a))))):
+            jax.tree.map(
+                lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5),
+                order(loss)(params, *parts),
+                order(other)(params, together),
+            )
+
+
+def tree(loss, params, *inputs):
+    """Leaves of the gradient."""
+    return jax.tree.leaves(jax.grad(loss)(params, *inputs))
 
 
 def test_observations_without_the_target_are_refused():
