@@ -4,11 +4,12 @@
     python experiments/beliefs.py results/bandits --out results/beliefs
 
 Takes the episodes that the first command recorded of UCB agents (one with each test agent, the last
-K, of each principal that has a world model) and follows each with a Bayesian observer who is told
-the rule, the noise and the range of rewards and coefficients, but sees the actions alone
-(`evaluation.oracles.ucb_beliefs`). Compares, step by step, the log-likelihood with which either
-says whether the next action is the target. Intervals: 95% bootstrap over episodes. Writes
-``beliefs.csv``, ``beliefs.png`` and ``about.json``.
+K, of each principal that has a world model) and follows each with two Bayesian observers, who know
+the rule and the noise but see the actions alone (`evaluation.oracles.ucb_beliefs`). One knows the
+range of rewards and coefficients, as who meets the agent for the first time; the other is told the
+agent's own, which is all that other episodes could teach. Compares, step by step, the
+log-likelihood with which each says whether the next action is the target. Intervals: 95% bootstrap
+over episodes. Writes ``beliefs.csv``, ``beliefs.png`` and ``about.json``.
 """
 
 import dataclasses
@@ -28,12 +29,13 @@ from mermaide_jax._checks import check_at_least, refuse
 from mermaide_jax.evaluation.oracles import UCBPrior, ucb_beliefs
 from mermaide_jax.evaluation.statistics import stratified_bootstrap_interval
 from mermaide_jax.report._files import text_writer, write_atomically
-from mermaide_jax.report._style import BLUE, ORANGE, new_figure, quiet_grid, save_png, styled
+from mermaide_jax.report._style import BLUE, GREEN, ORANGE, new_figure, quiet_grid, save_png, styled
 from mermaide_jax.report.names import principal_label
 from mermaide_jax.report.provenance import script_record
 from mermaide_jax.report.results import Results, prepare_output, read_results
 
-OBSERVER = "observer"
+OBSERVER, TOLD, MODEL = "observer", "observer, told the agent", "world model"
+COLORS = {TOLD: GREEN, OBSERVER: ORANGE, MODEL: BLUE}
 _LEAST = 1e-6
 _BLOCK = 10
 """Steps that make one point of the figure."""
@@ -80,11 +82,10 @@ def recorded(results: Results) -> list[dict[str, Any]]:
 def likelihoods(experiment: Experiment, results: Results) -> pd.DataFrame:
     """Log-likelihood of "the next action is the target" or not, by episode, step and predictor."""
     game, frames = results.config["game"], []
-    low, high = experiment.beta
-    prior = UCBPrior(game["noise"], game["reward_low"], game["reward_high"], low, high)
+    stranger = UCBPrior(game["noise"], game["reward_low"], game["reward_high"], *experiment.beta)
 
     @jax.jit
-    def observe(key, action, bonus):
+    def observe(key, action, bonus, prior):
         sizes = (game["num_arms"], prior, experiment.particles, experiment.sweeps)
         return ucb_beliefs(key, action, bonus, *sizes)
 
@@ -92,11 +93,13 @@ def likelihoods(experiment: Experiment, results: Results) -> pd.DataFrame:
         action, target = np.asarray(episode["action"], np.int32), episode["target"]
         hit = action == target
         bonus = game["bonus"] * (np.asarray(episode["intervention"]) > 0) * hit
-        law = observe(jax.random.key(number), action, jnp.asarray(bonus, jnp.float32))
-        predictions = {
-            OBSERVER: np.asarray(law)[:, target],
-            "world model": np.asarray(episode["predicted_target_probability"]),
-        }
+        rewards = jnp.asarray(episode["mean_rewards"], jnp.float32)
+        told = UCBPrior(game["noise"], rewards, rewards, *[episode["coefficient"]] * 2)
+        predictions = {MODEL: np.asarray(episode["predicted_target_probability"])}
+        for who, prior in ((OBSERVER, stranger), (TOLD, told)):
+            key = jax.random.key(number)
+            law = observe(key, action, jnp.asarray(bonus, jnp.float32), spread_out(prior, rewards))
+            predictions[who] = np.asarray(law)[:, target]
         for who, predicted in predictions.items():
             said = np.clip(np.where(hit, predicted, 1.0 - predicted), _LEAST, 1.0)
             about = {key: episode[key] for key in ("principal", "k_shot", "agent")}
@@ -106,27 +109,38 @@ def likelihoods(experiment: Experiment, results: Results) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
+def spread_out(prior: UCBPrior, rewards: jax.Array) -> UCBPrior:
+    """The same with bounds of each arm's reward, so that one program serves both observers."""
+    low, high = (
+        jnp.broadcast_to(jnp.asarray(bound, jnp.float32), rewards.shape)
+        for bound in (prior.reward_low, prior.reward_high)
+    )
+    return prior._replace(reward_low=low, reward_high=high)
+
+
 def in_short(table: pd.DataFrame) -> pd.DataFrame:
-    """For each principal the nats a step of either, and what its world model lacks."""
+    """For each principal and observer the nats a step, and what the world model lacks beside it."""
     lines = []
     for principal, part in table.groupby("principal", sort=False):
         means = part.pivot_table(index="episode", columns="predictor", values="log_likelihood")
-        lacks = (means[OBSERVER] - means["world model"]).to_numpy()
-        low, high = stratified_bootstrap_interval(lacks, np.zeros(len(lacks), int), np.mean)
-        line = {"principal": principal, "episodes": len(lacks), **means.mean().to_dict()}
-        lines.append(line | {"lacks": lacks.mean(), "low": low, "high": high})
+        for who in (OBSERVER, TOLD):
+            lacks = (means[who] - means[MODEL]).to_numpy()
+            low, high = stratified_bootstrap_interval(lacks, np.zeros(len(lacks), int), np.mean)
+            line = {"principal": principal, "observer": who, "episodes": len(lacks)}
+            line |= {"of observer": means[who].mean(), "of world model": means[MODEL].mean()}
+            lines.append(line | {"lacks": lacks.mean(), "low": low, "high": high})
     return pd.DataFrame(lines)
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Log-likelihood by step of either predictor, a panel for each principal."""
+    """Log-likelihood by step of each predictor, a panel for each principal."""
     principals = list(dict.fromkeys(table["principal"]))
     with styled():
         figure = new_figure(4.6 * len(principals), 3.2)
         panels = figure.subplots(1, len(principals), squeeze=False, sharey=True)[0]
         for axes, principal in zip(panels, principals, strict=True):
             own = table[table["principal"] == principal]
-            for who, color in ((OBSERVER, ORANGE), ("world model", BLUE)):
+            for who, color in COLORS.items():
                 part = own[own["predictor"] == who]
                 means = part.groupby(part["step"] // _BLOCK)["log_likelihood"].mean()
                 axes.plot((means.index + 0.5) * _BLOCK, means, "o-", color=color, ms=4, label=who)

@@ -215,14 +215,17 @@ def test_beliefs_compares_the_world_model_with_an_observer(finished, tmp_path, m
     module.main(module.Experiment(finished, out, particles=8, sweeps=1))
     capsys.readouterr()
     table = pd.read_csv(out / "beliefs.csv")
-    assert len(table) == 2 * 2 * 4  # agents, predictors, steps
-    assert set(table["predictor"]) == {"observer", "world model"} and set(table["k_shot"]) == {1}
+    assert len(table) == 2 * 3 * 4  # agents, predictors, steps
+    assert set(table["predictor"]) == set(module.COLORS) and set(table["k_shot"]) == {1}
     # Three arms, none tried yet: whether it is the target is one in three, for all one knows.
-    first = table[(table["step"] == 0) & (table["predictor"] == "observer")]["log_likelihood"]
+    first = table[(table["step"] == 0) & (table["predictor"] != module.MODEL)]["log_likelihood"]
     assert set(first.round(4)) <= {round(np.log(1 / 3), 4), round(np.log(2 / 3), 4)}
-    (said,) = json.loads((out / "about.json").read_text())["summary"]
+    said = json.loads((out / "about.json").read_text())["summary"]
     means = table.groupby("predictor")["log_likelihood"].mean()
-    assert said["lacks"] == pytest.approx(means["observer"] - means["world model"], abs=1e-4)
+    assert [line["observer"] for line in said] == [module.OBSERVER, module.TOLD]
+    for line in said:
+        lacks = means[line["observer"]] - means[module.MODEL]
+        assert line["lacks"] == pytest.approx(lacks, abs=1e-4)
     assert (out / "beliefs.png").stat().st_size > 1000
     results = read_results(finished)
     config = json.loads(json.dumps(results.config))
