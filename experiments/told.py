@@ -153,10 +153,11 @@ def checked_configs(results: Results, experiment: Experiment) -> list[StudyConfi
     """
     config = config_from_dict(StudyConfig, results.config)
     check_in_range("--seeds", experiment.seeds, 1, len({row["seed"] for row in results.rows}))
-    # A study that was put together has the config of its first part.
-    present = dict.fromkeys(row["agent_rule"] for row in results.rows)
-    for family in experiment.families or present:
-        check_choice("--families", family, [name for name in FAMILIES if name in present])
+    for family in experiment.families:
+        check_choice("--families", family, config.agents.families)
+    families = experiment.families or config.agents.families
+    for family in families:
+        check_choice("agents.families", family, FAMILIES)
     if config.game.kind != "binary":
         refuse("game.kind", config.game.kind, "'binary'")
     if not config.game.initial_pull:
@@ -169,8 +170,7 @@ def checked_configs(results: Results, experiment: Experiment) -> list[StudyConfi
     evaluation = dataclasses.replace(config.evaluation, shots=(0,))
     config = dataclasses.replace(config, evaluation=evaluation, seeds=experiment.seeds)
     agents = [
-        dataclasses.replace(config.agents, families=(family,), mixed=False)
-        for family in experiment.families or present
+        dataclasses.replace(config.agents, families=(family,), mixed=False) for family in families
     ]
     return [dataclasses.replace(config, agents=one) for one in agents]
 

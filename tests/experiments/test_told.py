@@ -144,9 +144,6 @@ def test_a_study_that_cannot_be_told_more_is_refused(module, finished, change, m
 
 def test_each_family_is_a_study_of_its_own(module, finished):
     results = read_results(finished)
-    # As in a study that was put together, whose config is that of its first part.
-    config = results.config | {"agents": results.config["agents"] | {"families": ["ucb"]}}
-    results = dataclasses.replace(results, config=config)
     for asked, expected in (((), module.FAMILIES), (("ucb",), ("ucb",))):
         experiment = module.Experiment(finished, finished, seeds=2, families=asked)
         configs = module.checked_configs(results, experiment)

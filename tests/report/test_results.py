@@ -338,6 +338,20 @@ def test_parts_are_merged_and_others_refused(results):
         merge_results([])
 
 
+def test_a_whole_has_the_families_and_seeds_of_all_parts(results):
+    def part(family, seeds):
+        config = {"agents": {"families": [family], "train": 3}, "seed": seeds[0], "seeds": 2}
+        row = dict(results.rows[0], agent_rule=family)
+        rows = [dict(row, seed=seed) for seed in seeds]
+        return dataclasses.replace(results, rows=rows, config=config)
+
+    whole = merge_results(
+        [part("ucb", (5, 6)), part("epsilon_greedy", (5, 6)), part("ucb", (3, 4))]
+    )
+    families = {"families": ["ucb", "epsilon_greedy"], "train": 3}
+    assert whole.config == {"agents": families, "seed": 3, "seeds": 4}
+
+
 def test_a_part_with_other_principals_may_train_otherwise(results):
     def part(name, entropy):
         first = results.rows[0]["principal"]

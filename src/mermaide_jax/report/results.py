@@ -9,7 +9,7 @@ import functools
 import itertools
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -195,8 +195,9 @@ def merge_results(parts: Sequence[Results]) -> Results:
       parts: at least one; their rows must not repeat each other.
 
     Returns:
-      Results with the config of the first part and the principals of all, the sum of wall times,
-      and the commands of all, one a line. Revisions and devices that differ are all named.
+      Results with the config of the first part but the principals, families and seeds of all, the
+      sum of wall times, and the commands of all, one a line. Revisions and devices that differ are
+      all named.
 
     Raises:
       ConfigError: no parts, parts that differ in more, a principal that was trained in two ways,
@@ -210,11 +211,9 @@ def merge_results(parts: Sequence[Results]) -> Results:
     runs = [tuple(row[key] for key in _RUN) for row in rows]
     if len(set(runs)) < len(runs):
         refuse("parts", max(runs, key=runs.count), "each run once")
-    named = dict.fromkeys(name for part in parts for name in part.config.get("principals", []))
-    first = parts[0]
     return dataclasses.replace(
-        first,
-        config=first.config | {"principals": list(named)} if named else first.config,
+        parts[0],
+        config=_merged_config(parts),
         device="; ".join(dict.fromkeys(part.device for part in parts)),
         revision="; ".join(dict.fromkeys(part.revision for part in parts)),
         wall_time_s=sum(part.wall_time_s for part in parts),
@@ -224,6 +223,26 @@ def merge_results(parts: Sequence[Results]) -> Results:
         command="\n".join(part.command for part in parts),
         attained=[],
     )
+
+
+def _merged_config(parts: Sequence[Results]) -> Record:
+    """The config of the first part, with the principals, families and seeds of all."""
+    configs = [part.config for part in parts]
+    merged = dict(configs[0])
+    if "principals" in merged:
+        merged["principals"] = _union(config["principals"] for config in configs)
+    if "agents" in merged:
+        families = _union(config["agents"]["families"] for config in configs)
+        merged["agents"] = merged["agents"] | {"families": families}
+    seeds = {row["seed"] for part in parts for row in part.rows}
+    if "seeds" in merged and seeds:
+        merged |= {"seed": min(seeds), "seeds": len(seeds)}
+    return merged
+
+
+def _union(lists: Iterable[Sequence[str]]) -> list[str]:
+    """What is in any of them, each once, in order."""
+    return list(dict.fromkeys(itertools.chain.from_iterable(lists)))
 
 
 _RUN = ("principal", "agent_rule", "coefficient", "agent", "seed", "k_shot", "horizon")
