@@ -1,5 +1,6 @@
 """The library's own contenders: everything here calls the public functions a user would call."""
 
+import dataclasses
 import functools
 import time
 from typing import Any, Literal
@@ -15,6 +16,9 @@ from mermaide_jax.benchmarks.contender import Run
 from mermaide_jax.benchmarks.peers import meta_workload, problem
 from mermaide_jax.benchmarks.programs import agent_of, compile_program
 from mermaide_jax.principals import NetworkConfig, learned_principal
+from mermaide_jax.study.config import principal_configs
+from mermaide_jax.study.presets import PRESETS
+from mermaide_jax.study.setting import make_setting
 from mermaide_jax.training.config import MetaGradient
 from mermaide_jax.training.loop import make_chunk, place_streams
 
@@ -117,13 +121,34 @@ def training_chunk(
 ) -> Run:
     """Whole updates as `training.train` makes them: a chunk of them in one program.
 
-    The defaults are the sizes of the ``quick`` preset. Streams are spread over the devices there
-    are.
+    The networks are GRUs; the defaults are small. Streams are spread over the devices there are.
     """
     update, tasks = _update(
         num_tasks, episodes, horizon, num_arms, features, num_layers, order, zero_shot_weight=0.5
     )
     return _chunk_of(update, tasks, updates, streams)
+
+
+def preset_chunk(preset: str, principal: str, updates: int = 5) -> Run:
+    """Updates of one stream of a preset's principal, UCB agents, as a study makes them.
+
+    Args:
+      preset: name in `study.PRESETS`.
+      principal: name of a learned principal.
+      updates: in one program.
+    """
+    config = PRESETS[preset]
+    config = dataclasses.replace(
+        config, agents=dataclasses.replace(config.agents, families=("ucb",)), seeds=1
+    )
+    setting = make_setting(config)
+    network, training_config = principal_configs(principal, config)
+    game = setting.game
+    learned = learned_principal(
+        network, game.observation_size, game.num_arms, game.num_interventions
+    )
+    update = training.make_update(training_config, learned, game, config.game.terms)
+    return _chunk_of(update, jax.tree.map(lambda leaf: leaf[0], setting.train), updates)
 
 
 def _chunk_of(update: training.Update, tasks: games.Task, updates: int, streams: int = 1) -> Run:

@@ -135,7 +135,7 @@ def _meta_case(
 
 
 def whole_training(quick: bool) -> list[Case]:
-    """Whole updates as `training.train` makes them, at the sizes of the quick preset.
+    """Whole updates as `training.train` makes them: of small GRUs, and of the preset ``default``.
 
     None when time is short: they take longest to compile, and `devices` has some.
     """
@@ -159,7 +159,27 @@ def whole_training(quick: bool) -> list[Case]:
                 for order, name in names.items()
             ),
             sizes={**sizes, "features": 32, "streams": 1},
-        )
+        ),
+        Case(
+            suite="training",
+            name="training_default",
+            unit="updates",
+            contenders=tuple(
+                Contender(
+                    name,
+                    _OURS + "preset_chunk",
+                    {"preset": "default", "principal": principal, "updates": 5},
+                    work=5,
+                    limit_s=300,
+                )
+                for name, principal in (
+                    (OURS, "mermaide"),
+                    (f"{OURS}, no meta-learning", "world_model_without_meta"),
+                )
+            ),
+            sizes={"preset": "default", "updates": 5},
+            warm_up=True,
+        ),
     ]
 
 
