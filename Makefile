@@ -44,8 +44,6 @@ smoke: $(VENV)/.stamp-experiments ## the same in two minutes, to see that everyt
 RUN := $(BIN)/python experiments/
 STUDY := $(BIN)/mermaide reproduce --preset $(if $(REDUCED),quick,default) --force
 SHOTS := --evaluation.shots 0 1 2 5 10
-# One protocol, and the headline beside it, are of an earlier recipe: half the updates, no memory.
-EARLIER := --training.updates 500 --network.no-memory
 FEW := --seeds 3
 # The principals but one, which is trained with more entropy: see docs/results.md.
 MOST := --principals mermaide world_model_without_meta reinforce never always random first_k \
@@ -88,15 +86,13 @@ else
 	$(STUDY) $(FEW) --game.horizon 200 --out results/parts/bandits_200 --principals mermaide \
 		world_model_without_meta never always random first_k prescient all_knowing
 	$(RUN)bandits.py results/parts/bandits_200 --out results/bandits_200 --force --compact
-	$(call study_without_maml,mixed,$(FEW) --agents.mixed)
+	$(call study,mixed,$(SHOTS) --agents.mixed,,--compact)
+	$(call study,same,$(SHOTS) --agents.split same,,--compact)
+	$(call study,extrapolation,$(SHOTS) --agents.split extrapolation,,--compact)
 	$(call study_without_maml,endless,$(FEW) --training.variation endless)
 	$(call study_without_maml,noiseless,$(FEW) --game.noise 0 --evaluation.shots 0 1 5)
-	$(call study_without_maml,extrapolation,$(FEW) --agents.split extrapolation)
-	$(RUN)protocols.py $(addprefix results/,bandits bandits_50 bandits_200 mixed endless noiseless \
-		extrapolation) --out results/protocols --force
-	$(call study,bandits_500,$(EARLIER),,--compact)
-	$(call study_without_maml,same,$(EARLIER) --seeds 2 --agents.split same)
-	$(RUN)protocols.py results/bandits_500 results/same --out results/protocols_500 --force
+	$(RUN)protocols.py $(addprefix results/,bandits bandits_50 bandits_200 mixed same extrapolation \
+		endless noiseless) --out results/protocols --force
 endif
 
 results-ablations: $(VENV)/.stamp-experiments ## what each part is worth

@@ -12,7 +12,6 @@ with a 95% bootstrap interval over training runs. Writes ``adaptation.csv``, ``a
 """
 
 import dataclasses
-import json
 import time
 from pathlib import Path
 from typing import Annotated
@@ -26,11 +25,10 @@ from mermaide_jax import meta
 from mermaide_jax._checks import refuse
 from mermaide_jax.evaluation.statistics import interquartile_mean
 from mermaide_jax.principals import LearnedPrincipal
-from mermaide_jax.report._files import text_writer, write_atomically
-from mermaide_jax.report._style import SERIES, new_figure, quiet_grid, save_png, styled
+from mermaide_jax.report._style import SERIES, new_figure, quiet_grid, styled
 from mermaide_jax.report.ablations import paired_differences
+from mermaide_jax.report.experiment import write_experiment
 from mermaide_jax.report.names import principal_label, rule_label
-from mermaide_jax.report.provenance import script_record
 from mermaide_jax.report.results import prepare_output
 from mermaide_jax.study.config import StudyConfig, principal_configs
 from mermaide_jax.study.learned import Trained, build, test_principal
@@ -148,15 +146,7 @@ def main(experiment: Experiment) -> None:
     found = measure(experiment)
     directory = prepare_output(experiment.out, force=experiment.force)
     table = gains(found)
-    figure, about = draw(table), json.dumps(script_record(began), indent=1) + "\n"
-    write_atomically(
-        directory,
-        {
-            "adaptation.csv": lambda path: table.round(5).to_csv(path, index=False),
-            "adaptation.png": lambda path: save_png(figure, path),
-            "about.json": text_writer(about),
-        },
-    )
+    write_experiment(directory, {"adaptation": table}, {"adaptation": draw(table)}, began)
     print(table.to_string(index=False, float_format="%.2f"))
 
 

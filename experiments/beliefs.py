@@ -13,7 +13,6 @@ over episodes. Writes ``beliefs.csv``, ``beliefs.png`` and ``about.json``.
 """
 
 import dataclasses
-import json
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,10 +27,9 @@ from matplotlib.figure import Figure
 from mermaide_jax._checks import check_at_least, refuse
 from mermaide_jax.evaluation.oracles import UCBPrior, ucb_beliefs
 from mermaide_jax.evaluation.statistics import stratified_bootstrap_interval
-from mermaide_jax.report._files import text_writer, write_atomically
-from mermaide_jax.report._style import BLUE, GREEN, ORANGE, new_figure, quiet_grid, save_png, styled
+from mermaide_jax.report._style import BLUE, GREEN, ORANGE, new_figure, quiet_grid, styled
+from mermaide_jax.report.experiment import write_experiment
 from mermaide_jax.report.names import principal_label
-from mermaide_jax.report.provenance import script_record
 from mermaide_jax.report.results import Results, prepare_output, read_results
 
 OBSERVER, TOLD, MODEL = "observer", "observer, told the agent", "world model"
@@ -160,16 +158,15 @@ def main(experiment: Experiment) -> None:
     recorded(results)
     directory = prepare_output(experiment.out, force=experiment.force)
     table = likelihoods(experiment, results)
-    short, figure = in_short(table), draw(table)
-    options = {"particles": experiment.particles, "sweeps": experiment.sweeps}
-    about = script_record(began) | options | {"summary": short.to_dict("records")}
-    write_atomically(
+    short = in_short(table)
+    write_experiment(
         directory,
-        {
-            "beliefs.csv": lambda path: table.round(5).to_csv(path, index=False),
-            "beliefs.png": lambda path: save_png(figure, path),
-            "about.json": text_writer(json.dumps(about, indent=1) + "\n"),
-        },
+        {"beliefs": table},
+        {"beliefs": draw(table)},
+        began,
+        particles=experiment.particles,
+        sweeps=experiment.sweeps,
+        summary=short.to_dict("records"),
     )
     print(short.to_string(index=False, float_format="%.3f"))
 

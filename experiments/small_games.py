@@ -18,7 +18,6 @@ for each prior), ``shares.csv``, ``small_games.png`` and ``about.json``.
 
 import dataclasses
 import itertools
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,12 +32,10 @@ from mermaide_jax._checks import check_at_least, refuse
 from mermaide_jax.agents import standard_population
 from mermaide_jax.evaluation.oracles import StateGraph, policy_value, solve_belief, solve_exact
 from mermaide_jax.games import COEFFICIENTS, GameConfig, Task, TaskTerms, finite_tasks
-from mermaide_jax.report._files import text_writer, write_atomically
-from mermaide_jax.report._style import BLUE, ORANGE, new_figure, quiet_grid, save_png, styled
+from mermaide_jax.report._style import BLUE, ORANGE, new_figure, quiet_grid, styled
+from mermaide_jax.report.experiment import write_experiment
 from mermaide_jax.report.names import rule_label
-from mermaide_jax.report.provenance import script_record
 from mermaide_jax.report.results import prepare_output
-from mermaide_jax.report.schema import to_plain
 
 FAMILIES = ("ucb", "epsilon_greedy")
 COINS = (-1.0, 1.0)
@@ -221,17 +218,8 @@ def main(config: SmallGames) -> None:
     directory = prepare_output(config.out, force=config.force)
     table = run(config)
     short = shares(table)
-    figure = draw(short, config)
-    about = to_plain(script_record(began) | {"config": config})
-    write_atomically(
-        directory,
-        {
-            "small_games.csv": lambda path: table.round(5).to_csv(path, index=False),
-            "shares.csv": lambda path: short.round(4).to_csv(path, index=False),
-            "small_games.png": lambda path: save_png(figure, path),
-            "about.json": text_writer(json.dumps(about, indent=1) + "\n"),
-        },
-    )
+    tables, figures = {"small_games": table, "shares": short}, {"small_games": draw(short, config)}
+    write_experiment(directory, tables, figures, began, config=config)
     print(short.round(3).to_string(index=False))
 
 

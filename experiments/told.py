@@ -21,7 +21,6 @@ Writes ``told.csv``, ``told.png`` and ``about.json``.
 
 import dataclasses
 import functools
-import json
 import time
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -41,11 +40,10 @@ from mermaide_jax.agents.base import (
 )
 from mermaide_jax.agents.ucb import ucb_index
 from mermaide_jax.games import Game, GameState, Task
-from mermaide_jax.report._files import text_writer, write_atomically
-from mermaide_jax.report._style import BLUE, new_figure, quiet_grid, save_png, styled
+from mermaide_jax.report._style import BLUE, new_figure, quiet_grid, styled
 from mermaide_jax.report.attained import ORACLES, SCRIPTS
+from mermaide_jax.report.experiment import write_experiment
 from mermaide_jax.report.names import rule_label
-from mermaide_jax.report.provenance import script_record
 from mermaide_jax.report.results import Results, prepare_output, read_results
 from mermaide_jax.report.summary import summarize
 from mermaide_jax.study.config import StudyConfig
@@ -236,16 +234,8 @@ def main(experiment: Experiment) -> None:
     for told in (TASK, MIND):
         found[told] = [row for config in configs for row in measure(config, told)]
     table = compare(found, references)
-    figure = draw(table)
-    about = script_record(began) | {"seeds": seeds, "study": results.command}
-    write_atomically(
-        directory,
-        {
-            "told.csv": lambda path: table.round(5).to_csv(path, index=False),
-            "told.png": lambda path: save_png(figure, path),
-            "about.json": text_writer(json.dumps(about, indent=1) + "\n"),
-        },
-    )
+    tables, figures = {"told": table}, {"told": draw(table)}
+    write_experiment(directory, tables, figures, began, seeds=seeds, study=results.command)
     print(table.to_string(index=False, float_format="%.3f"))
 
 
