@@ -142,9 +142,11 @@ def programs(sizes: Sizes) -> dict[str, Program]:
         update = make_update(update_config(kind, sizes), learned, game, TaskTerms())
         state = jax.eval_shape(update.init, key)
         found[f"update_{kind}"] = Program(update.update, (key, state, tasks))
-    over_arms = NetworkConfig("arms", max(sizes.features // 8, 1), memory=True)
-    learned = learned_principal(over_arms, game.observation_size, sizes.arms, 2)
-    update = make_update(update_config("second_order", sizes), learned, game, TaskTerms())
+    arms_network = NetworkConfig("arms", max(sizes.features // 8, 1), memory=True)
+    over_arms = learned_principal(
+        arms_network, game.observation_size, sizes.arms, game.num_interventions
+    )
+    update = make_update(update_config("second_order", sizes), over_arms, game, TaskTerms())
     state = jax.eval_shape(update.init, key)
     return found | {"update_over_arms": Program(update.update, (key, state, tasks))}
 

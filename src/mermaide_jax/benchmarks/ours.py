@@ -16,7 +16,7 @@ from mermaide_jax.benchmarks.contender import Run
 from mermaide_jax.benchmarks.peers import meta_workload, problem
 from mermaide_jax.benchmarks.programs import agent_of, compile_program
 from mermaide_jax.principals import NetworkConfig, learned_principal
-from mermaide_jax.study.config import principal_configs
+from mermaide_jax.study.learned import build
 from mermaide_jax.study.presets import PRESETS
 from mermaide_jax.study.setting import make_setting
 from mermaide_jax.training.config import MetaGradient
@@ -142,12 +142,8 @@ def preset_chunk(preset: str, principal: str, updates: int = 5) -> Run:
         config, agents=dataclasses.replace(config.agents, families=("ucb",)), seeds=1
     )
     setting = make_setting(config)
-    network, training_config = principal_configs(principal, config)
-    game = setting.game
-    learned = learned_principal(
-        network, game.observation_size, game.num_arms, game.num_interventions
-    )
-    update = training.make_update(training_config, learned, game, config.game.terms)
+    learned, options = build(principal, config, setting)
+    update = training.make_update(options, learned, setting.game, config.game.terms)
     return _chunk_of(update, jax.tree.map(lambda leaf: leaf[0], setting.train), updates)
 
 
