@@ -60,7 +60,8 @@ class Experiment:
     force: bool = False
     """Accept an output directory that holds files."""
     compact: bool = False
-    """Leave recorded episodes and the figures of the study out of the output directory."""
+    """Leave recorded episodes and the figures of the study out of the output directory, and the
+    rows to results.parquet alone."""
     findings: Path | None = None
     """Findings file whose blocks F2, F4 and attainable_share are replaced."""
 
@@ -150,7 +151,7 @@ def read_parts(experiment: Experiment) -> tuple[Results, Path]:
     if experiment.compact:
         whole = dataclasses.replace(whole, episodes=[])
     directory = prepare_output(experiment.out, force=experiment.force)
-    write_results(directory, whole)
+    write_results(directory, whole, compact=experiment.compact)
     if not experiment.compact:
         write_figures(directory, whole)
     return whole, directory

