@@ -117,8 +117,9 @@ def _shift_arm(
     slack = others - index[:, arm]  # of the chosen arm, where that is another
     least = jnp.max(jnp.where(used & (chosen == arm), slack, -jnp.inf))
     most = jnp.min(jnp.where(used & (chosen != arm), slack, jnp.inf))
-    least = jnp.maximum(least, prior.reward_low[arm] - mind.rewards[arm])
-    most = jnp.minimum(most, prior.reward_high[arm] - mind.rewards[arm])
+    lowest, highest = jnp.asarray(prior.reward_low)[arm], jnp.asarray(prior.reward_high)[arm]
+    least = jnp.maximum(least, lowest - mind.rewards[arm])
+    most = jnp.minimum(most, highest - mind.rewards[arm])
     uniform = jax.random.uniform(key)
     by = jnp.where(least < most, least + (most - least) * uniform, 0.0)
     return mind._replace(
