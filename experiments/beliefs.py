@@ -80,7 +80,11 @@ def recorded(results: Results) -> list[dict[str, Any]]:
 def likelihoods(experiment: Experiment, results: Results) -> pd.DataFrame:
     """Log-likelihood of "the next action is the target" or not, by episode, step and predictor."""
     game, frames = results.config["game"], []
-    stranger = UCBPrior(game["noise"], game["reward_low"], game["reward_high"], *experiment.beta)
+    # Arm by arm, as for who is told, so that one program serves both.
+    bounds = (
+        jnp.full(game["num_arms"], game[f"reward_{end}"], jnp.float32) for end in ("low", "high")
+    )
+    stranger = UCBPrior(game["noise"], *bounds, *experiment.beta)
 
     @jax.jit
     def observe(key, action, bonus, prior):
@@ -95,8 +99,7 @@ def likelihoods(experiment: Experiment, results: Results) -> pd.DataFrame:
         told = UCBPrior(game["noise"], rewards, rewards, *[episode["coefficient"]] * 2)
         predictions = {MODEL: np.asarray(episode["predicted_target_probability"])}
         for who, prior in ((OBSERVER, stranger), (TOLD, told)):
-            key = jax.random.key(number)
-            law = observe(key, action, jnp.asarray(bonus, jnp.float32), spread_out(prior, rewards))
+            law = observe(jax.random.key(number), action, jnp.asarray(bonus, jnp.float32), prior)
             predictions[who] = np.asarray(law)[:, target]
         for who, predicted in predictions.items():
             said = np.clip(np.where(hit, predicted, 1.0 - predicted), _LEAST, 1.0)
@@ -105,15 +108,6 @@ def likelihoods(experiment: Experiment, results: Results) -> pd.DataFrame:
             frames.append(pd.DataFrame(about | columns | {"log_likelihood": np.log(said)}))
         print(f"episode {number + 1}: observed", flush=True)
     return pd.concat(frames, ignore_index=True)
-
-
-def spread_out(prior: UCBPrior, rewards: jax.Array) -> UCBPrior:
-    """The same with bounds of each arm's reward, so that one program serves both observers."""
-    low, high = (
-        jnp.broadcast_to(jnp.asarray(bound, jnp.float32), rewards.shape)
-        for bound in (prior.reward_low, prior.reward_high)
-    )
-    return prior._replace(reward_low=low, reward_high=high)
 
 
 def in_short(table: pd.DataFrame) -> pd.DataFrame:
