@@ -27,7 +27,7 @@ _DEFAULT = dataclasses.replace(
     network=NetworkConfig(architecture="arms", features=16, memory=True),
     training=dataclasses.replace(
         _RECIPE,
-        updates=1000,
+        updates=2000,
         world_model_updates=60,
         episodes_per_task=8,
         adapt_policy=False,
