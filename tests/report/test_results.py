@@ -127,6 +127,15 @@ def test_rows_of_a_compact_record_are_read_from_the_table(tmp_path, results):
         read_results(tmp_path)
 
 
+def test_a_compact_record_of_another_version_is_refused_as_such(tmp_path, results):
+    write_results(tmp_path, results, compact=True)
+    content = json.loads((tmp_path / "results.json").read_text())
+    (tmp_path / "results.json").write_text(json.dumps(content | {"format_version": 99}))
+    (tmp_path / "results.parquet").write_bytes(b"a table of that version")
+    with pytest.raises(ConfigError, match=r"results.json: got 99, expected format_version 1"):
+        read_results(tmp_path)
+
+
 def test_nan_infinity_and_arrays_become_plain_json(tmp_path, results_with, rows):
     @dataclasses.dataclass(frozen=True)
     class Game:

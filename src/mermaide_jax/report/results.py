@@ -174,12 +174,12 @@ def read_results(directory: str | os.PathLike[str]) -> Results:
     path = Path(directory) / RESULTS_FILE
     content = _read_json(path)
     version = content.pop("format_version", None)
+    if version != FORMAT_VERSION:
+        refuse(str(path), version, f"format_version {FORMAT_VERSION}")
     content.setdefault("attained", [])
     rows_file = Path(directory) / ROWS_FILE
     if "rows" not in content and rows_file.exists():
         content["rows"] = _read_table(rows_file, ROW_COLUMNS)
-    if version != FORMAT_VERSION:
-        refuse(str(path), version, f"format_version {FORMAT_VERSION}")
     for key, kind in _JSON_KEYS.items():
         if key not in content:
             refuse(str(path), sorted(content), f"key {key!r} among them")
