@@ -63,9 +63,9 @@ def step_by_step(module, variables, inputs):
 def test_statistics_are_those_of_a_plain_loop(kind):
     observations, actions, paid, target = episode(3, KINDS[kind])
     history = networks_arms.empty_history(ARMS)
-    module, _ = head(kind, True)
+    reader = head(kind, True)[0].reader
     for row in observations:
-        history = networks_arms.update_history(history, module._parts(row))
+        history = networks_arms.update_history(history, reader.parts(row))
     played = list(zip(actions[:-1], paid[:-1], strict=True))
     aims = [(None if not u else (u - 1 if kind == "arm" else target)) for _, u in played]
     for arm in range(ARMS):

@@ -142,12 +142,22 @@ def update_history(history: ArmHistory, seen: Seen) -> ArmHistory:
     )
 
 
-def arm_features(history: ArmHistory, seen: Seen) -> tuple[jax.Array, jax.Array]:
-    """What the network reads, numbers of order one.
+class Reading(NamedTuple):
+    """What networks read of the history of arms, numbers of order one; no weights enter it.
 
-    Returns:
-      ``[..., A, F]`` of each arm, and ``[..., 1, C]``, the same for all.
+    Attributes:
+      own: ``[..., A, F]``, running statistics of each arm.
+      fading: ``[..., A, 3]``, see `ArmHistory`.
+      common: ``[..., 1, C]``, the same for all arms.
     """
+
+    own: jax.Array
+    fading: jax.Array
+    common: jax.Array
+
+
+def arm_features(history: ArmHistory, seen: Seen) -> Reading:
+    """What the networks read at one step, or at all."""
     time = history.time[..., None]
     tried = jnp.maximum(history.pulls, 1.0)
     common = jnp.concatenate(
@@ -171,8 +181,67 @@ def arm_features(history: ArmHistory, seen: Seen) -> tuple[jax.Array, jax.Array]
         history.paid / tried,
         jnp.log1p(history.paid) / 3.0,
     ]
-    parts = [jnp.stack(own, axis=-1), seen.beliefs, history.fading]
-    return jnp.concatenate(parts, axis=-1), common[..., None, :]
+    return Reading(jnp.stack(own, axis=-1), history.fading, common[..., None, :])
+
+
+class ArmReader(NamedTuple):
+    """How networks over arms read what was observed; static, and free of weights.
+
+    Attributes:
+      num_arms: ``A``.
+      num_payments: ``U - 1``; if it equals ``A``, each is taken for the payment of one arm.
+    """
+
+    num_arms: int
+    num_payments: int
+
+    def step(self, history: ArmHistory, observation: jax.Array) -> tuple[ArmHistory, Reading]:
+        """One step: the history with what was just observed, and what is read of it."""
+        seen = self.parts(observation)
+        history = update_history(history, seen)
+        return history, arm_features(history, seen)
+
+    def unroll(self, observations: jax.Array) -> Reading:
+        """Whole sequences, ``[T, ..., O]``. They are data: nothing here is differentiated."""
+        observations = jax.lax.stop_gradient(observations)
+        seen = self.parts(observations)
+        known = seen._replace(beliefs=seen.beliefs[..., :0])
+
+        def step(history: ArmHistory, seen: Seen) -> tuple[ArmHistory, ArmHistory]:
+            history = update_history(history, seen)
+            return history, history
+
+        start = jax.tree.map(
+            lambda leaf: jnp.broadcast_to(leaf, (*observations.shape[1:-1], *leaf.shape)),
+            empty_history(self.num_arms),
+        )
+        return arm_features(jax.lax.scan(step, start, known)[1], seen)
+
+    def parts(self, observation: jax.Array) -> Seen:
+        """Takes an observation, and beliefs behind it, apart (`games.encode_observation`).
+
+        Raises:
+          ConfigError: for an observation of another length.
+        """
+        arms, payments = self.num_arms, self.num_payments
+        own = 2 * arms + payments
+        beliefs, rest = divmod(observation.shape[-1] - own, arms)
+        if beliefs < 0 or rest not in (0, 1):
+            refuse(
+                "observation",
+                observation.shape[-1],
+                f"action, intervention and target for the architecture 'arms', {own} or {own + 1}",
+            )
+        stop = own + rest
+        # Beliefs are one number for each arm after the other.
+        behind = observation[..., stop:].reshape(*observation.shape[:-1], beliefs, arms)
+        return Seen(
+            action=observation[..., :arms],
+            payment=observation[..., arms : arms + payments],
+            target=observation[..., arms + payments : own],
+            rest=observation[..., own:stop],
+            beliefs=jnp.swapaxes(behind, -1, -2),
+        )
 
 
 class FlatDense(nn.Module):
@@ -247,54 +316,34 @@ class ArmHead(nn.Module):
     def _pays_arms(self) -> bool:
         return not self.per_arm and self.num_payments == self.num_arms
 
+    @property
+    def reader(self) -> ArmReader:
+        """What this network is fed by."""
+        return ArmReader(self.num_arms, self.num_payments)
+
     def initial_carry(self) -> ArmHistory:
         """See `empty_history`."""
         return empty_history(self.num_arms)
 
     def __call__(self, carry: ArmHistory, inputs: jax.Array) -> tuple[ArmHistory, jax.Array]:
         """One step: ``(carry, [I]) -> (carry, [num_outputs] logits)``."""
-        seen = self._parts(inputs)
-        carry = update_history(carry, seen)
-        return carry, self._logits(arm_features(carry, seen), seen.target)
+        carry, reading = self.reader.step(carry, inputs)
+        return carry, self.say(reading, inputs)
 
     def unroll(self, inputs: jax.Array) -> jax.Array:
         """Whole sequences: ``[T, ..., I] -> [T, ..., num_outputs]`` logits."""
-        seen = self._parts(inputs)
+        return self.say(self.reader.unroll(inputs), inputs)
 
-        def step(history: ArmHistory, seen: Seen) -> tuple[ArmHistory, ArmHistory]:
-            history = update_history(history, seen)
-            return history, history
+    def say(self, reading: Reading, inputs: jax.Array) -> jax.Array:
+        """``[..., num_outputs]`` logits, of one step or of all.
 
-        batch = inputs.shape[1:-1]
-        start = jax.tree.map(
-            lambda leaf: jnp.broadcast_to(leaf, (*batch, *leaf.shape)), self.initial_carry()
-        )
-        # What was observed is data: nothing is differentiated in this loop.
-        known = jax.lax.stop_gradient(seen._replace(beliefs=seen.beliefs[..., :0]))
-        _, histories = jax.lax.scan(step, start, known)
-        return self._logits(arm_features(histories, seen), seen.target)
-
-    def _parts(self, inputs: jax.Array) -> Seen:
-        """Takes an observation, and beliefs behind it, apart (`games.encode_observation`)."""
-        arms, payments = self.num_arms, self.num_payments
-        own = 2 * arms + payments
-        beliefs, rest = divmod(inputs.shape[-1] - own, arms)
-        if beliefs < 0 or rest not in (0, 1):
-            refuse(
-                "observation",
-                inputs.shape[-1],
-                f"action, intervention and target for the architecture 'arms', {own} or {own + 1}",
-            )
-        stop = own + rest
-        # Beliefs are one number for each arm after the other.
-        behind = inputs[..., stop:].reshape(*inputs.shape[:-1], beliefs, arms)
-        return Seen(
-            action=inputs[..., :arms],
-            payment=inputs[..., arms : arms + payments],
-            target=inputs[..., arms + payments : own],
-            rest=inputs[..., own:stop],
-            beliefs=jnp.swapaxes(behind, -1, -2),
-        )
+        Args:
+          reading: what the `reader` made of the same inputs, or of them without beliefs.
+          inputs: ``[..., I]``, observations and beliefs.
+        """
+        seen = self.reader.parts(inputs)
+        arms = jnp.concatenate([reading.own, seen.beliefs, reading.fading], axis=-1)
+        return self._logits((arms, reading.common), seen.target)
 
     def _logits(self, features: tuple[jax.Array, jax.Array], target: jax.Array) -> jax.Array:
         fixed = [self.gain * self.embedding]

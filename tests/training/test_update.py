@@ -11,10 +11,10 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from streams import assert_same, keys
 
-from mermaide_jax import games
+from mermaide_jax import agents, games
 from mermaide_jax._checks import ConfigError
 from mermaide_jax.games import collect
-from mermaide_jax.principals import NetworkConfig
+from mermaide_jax.principals import NetworkConfig, learned_principal
 from mermaide_jax.training import Metrics, TrainingConfig, make_adapt, make_update, to_episodes
 from mermaide_jax.training.update import (
     TrainState,
@@ -36,8 +36,20 @@ CONFIG = TrainingConfig(
     target_first=False,
 )
 MLP = NetworkConfig("mlp", 4)
+OVER_ARMS = NetworkConfig("arms", 4, 2, memory=True)
 TERMS = games.TaskTerms()
 LEARNED = probe.principal(MLP)
+# What networks over arms read, the probe game does not show.
+ARMS_GAME = games.make_intervention_game(agents.ucb(3), games.GameConfig(3, 6))
+
+
+def arena(network):
+    """A game for a network, its principal, and agents."""
+    if network.architecture != "arms":
+        return probe.GAME, probe.principal(network), probe.tasks()
+    learned = learned_principal(network, ARMS_GAME.observation_size, 3, 2)
+    tasks = games.finite_tasks(jax.random.key(3), "ucb", (0.17, 0.42, 0.67), 3, 3, TERMS)
+    return ARMS_GAME, learned, tasks._replace(agent=agents.UCBParams(jnp.full(3, 0.4)))
 
 
 @functools.cache
@@ -337,17 +349,18 @@ def test_optimizer_is_adam_on_clipped_gradients_at_a_falling_rate(own_rate):
 
 @pytest.mark.parametrize("inner_steps", [1, 2])
 @pytest.mark.parametrize("meta_gradient", VARIANTS)
-def test_records_kept_while_playing_change_no_update(meta_gradient, inner_steps):
+@pytest.mark.parametrize("network", [NetworkConfig("gru", 4, 2), OVER_ARMS], ids=["gru", "arms"])
+def test_records_kept_while_playing_change_no_update(network, meta_gradient, inner_steps):
     """What is learned from a record is what is learned from a replay, whatever adapts how often."""
     config = dataclasses.replace(CONFIG, meta_gradient=meta_gradient, inner_steps=inner_steps)
-    learned = probe.principal(NetworkConfig("gru", 4, 2))
+    game, learned, tasks = arena(network)
     rng = np.random.default_rng(0)
     draw = lambda x: jnp.asarray(rng.normal(size=x.shape) / 2, x.dtype)  # noqa: E731
     ends, params = [], jax.tree.map(draw, jax.eval_shape(learned.init_params, jax.random.key(0)))
     for principal in (learned, learned._replace(recording=None)):
-        update = make_update(config, principal, probe.GAME, TERMS)
+        update = make_update(config, principal, game, TERMS)
         start = jax.jit(update.init)(jax.random.key(0))._replace(params=params)
-        ends.append(jax.jit(update.update)(jax.random.key(5), start, probe.tasks()))
+        ends.append(jax.jit(update.update)(jax.random.key(5), start, tasks))
     (kept, told), (replayed, expected) = ends
     np.testing.assert_allclose(told, expected, rtol=1e-4)
     # Adam's first moment is a tenth of the gradient.
@@ -355,10 +368,20 @@ def test_records_kept_while_playing_change_no_update(meta_gradient, inner_steps)
     assert np.abs(flat(replayed.optimizer)).max() > 1e-3
 
 
-@pytest.mark.parametrize(("size", "records"), [(None, True), (1, False)])
-def test_blocks_keep_no_records(size, records, monkeypatch):
-    """With them memory would grow with the number of agents, which blocks are there to prevent."""
-    learned = probe.principal(NetworkConfig("gru", 4, 1))
+@pytest.mark.parametrize(
+    ("network", "size", "records"),
+    [
+        (NetworkConfig("gru", 4, 1), None, True),
+        (NetworkConfig("gru", 4, 1), 1, False),
+        (OVER_ARMS, 1, True),
+    ],
+)
+def test_blocks_keep_no_activations(network, size, records, monkeypatch):
+    """With them memory would grow with the number of agents, which blocks are there to prevent.
+
+    What networks over arms read is no larger than the observations, times a few.
+    """
+    game, learned, tasks = arena(network)
     config = dataclasses.replace(CONFIG, meta_gradient="second_order", agents_per_block=size)
     played = []
 
@@ -367,8 +390,8 @@ def test_blocks_keep_no_records(size, records, monkeypatch):
         return collect(key, game, principal, *args, **kwargs)
 
     monkeypatch.setattr("mermaide_jax.training.update.collect", watched)
-    update = make_update(config, learned, probe.GAME, TERMS)
+    update = make_update(config, learned, game, TERMS)
     state = jax.eval_shape(update.init, jax.random.key(0))
-    jax.eval_shape(update.update, jax.random.key(0), state, probe.tasks())
+    jax.eval_shape(update.update, jax.random.key(0), state, tasks)
     assert len(played) >= 2
     assert set(played) == {learned.recording if records else learned.principal}

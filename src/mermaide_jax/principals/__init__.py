@@ -4,10 +4,10 @@ from mermaide_jax.principals.base import Preview, Principal, Privileged
 from mermaide_jax.principals.learned import (
     Decision,
     LearnedPrincipal,
-    NetworkConfig,
     Recorded,
     learned_principal,
 )
+from mermaide_jax.principals.network_pair import NetworkConfig
 from mermaide_jax.principals.prescient import prescient
 from mermaide_jax.principals.scripted import first_k, random, random_rate
 

@@ -24,7 +24,7 @@ class Episodes(NamedTuple):
       action: ``[M, T]`` int32, the agent's actions.
       reward: ``[M, T]`` float32, the principal's rewards.
       record: None, or what the networks went through while these were played,
-        `principals.Recorded.record`; it holds for the params that they were played with alone.
+        `principals.Recorded.record`; see `LearnedPrincipal.lasting_records` for how long it holds.
     """
 
     observation: jax.Array
@@ -181,7 +181,8 @@ def make_adapt(
     )
 
     def adapt(params: Params, episodes: Episodes) -> Params:
-        if steps != 1:  # from the second step on the params are not those that played
+        # From the second step on the params are not those that played.
+        if steps != 1 and not learned.lasting_records:
             episodes = episodes._replace(record=None)
         return learned.remember(descend(params, episodes), episodes.action, episodes.intervention)
 

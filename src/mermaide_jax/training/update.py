@@ -150,8 +150,8 @@ def make_update(
     in_blocks = config.agents_per_block not in (None, config.tasks_per_update)
     if world_model_only:
         behaviour = random_rate(game.num_interventions)
-    elif learned.recording is None or in_blocks:
-        behaviour = learned.principal  # records are of all agents, and blocks are to keep few
+    elif learned.recording is None or (in_blocks and not learned.lasting_records):
+        behaviour = learned.principal  # activations are of all agents, and blocks are to keep few
     else:
         behaviour = learned.recording
 
