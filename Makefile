@@ -45,6 +45,8 @@ RUN := $(BIN)/python experiments/
 STUDY := $(BIN)/mermaide reproduce --preset $(if $(REDUCED),quick,default) --force
 SHOTS := --evaluation.shots 0 1 2 5 10
 FEW := --seeds 3
+# The other protocols are measured with half of the updates of the headline.
+HALF := --training.updates 1000
 # The principals but one, which is trained with more entropy: see docs/results.md.
 MOST := --principals mermaide world_model_without_meta reinforce never always random first_k \
 	prescient all_knowing
@@ -82,16 +84,15 @@ ifdef REDUCED
 	$(call study,extrapolation,--agents.split extrapolation,,--compact)
 	$(RUN)protocols.py results/bandits results/extrapolation --out results/protocols --force
 else
-	$(call study,bandits_50,--game.horizon 50 $(SHOTS),planner,--compact)
-	$(STUDY) $(FEW) --game.horizon 200 --out results/parts/bandits_200 --principals mermaide \
-		world_model_without_meta never always random first_k prescient all_knowing
-	$(RUN)bandits.py results/parts/bandits_200 --out results/bandits_200 --force --compact
-	$(call study,mixed,$(SHOTS) --agents.mixed,,--compact)
-	$(call study,same,$(SHOTS) --agents.split same,,--compact)
-	$(call study,extrapolation,$(SHOTS) --agents.split extrapolation,,--compact)
-	$(call study_without_maml,endless,$(FEW) --training.variation endless)
-	$(call study_without_maml,noiseless,$(FEW) --game.noise 0 --evaluation.shots 0 1 5)
-	$(RUN)protocols.py $(addprefix results/,bandits bandits_50 bandits_200 mixed same extrapolation \
+	$(call study,bandits_1000,$(HALF) $(SHOTS),planner,--compact)
+	$(call study,bandits_50,$(HALF) --game.horizon 50 $(SHOTS),planner,--compact)
+	$(call study,bandits_200,$(HALF) --game.horizon 200 $(SHOTS),,--compact)
+	$(call study,mixed,$(HALF) $(SHOTS) --agents.mixed,,--compact)
+	$(call study,same,$(HALF) $(SHOTS) --agents.split same,,--compact)
+	$(call study,extrapolation,$(HALF) $(SHOTS) --agents.split extrapolation,,--compact)
+	$(call study_without_maml,endless,$(HALF) $(FEW) --training.variation endless)
+	$(call study_without_maml,noiseless,$(HALF) $(FEW) --game.noise 0 --evaluation.shots 0 1 5)
+	$(RUN)protocols.py $(addprefix results/,bandits_1000 bandits bandits_50 bandits_200 mixed same extrapolation \
 		endless noiseless) --out results/protocols --force
 endif
 

@@ -6,10 +6,10 @@
         --out results/protocols
 
 Reads finished studies (one in parts is put together by ``experiments/bandits.py`` first) and names
-each by what its game, its agents or their variation in training have that the first study's have
-not. Writes ``protocols.csv`` (scores and shares of the attainable with intervals, success,
-interventions), ``improvement.csv`` (the probability that MERMAIDE improves on each baseline) and
-``protocols.png``, and prints both in short. Intervals are those of every other table.
+each by what its game, its agents, their variation in training or its updates have that the first
+study's have not. Writes ``protocols.csv`` (scores and shares of the attainable with intervals,
+success, interventions), ``improvement.csv`` (the probability that MERMAIDE improves on each
+baseline) and ``protocols.png``, and prints both in short. Intervals are those of every other table.
 """
 
 import dataclasses
@@ -48,9 +48,9 @@ from mermaide_jax.study.config import LEARNED
 PRINCIPAL, BASELINES = LEARNED[0], LEARNED[1:]
 COLORS = dict(zip(BASELINES, (GREEN, ORANGE, BLUE), strict=True))
 SHOTS = {0: GREY, 1: INK}
-FIRST = "headline"
-"""Name of the first study."""
-_PARTS = ("game", "agents", "training.variation")
+FIRST = "base"
+"""Name of the first study, which the others differ from."""
+_PARTS = ("game", "agents", "training.variation", "training.updates")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,16 +58,16 @@ class Experiment:
     """What is read, and where the tables go."""
 
     results: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Directories of finished studies, the headline first."""
+    """Directories of finished studies, first the one that the others are held against."""
     out: Path
     """Directory for the tables and the figure."""
     force: bool = False
     """Accept an output directory that holds files."""
 
 
-def protocol_name(config: Mapping[str, Any], headline: Mapping[str, Any]) -> str:
-    """What a study has that the headline has not, such as ``"split same"``."""
-    own, other = (_flat(value) for value in (config, headline))
+def protocol_name(config: Mapping[str, Any], base: Mapping[str, Any]) -> str:
+    """What a study has that the first has not, such as ``"split same"``."""
+    own, other = (_flat(value) for value in (config, base))
     changed = [f"{key.rpartition('.')[2]} {own[key]}" for key in own if own[key] != other.get(key)]
     return ", ".join(changed).replace("mixed True", "mixed").replace("_", " ") or FIRST
 

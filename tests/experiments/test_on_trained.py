@@ -195,10 +195,10 @@ def test_protocols_compares_studies(finished, tmp_path, monkeypatch, capsys):
     module.run(module.Experiment((finished, other), out))
     assert "split same" in capsys.readouterr().out
     scores = pd.read_csv(out / "protocols.csv")
-    assert list(dict.fromkeys(scores["protocol"])) == ["headline", "split same"]
+    assert list(dict.fromkeys(scores["protocol"])) == ["base", "split same"]
     assert set(scores["principal"]) == {"mermaide", "reinforce", "never"}
     wide = scores.pivot_table(index=["principal", "k_shot"], columns="protocol", values="score")
-    gain = (wide["split same"] - wide["headline"]).unstack()
+    gain = (wide["split same"] - wide["base"]).unstack()
     np.testing.assert_allclose(gain.loc["mermaide"], 100.0, rtol=1e-3)
     assert (gain.drop("mermaide") == 0).all(axis=None)
     wins = pd.read_csv(out / "improvement.csv").set_index("protocol").loc["split same"]
