@@ -13,8 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-_PARITY = 0x1BD11BDA
+from mermaide_jax._threefry import Words, threefry2x32
 
 # Minimax polynomials in ascending powers, relative error below 2e-7:
 # log(1 + m) / m for sqrt(1/2) - 1 <= m <= sqrt(2) - 1; sin(x) / x and cos(x) as polynomials in x^2
@@ -32,8 +31,6 @@ _COS = (
     2.3153931620420534e-05,
 )
 
-Words = tuple[jax.Array, jax.Array]
-
 
 def stream_keys(key: chex.PRNGKey, number: int) -> jax.Array:
     """Keys of independent streams, ``[number, 2]`` uint32; the first do not depend on ``number``.
@@ -45,34 +42,6 @@ def stream_keys(key: chex.PRNGKey, number: int) -> jax.Array:
     base = jax.random.bits(key, (2,), jnp.uint32)
     stream = jnp.arange(number, dtype=jnp.uint32)
     return jnp.stack(threefry2x32((base[0], base[1]), (stream, jnp.zeros_like(stream))), -1)
-
-
-def threefry2x32(key: Words, counter: Words, rounds: int = 20) -> Words:
-    """The threefry-2x32 block cipher, elementwise; 20 rounds are those of `jax.random`.
-
-    Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011). They found 13
-    rounds enough to pass BigCrush, and recommend 20.
-
-    Args:
-      key: two uint32 words, of shapes that broadcast against the counter's.
-      counter: two uint32 words.
-      rounds: number of rounds.
-
-    Returns:
-      Two uint32 words.
-    """
-    keys = (key[0], key[1], key[0] ^ key[1] ^ jnp.uint32(_PARITY))
-    left, right = counter[0] + keys[0], counter[1] + keys[1]
-    for index in range(rounds):
-        turn = _ROTATIONS[(index // 4) % 2][index % 4]
-        left = left + right
-        right = (right << jnp.uint32(turn)) | (right >> jnp.uint32(32 - turn))
-        right = left ^ right
-        if index % 4 == 3:
-            passed = index // 4 + 1
-            left = left + keys[passed % 3]
-            right = right + keys[(passed + 1) % 3] + jnp.uint32(passed)
-    return left, right
 
 
 def uniform(word: jax.Array) -> jax.Array:

@@ -12,6 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from mermaide_jax._batching import map_batches
 from mermaide_jax._compiling import LITTLE_MEMORY, CpuJit
+from mermaide_jax._threefry import unrolled
 from mermaide_jax.games import Game, Task, TaskTerms
 from mermaide_jax.principals import LearnedPrincipal
 from mermaide_jax.training.config import TrainingConfig
@@ -109,7 +110,8 @@ def make_chunk(update: Update, num_streams: int, max_length: int = MAX_CHUNK) ->
     def chunk(key: chex.PRNGKey, state: TrainState, tasks: Task, length: jax.Array):
         def body(index, carry):
             state, history = carry
-            state, metrics = update.update(jax.random.fold_in(key, start + index), state, tasks)
+            drawn = unrolled(jax.random.fold_in(key, start + index))
+            state, metrics = update.update(drawn, state, tasks)
             return state, jax.tree.map(lambda h, m: h.at[index].set(m), history, metrics)
 
         start = state.update
