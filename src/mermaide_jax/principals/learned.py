@@ -133,5 +133,5 @@ def learned_principal(
         replay=replay,
         remember=remember,
         config=config,
-        lasting_records=pair.any_params,
+        lasting_records=pair.lasting_records,
     )

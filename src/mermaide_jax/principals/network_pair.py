@@ -79,7 +79,7 @@ class NetworkPair(NamedTuple):
       recording_step: the same, if its record is of use to ``unroll``; else None.
       unroll: ``unroll(params, observations [T, ..., O], record=None) -> Words``, of known
         sequences; by a ``record`` of the same steps what it holds is not computed again.
-      any_params: whether a record holds under any params, or only under those that played.
+      lasting_records: whether a record holds under any params, or only under those that played.
     """
 
     init_params: Callable[[chex.PRNGKey], Params]
@@ -87,7 +87,7 @@ class NetworkPair(NamedTuple):
     step: Step
     recording_step: Step | None
     unroll: Callable[..., Words]
-    any_params: bool
+    lasting_records: bool
 
 
 def make_pair(
@@ -165,7 +165,7 @@ def _recurrent_pair(
         step=make_step(lambda *x: (*_apply(*x), None)),
         recording_step=make_step(functools.partial(_apply, method="record")) if recorded else None,
         unroll=unroll,
-        any_params=False,
+        lasting_records=False,
     )
 
 
@@ -197,7 +197,7 @@ def _reading_pair(
         step=step,
         recording_step=step,
         unroll=unroll,
-        any_params=True,
+        lasting_records=True,
     )
 
 
