@@ -343,18 +343,15 @@ class ArmHead(nn.Module):
         """
         seen = self.reader.parts(inputs)
         arms = jnp.concatenate([reading.own, seen.beliefs, reading.fading], axis=-1)
-        return self._logits((arms, reading.common), seen.target)
-
-    def _logits(self, features: tuple[jax.Array, jax.Array], target: jax.Array) -> jax.Array:
         fixed = [self.gain * self.embedding]
         if self.memory:
             fixed.append(jax.lax.stop_gradient(self.remembered))
-        hidden = tanh(self.first(*features, jnp.concatenate(fixed, axis=-1)))
+        hidden = tanh(self.first(arms, reading.common, jnp.concatenate(fixed, axis=-1)))
         for own, common in zip(self.own, self.common, strict=True):
-            hidden = tanh(own(hidden) + common(_summary(hidden, target))[..., None, :])
+            hidden = tanh(own(hidden) + common(_summary(hidden, seen.target))[..., None, :])
         if self.per_arm:
             return self.arm_head(hidden)[..., 0]
-        logits = self.head(_summary(hidden, target))
+        logits = self.head(_summary(hidden, seen.target))
         if self._pays_arms:
             return jnp.concatenate([logits, self.arm_head(hidden)[..., 0]], axis=-1)
         return logits
