@@ -27,9 +27,7 @@ from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import pandas as pd
 import tyro
-from matplotlib.figure import Figure
 
 from mermaide_jax._checks import check_choice, check_in_range, refuse
 from mermaide_jax.agents.base import (
@@ -40,12 +38,10 @@ from mermaide_jax.agents.base import (
 )
 from mermaide_jax.agents.ucb import ucb_index
 from mermaide_jax.games import Game, GameState, Task
-from mermaide_jax.report._style import BLUE, new_figure, quiet_grid, styled
 from mermaide_jax.report.attained import ORACLES, SCRIPTS
 from mermaide_jax.report.experiment import write_experiment
-from mermaide_jax.report.names import rule_label
 from mermaide_jax.report.results import Results, prepare_output, read_results
-from mermaide_jax.report.summary import summarize
+from mermaide_jax.report.variants import variant_figure, variant_table
 from mermaide_jax.study.config import StudyConfig
 from mermaide_jax.study.learned import test_principal, train_principal
 from mermaide_jax.study.records import Record, score_rows
@@ -187,35 +183,6 @@ def measure(config: StudyConfig, told: str) -> list[Record]:
     return score_rows(PRINCIPAL, config, setting, test.scores, 0)
 
 
-def compare(found: dict[str, list[Record]], references: list[Record]) -> pd.DataFrame:
-    """A line for each family and what was told: score, share of the attainable and the rest."""
-    parts = []
-    for told, rows in found.items():
-        lines = summarize([*rows, *references])
-        parts.append(lines[lines["principal"] == PRINCIPAL].assign(principal=told))
-    table = pd.concat(parts).rename(columns={"principal": "told"}).drop(columns="k_shot")
-    in_order = {"key": lambda rules: rules.map(FAMILIES.index), "kind": "stable"}
-    return table.sort_values("agent_rule", **in_order)
-
-
-def draw(table: pd.DataFrame) -> Figure:
-    """Share of the attainable by what is told, a panel for each family."""
-    families = list(table.groupby("agent_rule", sort=False))
-    with styled():
-        figure = new_figure(3.6 * len(families) + 0.6, 2.6)
-        panels = figure.subplots(1, len(families), squeeze=False, sharex=True, sharey=True)[0]
-        for axes, (family, part) in zip(panels, families, strict=True):
-            for height, line in enumerate(part.itertuples()):
-                ends = [line.attained_low, line.attained_high]
-                axes.plot(ends, [height, height], color=BLUE, lw=3)
-                axes.plot(line.attained, height, "o", color=BLUE)
-            axes.set_yticks(range(len(part)), [TOLD[told] for told in part["told"]])
-            axes.set(title=rule_label(str(family)), xlabel="share of the attainable")
-            axes.set_ylim(len(part) - 0.5, -0.5)
-            quiet_grid(axes, "x")
-    return figure
-
-
 def main(experiment: Experiment) -> None:
     """Trains, tests, compares, prints, writes."""
     began = time.monotonic()
@@ -233,8 +200,8 @@ def main(experiment: Experiment) -> None:
     references = [row for row in known if row["principal"] in (*SCRIPTS, ORACLES[0])]
     for told in (TASK, MIND):
         found[told] = [row for config in configs for row in measure(config, told)]
-    table = compare(found, references)
-    tables, figures = {"told": table}, {"told": draw(table)}
+    table = variant_table(found, references, "told")
+    tables, figures = {"told": table}, {"told": variant_figure(table, TOLD)}
     write_experiment(directory, tables, figures, began, seeds=seeds, study=results.command)
     print(table.to_string(index=False, float_format="%.3f"))
 

@@ -10,16 +10,26 @@ from mermaide_jax.evaluation.oracles.all_knowing import (
 )
 from mermaide_jax.evaluation.oracles.belief import BeliefLayer, BeliefSolution, solve_belief
 from mermaide_jax.evaluation.oracles.exact import ExactSolution, policy_value, solve_exact
-from mermaide_jax.evaluation.oracles.filtering import UCBPrior, ucb_beliefs
+from mermaide_jax.evaluation.oracles.filtering import (
+    Beliefs,
+    agent_states,
+    first_beliefs,
+    foretell,
+    observe,
+    ucb_beliefs,
+)
+from mermaide_jax.evaluation.oracles.filtering_moves import UCBPrior
 from mermaide_jax.evaluation.oracles.guided import Guide, guide_grid, guided, tune_each
 from mermaide_jax.evaluation.oracles.planner import Plan, plan_episode, play_planned, replay
 from mermaide_jax.evaluation.oracles.play import BeliefTable, belief_principal, belief_table
 from mermaide_jax.evaluation.oracles.states import Layer, StateGraph, reachable_states
+from mermaide_jax.evaluation.oracles.watching import Watcher, watching
 
 __all__ = [
     "BeliefLayer",
     "BeliefSolution",
     "BeliefTable",
+    "Beliefs",
     "ExactSolution",
     "Guide",
     "Layer",
@@ -27,13 +37,18 @@ __all__ = [
     "Rule",
     "StateGraph",
     "UCBPrior",
+    "Watcher",
+    "agent_states",
     "all_knowing",
     "belief_principal",
     "belief_table",
     "best_rules",
     "by_rule",
+    "first_beliefs",
+    "foretell",
     "guide_grid",
     "guided",
+    "observe",
     "plan_episode",
     "play_all_knowing",
     "play_planned",
@@ -45,4 +60,5 @@ __all__ = [
     "solve_exact",
     "tune_each",
     "ucb_beliefs",
+    "watching",
 ]

@@ -84,6 +84,26 @@ def by_rule(game: Game) -> Principal:
     return Principal(init, act, privileged=True)
 
 
+def surely_better(worth: jax.Array, usual: jax.Array) -> jax.Array:
+    """What to do, if each intervention was imagined ``M`` times by the same draws.
+
+    The usual one, unless another is worth more by more than one standard error of the difference:
+    else the noise of the imagined would cost more than planning gains.
+
+    Args:
+      worth: ``[U, M]`` float32, what was earned.
+      usual: int32 scalar, what is done if nothing is surely better.
+
+    Returns:
+      int32 scalar.
+    """
+    gain = worth - worth[usual]
+    error = jnp.std(gain, axis=-1) / math.sqrt(worth.shape[-1])
+    # The usual choice gains nothing, by any error; another one must gain more than its error.
+    sure = jnp.mean(gain, axis=-1) - error
+    return jnp.argmax(sure.at[usual].set(0.0)).astype(jnp.int32)
+
+
 @functools.cache
 def all_knowing(game: Game, num_rollouts: int) -> Principal:
     """Looks one step ahead and completes by rules, with the true game and fresh draws.
@@ -91,9 +111,8 @@ def all_knowing(game: Game, num_rollouts: int) -> Principal:
         w(u) = max_c 1/M sum_m [ R^p(u; xi_m) + score of rule c from there, by xi_m ]
 
     The same draws ``xi_m`` serve every intervention and rule. It does what the first rule does,
-    unless another intervention is worth more by more than one standard error of the difference:
-    else the noise of the imagined would cost more than planning gains. Its params are a `Rule`
-    with leading axis ``[C]``, the one to follow first.
+    unless another intervention is `surely_better`. Its params are a `Rule` with leading axis
+    ``[C]``, the one to follow first.
 
     Args:
       game: the game.
@@ -138,11 +157,7 @@ def all_knowing(game: Game, num_rollouts: int) -> Principal:
         worth = jnp.take_along_axis(totals, best[:, None, None], axis=1)[:, 0]
         pays = _wants(jax.tree.map(lambda leaf: leaf[0], params), seen.preview, remaining)
         usual = jnp.where(pays, game.pay_target(seen.observation), 0)
-        gain = worth - worth[usual]
-        error = jnp.std(gain, axis=-1) / math.sqrt(num_rollouts)
-        # The usual choice gains nothing, by any error; another one must gain more than its error.
-        sure = jnp.mean(gain, axis=-1) - error
-        return jnp.argmax(sure.at[usual].set(0.0)).astype(jnp.int32), remaining - 1, ()
+        return surely_better(worth, usual), remaining - 1, ()
 
     return Principal(init, act, privileged=True)
 

@@ -17,11 +17,14 @@ arm together with its mean reward.
 Source: Gilks and Berzuini (2001), resample-move; Geweke (1991), Gibbs draws of truncated normals.
 """
 
+from typing import NamedTuple
+
 import chex
 import jax
 import jax.numpy as jnp
 
 from mermaide_jax import _checks
+from mermaide_jax.agents.base import SampleMeans
 from mermaide_jax.agents.ucb import ucb_width
 from mermaide_jax.evaluation.oracles.filtering_moves import (
     History,
@@ -33,6 +36,29 @@ from mermaide_jax.evaluation.oracles.filtering_moves import (
 
 _MAX_RETRIES = 20
 """Sweeps in search of a particle that foresaw the action."""
+
+
+class Beliefs(NamedTuple):
+    """What an observer of one episode thinks possible; ``P`` particles.
+
+    Attributes:
+      minds: `Mind` with leading axis ``[P]``.
+      action: ``[T]`` int32, the actions seen; -1 for those to come.
+      bonus: ``[T]`` float32, what the reward of the pulled arm was raised by.
+      used: ``[T]`` bool, the steps whose action is evidence.
+      time: int32 scalar, steps seen.
+    """
+
+    minds: Mind
+    action: jax.Array
+    bonus: jax.Array
+    used: jax.Array
+    time: jax.Array
+
+    @property
+    def num_arms(self) -> int:
+        """``A``."""
+        return self.minds.rewards.shape[-1]
 
 
 def ucb_beliefs(
@@ -47,7 +73,7 @@ def ucb_beliefs(
     """Probability of each arm at each step, ``P(a_t = a | a_1..a_{t-1}, bonus_1..bonus_{t-1})``.
 
     Args:
-      key: typed key, consumed.
+      key: typed key, consumed. What is said of a longer episode begins with that of the shorter.
       action: ``[T]`` int32, one episode of a UCB agent, `agents.ucb`.
       bonus: ``[T]`` float32, what the reward of the pulled arm was raised by.
       num_arms: ``A``; static.
@@ -65,58 +91,129 @@ def ucb_beliefs(
 
     Source: see the module.
     """
+    _checks.check_at_least("num_sweeps", num_sweeps, 1)
+    prior = UCBPrior() if prior is None else prior
+    key_start, key_steps = jax.random.split(key)
+
+    def step(carry, seen):
+        beliefs, key = carry
+        key, key_observe = jax.random.split(key)
+        law = foretell(beliefs)
+        action, bonus = seen
+        return (observe(key_observe, beliefs, action, bonus, prior, num_sweeps), key), law
+
+    start = first_beliefs(key_start, action.shape[0], num_arms, prior, num_particles)
+    return jax.lax.scan(step, (start, key_steps), (action, bonus))[1]
+
+
+def first_beliefs(
+    key: chex.PRNGKey, horizon: int, num_arms: int, prior: UCBPrior, num_particles: int
+) -> Beliefs:
+    """Beliefs before the first step: draws from the prior.
+
+    Args:
+      key: typed key, consumed.
+      horizon: ``T``; static.
+      num_arms: ``A``; static.
+      prior: what the observer takes for granted.
+      num_particles: ``P``; static.
+
+    Raises:
+      ConfigError: ``num_arms`` is below 2 or ``num_particles`` below 1.
+    """
     _checks.check_at_least("num_arms", num_arms, 2)
     _checks.check_at_least("num_particles", num_particles, 1)
-    _checks.check_at_least("num_sweeps", num_sweeps, 1)
-    known = _arm_by_arm(UCBPrior() if prior is None else prior, num_arms)
-    history = _history(action, bonus, num_arms)
-    horizon = action.shape[0]
-    key_start, key_steps = jax.random.split(key)
+    known = _arm_by_arm(prior, num_arms)
+    draw = jax.vmap(lambda k: _first(k, horizon, num_arms, known))
+    return Beliefs(
+        minds=draw(jax.random.split(key, num_particles)),
+        action=jnp.full((horizon,), -1, jnp.int32),
+        bonus=jnp.zeros((horizon,), jnp.float32),
+        used=jnp.zeros((horizon,), bool),
+        time=jnp.int32(0),
+    )
+
+
+def foretell(beliefs: Beliefs) -> jax.Array:
+    """Probability of each arm at the coming step, ``[A]``; see `ucb_beliefs`."""
+    history = _history(beliefs.action, beliefs.bonus, beliefs.num_arms)
+    tried = jnp.all(history.counts[beliefs.time] > 0)
+    foreseen = _foreseen(beliefs.minds, history, beliefs.time)
+    law = _shares(foreseen, beliefs.num_arms)
+    return jnp.where(tried, law, _untried(history, beliefs.time))
+
+
+def observe(
+    key: chex.PRNGKey,
+    beliefs: Beliefs,
+    action: jax.Array,
+    bonus: chex.Numeric,
+    prior: UCBPrior,
+    num_sweeps: int = 4,
+) -> Beliefs:
+    """Beliefs after one more action: resampling, the pull's reward, and Gibbs moves.
+
+    Args:
+      key: typed key, consumed.
+      beliefs: before it, of fewer than ``T`` steps.
+      action: int32 scalar, what the agent did.
+      bonus: scalar, what the reward of that arm was raised by.
+      prior: as in `first_beliefs`.
+      num_sweeps: Gibbs sweeps.
+    """
+    known = _arm_by_arm(prior, beliefs.num_arms)
+    minds, used, time = beliefs.minds, beliefs.used, beliefs.time
+    actions = beliefs.action.at[time].set(action)
+    bonuses = beliefs.bonus.at[time].set(jnp.asarray(bonus, jnp.float32))
+    history = _history(actions, bonuses, beliefs.num_arms)
+    key_retry, key_pick, key_draw, key_move = jax.random.split(key, 4)
+    tried = jnp.all(history.counts[time] > 0)
 
     def sweeps(key, minds: Mind, used: jax.Array, present: jax.Array, number) -> Mind:
         move = jax.vmap(lambda k, mind: sweep(k, mind, history, used, present, known))
 
         def body(i, minds):
-            keys = jax.random.split(jax.random.fold_in(key, i), num_particles)
+            keys = jax.random.split(jax.random.fold_in(key, i), minds.beta.shape[0])
             return move(keys, minds)
 
         return jax.lax.fori_loop(0, number, body, minds)
 
-    def step(carry, time):
-        minds, used, key = carry
-        key, key_retry, key_pick, key_draw, key_move = jax.random.split(key, 5)
-        tried = jnp.all(history.counts[time] > 0)
-        chosen = history.action[time]
+    def search(state):
+        attempt, minds = state
+        again = sweeps(jax.random.fold_in(key_retry, attempt), minds, used, time - 1, 1)
+        return attempt + 1, again
 
-        def foreseen(minds: Mind) -> jax.Array:
-            return jnp.argmax(jax.vmap(lambda m: upper_index(m, history, time))(minds), axis=-1)
+    def none_yet(state):
+        attempt, minds = state
+        return (
+            tried & (attempt < _MAX_RETRIES) & ~jnp.any(_foreseen(minds, history, time) == action)
+        )
 
-        law = jnp.where(tried, _shares(foreseen(minds), num_arms), _untried(history, time))
+    _, minds = jax.lax.while_loop(none_yet, search, (jnp.int32(0), minds))
+    fit = ~tried | (_foreseen(minds, history, time) == action)
+    possible = jnp.any(fit)
+    picked = _resample(key_pick, jnp.where(possible, fit, True))
+    minds = jax.tree.map(lambda leaf: leaf[picked], minds)
+    used = used.at[time].set(tried & possible)
+    draws = jax.random.split(key_draw, fit.shape[0])
+    minds = jax.vmap(lambda k, m: _pull(k, m, history, time, known))(draws, minds)
+    minds = sweeps(key_move, minds, used, time, jnp.where(tried, num_sweeps, 0))
+    return Beliefs(minds, actions, bonuses, used, time + 1)
 
-        def search(state):
-            attempt, minds = state
-            again = sweeps(jax.random.fold_in(key_retry, attempt), minds, used, time - 1, 1)
-            return attempt + 1, again
 
-        def none_yet(state):
-            attempt, minds = state
-            return tried & (attempt < _MAX_RETRIES) & ~jnp.any(foreseen(minds) == chosen)
+def agent_states(beliefs: Beliefs) -> SampleMeans:
+    """The state of the agent in each particle's mind, leaves ``[P, A]``; that of `agents.ucb`."""
+    pulled = beliefs.action[:, None] == jnp.arange(beliefs.num_arms)
+    counts = jnp.sum(pulled, axis=0).astype(jnp.float32)
+    steps = jnp.arange(beliefs.action.shape[0])[:, None]
+    latest = jnp.max(jnp.where(pulled, steps, 0), axis=0)
+    means = jnp.where(counts > 0, beliefs.minds.estimates[:, latest], 0.0)
+    return SampleMeans(jnp.broadcast_to(counts, means.shape), means)
 
-        _, minds = jax.lax.while_loop(none_yet, search, (jnp.int32(0), minds))
-        fit = ~tried | (foreseen(minds) == chosen)
-        possible = jnp.any(fit)
-        picked = _resample(key_pick, jnp.where(possible, fit, True))
-        minds = jax.tree.map(lambda leaf: leaf[picked], minds)
-        used = used.at[time].set(tried & possible)
-        draws = jax.random.split(key_draw, num_particles)
-        minds = jax.vmap(lambda k, m: _pull(k, m, history, time, known))(draws, minds)
-        minds = sweeps(key_move, minds, used, time, jnp.where(tried, num_sweeps, 0))
-        return (minds, used, key), law
 
-    start = jax.vmap(lambda k: _first(k, horizon, num_arms, known))
-    minds = start(jax.random.split(key_start, num_particles))
-    carry = (minds, jnp.zeros((horizon,), bool), key_steps)
-    return jax.lax.scan(step, carry, jnp.arange(horizon))[1]
+def _foreseen(minds: Mind, history: History, time: jax.Array) -> jax.Array:
+    """The arm that each particle takes next, ``[P]``."""
+    return jnp.argmax(jax.vmap(lambda m: upper_index(m, history, time))(minds), axis=-1)
 
 
 def _arm_by_arm(prior: UCBPrior, num_arms: int) -> UCBPrior:

@@ -1,0 +1,61 @@
+"""One principal in several variants, held against the same references."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mermaide_jax.agents import RULES
+from mermaide_jax.report._records import Record
+from mermaide_jax.report._style import BLUE, new_figure, quiet_grid, styled
+from mermaide_jax.report.names import rule_label
+from mermaide_jax.report.summary import summarize
+
+__all__ = ["variant_figure", "variant_table"]
+
+
+def variant_table(
+    found: Mapping[str, Sequence[Record]], references: Sequence[Record], column: str = "variant"
+) -> pd.DataFrame:
+    """A line for each family of agents and variant: score, share of the attainable and the rest.
+
+    Args:
+      found: rows of scores (`study.records.score_rows`) of one principal at one K, by variant.
+      references: rows of scripts and of an oracle with the same agents and seeds.
+      column: what to call the variant.
+
+    Returns:
+      The columns of `report.summary.summarize`, with ``column`` for principal and without K.
+    """
+    parts = []
+    for variant, rows in found.items():
+        names = {row["principal"] for row in rows}
+        lines = summarize([*rows, *references])
+        parts.append(lines[lines["principal"].isin(list(names))].assign(principal=variant))
+    table = pd.concat(parts).rename(columns={"principal": column}).drop(columns="k_shot")
+    in_order = {"key": lambda rules: rules.map(RULES.index), "kind": "stable"}
+    return table.sort_values("agent_rule", **in_order)
+
+
+def variant_figure(table: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
+    """Share of the attainable by variant, a panel for each family.
+
+    Args:
+      table: of `variant_table`.
+      labels: what each variant is called in the figure.
+    """
+    families = list(table.groupby("agent_rule", sort=False))
+    names = next(name for name in table.columns if set(table[name]) <= set(labels))
+    with styled():
+        figure = new_figure(3.6 * len(families) + 0.6, 2.6)
+        panels = figure.subplots(1, len(families), squeeze=False, sharex=True, sharey=True)[0]
+        for axes, (family, part) in zip(panels, families, strict=True):
+            for height, line in enumerate(part.to_dict("records")):
+                ends = [line["attained_low"], line["attained_high"]]
+                axes.plot(ends, [height, height], color=BLUE, lw=3)
+                axes.plot(line["attained"], height, "o", color=BLUE)
+            axes.set_yticks(range(len(part)), [labels[variant] for variant in part[names]])
+            axes.set(title=rule_label(str(family)), xlabel="share of the attainable")
+            axes.set_ylim(len(part) - 0.5, -0.5)
+            quiet_grid(axes, "x")
+    return figure
