@@ -121,18 +121,18 @@ def watching(
 
     def act(key: chex.PRNGKey, params: Watcher, carry, observation: jax.Array):
         inner, beliefs, last = carry
-        key_base, key_see, key_imagine = jax.random.split(key, 3)
+        key_start, key_see, key_base, key_imagine = jax.random.split(key, 4)
         target = jnp.argmax(observation[before_target : before_target + num_arms])
         target = target.astype(jnp.int32)
 
-        def see(beliefs: Beliefs) -> Beliefs:
-            action = jnp.argmax(observation[:num_arms]).astype(jnp.int32)
-            paid = params.bonus * decode_intervention(config, last, target).bonus[action]
-            return observe(key_see, beliefs, action, paid, params.prior, num_sweeps)
-
+        action = jnp.argmax(observation[:num_arms]).astype(jnp.int32)
+        paid = params.bonus * decode_intervention(config, last, target).bonus[action]
+        seen = observe(key_see, beliefs, action, paid, params.prior, num_sweeps)
         began = jnp.any(observation[:num_arms] > 0)
-        fresh = lambda _: start(jax.random.clone(key_see), params.prior)  # noqa: E731
-        beliefs = jax.lax.cond(began, see, fresh, beliefs)
+        # Not by `lax.cond`: batched, JAX's key-reuse check takes its selection for a reuse.
+        beliefs = jax.tree.map(
+            lambda new, old: jnp.where(began, new, old), seen, start(key_start, params.prior)
+        )
         usual, inner, said = base.act(key_base, params.base, inner, observation)
         over_particles = jax.vmap(imagine, (0, None, None, None, None, None, 0, 0))
         over_choices = jax.vmap(over_particles, (None, 0, *[None] * 6))
