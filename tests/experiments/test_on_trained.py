@@ -14,6 +14,7 @@ from experiment_scripts import load_experiment
 
 from mermaide_jax._checks import ConfigError
 from mermaide_jax.cli import main
+from mermaide_jax.evaluation.statistics import interquartile_mean
 from mermaide_jax.principals import NetworkConfig, learned_principal
 from mermaide_jax.report.findings import read_findings
 from mermaide_jax.report.results import read_results, write_results
@@ -233,3 +234,47 @@ def test_beliefs_compares_the_world_model_with_an_observer(finished, tmp_path, m
     for changed in ({"episodes": []}, {"config": config}):
         with pytest.raises(ConfigError, match=r"^results: got"):
             module.recorded(dataclasses.replace(results, **changed))
+
+
+def test_watching_holds_the_principal_alone_and_with_exact_beliefs(
+    finished, tmp_path, monkeypatch, capsys
+):
+    module, out = load_experiment("watching", monkeypatch), tmp_path / "out"
+    options = {"principal": "mermaide", "episodes": 2, "particles": 4, "sweeps": 1}
+    module.main(module.Experiment(finished, out, **options))
+    assert "seed 1, and told the task: played" in capsys.readouterr().out
+    table = pd.read_csv(out / "watching.csv")
+    assert list(table["variant"]) == ["alone", "watching", "told"]
+    assert (table["runs"] == 4).all() and np.isfinite(table["score"]).all()
+    # Alone it plays the very episodes of the study.
+    rows = [
+        row["score"]
+        for row in read_results(finished).rows
+        if (row["principal"], row["k_shot"]) == ("mermaide", 0)
+    ]
+    assert table["score"][0] == pytest.approx(interquartile_mean(rows), abs=1e-4)
+    gains = pd.read_csv(out / "gains.csv")
+    assert list(gains["variant"]) == ["watching", "told"]
+    np.testing.assert_allclose(gains["gain"], table["score"][1:] - table["score"][0], atol=1e-4)
+    assert gains["runs_above"].between(0, 1).all()
+    about = json.loads((out / "about.json").read_text())
+    assert (about["seeds"], about["particles"]) == ([0, 1], 4)
+    assert (out / "watching.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seeds": 3}, "--seeds: got 3"),
+        ({"episodes": 0}, "--episodes: got 0"),
+        ({"particles": 0}, "--particles: got 0"),
+        ({"principal": "never"}, "--principal: got 'never'"),
+        ({"principal": "world_model_without_meta"}, "--principal: got .* one of mermaide, reinf"),
+    ],
+)
+def test_what_cannot_be_watched_is_refused(finished, tmp_path, monkeypatch, change, message):
+    module = load_experiment("watching", monkeypatch)
+    options = {"principal": "mermaide"} | change
+    with pytest.raises(ConfigError, match=f"^{message}"):
+        module.main(module.Experiment(finished, tmp_path / "out", **options))
+    assert not (tmp_path / "out").exists()

@@ -38,7 +38,7 @@ def variant_table(
 
 
 def variant_figure(table: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
-    """Share of the attainable by variant, a panel for each family.
+    """Share of the attainable by variant, a panel for each family; nothing where there is none.
 
     Args:
       table: of `variant_table`.
@@ -50,10 +50,10 @@ def variant_figure(table: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
         figure = new_figure(3.6 * len(families) + 0.6, 2.6)
         panels = figure.subplots(1, len(families), squeeze=False, sharex=True, sharey=True)[0]
         for axes, (family, part) in zip(panels, families, strict=True):
-            for height, line in enumerate(part.to_dict("records")):
-                ends = [line["attained_low"], line["attained_high"]]
+            shares = part[["attained", "attained_low", "attained_high"]].astype(float)
+            for height, (share, *ends) in enumerate(shares.to_numpy()):
                 axes.plot(ends, [height, height], color=BLUE, lw=3)
-                axes.plot(line["attained"], height, "o", color=BLUE)
+                axes.plot(share, height, "o", color=BLUE)
             axes.set_yticks(range(len(part)), [labels[variant] for variant in part[names]])
             axes.set(title=rule_label(str(family)), xlabel="share of the attainable")
             axes.set_ylim(len(part) - 0.5, -0.5)
