@@ -14,7 +14,7 @@ import numpy as np
 from jax import lax
 
 from mermaide_jax.simulation import counters, stages
-from mermaide_jax.simulation.rules import TIES, Rows, Rule
+from mermaide_jax.simulation.rules import MOST_ARMS, TIES, Rows, Rule
 
 UNTRIED = np.float32(2)
 """Stands for ``1 / sqrt(n)`` of an arm never pulled: ``1 / 2**2`` rounds to a count of 0."""
@@ -153,13 +153,16 @@ def _choose(rule: Rule, rounds: int, keys, block: Block, state: State, clock: Cl
     """The arm of greatest value; 2^30 or more if several are tied. Assumes all were pulled."""
     words = words_of(keys, block, clock.time, rounds)
     values = rule.values(words, clock.log_time, block.params, state.means, state.weights)
-    best = functools.reduce(jnp.maximum, values)
-    first = last = jnp.zeros_like(best, jnp.int32)
-    for arm, value in enumerate(values):
-        last = jnp.where(value == best, np.int32(arm), last)
-    for arm, value in reversed(list(enumerate(values))):
-        first = jnp.where(value == best, np.int32(arm), first)
-    choice = jnp.where(first == last, first, _TIED)
+    best = _in_pairs(jnp.maximum, values)
+    # The number of arms that are best and, below, the sum of theirs: its name if there is one.
+    hits = _in_pairs(
+        jnp.add,
+        [
+            jnp.where(value == best, np.int32(MOST_ARMS + arm), np.int32(0))
+            for arm, value in enumerate(values)
+        ],
+    )
+    choice = jnp.where(hits < np.int32(2 * MOST_ARMS), hits & np.int32(MOST_ARMS - 1), _TIED)
     return _override(rule, words, block, choice, len(values))
 
 
@@ -216,6 +219,15 @@ def _learn(rounds: int, keys, block: Block, clock: Clock, arm, means: Rows, coun
     error, inverse = _earn(rounds, keys, block, clock, arm) - mean, counters.reciprocal(count)
     step = error * inverse
     return mean + (step + inverse * (error - step * count))
+
+
+def _in_pairs(function: Callable, rows: Sequence[jax.Array]) -> jax.Array:
+    """``function`` of all rows, pair by pair: a tree, whose branches a processor can overlap."""
+    rows = list(rows)
+    while len(rows) > 1:
+        pairs = [function(*pair) for pair in zip(rows[::2], rows[1::2], strict=False)]
+        rows = pairs + rows[2 * len(pairs) :]
+    return rows[0]
 
 
 def pick(rows: Rows, arm: jax.Array) -> jax.Array:
