@@ -1,7 +1,7 @@
 """How much can be earned from a UCB agent by watching it? A planner with exact beliefs tells.
 
-    mermaide reproduce --preset default --agents.families ucb --out results/ucb
-    python experiments/watching.py results/ucb --out results/watching
+    mermaide reproduce --preset default --out results/bandits
+    python experiments/watching.py results/bandits --out results/watching
 
 Takes a trained principal of the first command and lets it meet the same test agents again, in the
 first of the same episodes, alone and with `evaluation.oracles.watching` above it: a planner that
@@ -30,7 +30,13 @@ import numpy as np
 import pandas as pd
 import tyro
 
-from mermaide_jax._checks import check_at_least, check_choice, check_in_range, refuse
+from mermaide_jax._checks import (
+    check_at_least,
+    check_choice,
+    check_in_range,
+    check_positive,
+    refuse,
+)
 from mermaide_jax.evaluation.oracles import UCBPrior, Watcher, watching
 from mermaide_jax.evaluation.protocol import Scores, summarise
 from mermaide_jax.games import Task, collect
@@ -46,6 +52,7 @@ from mermaide_jax.study.records import Record, score_rows
 from mermaide_jax.study.run import load_study
 from mermaide_jax.study.setting import Setting, make_setting
 
+FAMILY = "ucb"
 ALONE, WATCHING, TOLD = "alone", "watching", "told"
 LABELS = {
     ALONE: "the principal alone",
@@ -59,7 +66,7 @@ class Experiment:
     """What is measured."""
 
     results: Annotated[Path, tyro.conf.Positional]
-    """Directory that `mermaide reproduce` wrote of UCB agents, with checkpoints."""
+    """Directory that `mermaide reproduce` wrote, with checkpoints; its UCB agents are met."""
     out: Path
     """Directory for the tables and the figure."""
     principal: str = "world_model_without_meta"
@@ -78,23 +85,37 @@ class Experiment:
     """Accept an output directory that holds files."""
 
 
-def checked_config(experiment: Experiment, config: StudyConfig, trained: Any) -> StudyConfig:
-    """The config of the study, of the seeds that are asked for.
+def checked_seeds(experiment: Experiment, config: StudyConfig, trained: Any) -> range:
+    """The seeds that are asked for.
 
     Raises:
-      ConfigError: impossible numbers, other agents than UCB, or the principal is missing.
+      ConfigError: impossible numbers, no reward noise, no principals that met UCB agents alone, or not this one.
     """
     check_at_least("--episodes", experiment.episodes, 1)
     check_at_least("--particles", experiment.particles, 1)
     check_at_least("--sweeps", experiment.sweeps, 1)
     check_choice("--principal", experiment.principal, LEARNED)
+    check_positive("game.noise", config.game.noise)
     if experiment.seeds is not None:
         check_in_range("--seeds", experiment.seeds, 1, config.seeds)
-    if config.agents.families != ("ucb",):
-        refuse("agents.families", config.agents.families, "('ucb',), a study of UCB agents alone")
+    if FAMILY not in config.agents.groups:
+        refuse("agents", list(config.agents.groups), "principals that were trained on UCB agents")
     if experiment.principal not in trained:
         refuse("--principal", experiment.principal, f"one of {', '.join(trained)}")
-    return dataclasses.replace(config, seeds=experiment.seeds or config.seeds)
+    return range(config.seed, config.seed + (experiment.seeds or config.seeds))
+
+
+def chosen_streams(setting: Setting, params: Any, seeds: range) -> tuple[Setting, Any]:
+    """Streams of UCB agents and these seeds, and the params of their principals."""
+    places = [
+        number
+        for number, stream in enumerate(setting.streams)
+        if stream.group == FAMILY and stream.seed in seeds
+    ]
+    pick = functools.partial(jax.tree.map, lambda leaf: leaf[np.asarray(places)])
+    keys, train, test, params = pick((setting.keys, setting.train, setting.test, params))
+    streams = tuple(setting.streams[place] for place in places)
+    return setting._replace(streams=streams, keys=keys, train=train, test=test), params
 
 
 def beliefs_of(experiment: Experiment, config: StudyConfig, tasks: Task, told: bool) -> UCBPrior:
@@ -142,11 +163,13 @@ def play_streams(
     return jax.tree.map(lambda *leaves: np.stack(leaves), *played)
 
 
-def measure(experiment: Experiment, config: StudyConfig, trained: Any) -> dict[str, list[Record]]:
+def measure(
+    experiment: Experiment, config: StudyConfig, trained: Any, seeds: range
+) -> dict[str, list[Record]]:
     """Rows of scores by variant."""
     name, setting = experiment.principal, make_setting(config)
     learned, _ = build(name, config, setting)
-    params = jax.tree.map(lambda leaf: leaf[: config.seeds], trained[name].state.params)
+    setting, params = chosen_streams(setting, trained[name].state.params, seeds)
     above = watching(config.game.rules, learned.principal, experiment.particles, experiment.sweeps)
     find = functools.partial(watchers, experiment, config)
     ways: dict[str, tuple[Principal, Callable[[Any, Task], Any]]] = {
@@ -186,16 +209,16 @@ def main(experiment: Experiment) -> None:
     """Plays, compares, prints, writes."""
     began = time.monotonic()
     config, trained = load_study(experiment.results)
-    config = checked_config(experiment, config, trained)
+    seeds = checked_seeds(experiment, config, trained)
     directory = prepare_output(experiment.out, force=experiment.force)
-    seeds = range(config.seed, config.seed + config.seeds)
     references = [
         row
         for row in read_results(experiment.results).rows
         if row["principal"] in (*SCRIPTS, ORACLES[0])
-        and (row["k_shot"], row["seed"] in seeds) == (0, True)
+        and (row["agent_rule"], row["k_shot"]) == (FAMILY, 0)
+        and row["seed"] in seeds
     ]
-    found = measure(experiment, config, trained)
+    found = measure(experiment, config, trained, seeds)
     table, more = variant_table(found, references), gains(found, experiment.principal)
     write_experiment(
         directory,

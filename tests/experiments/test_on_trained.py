@@ -268,6 +268,7 @@ def test_watching_holds_the_principal_alone_and_with_exact_beliefs(
         ({"seeds": 3}, "--seeds: got 3"),
         ({"episodes": 0}, "--episodes: got 0"),
         ({"particles": 0}, "--particles: got 0"),
+        ({"sweeps": 0}, "--sweeps: got 0"),
         ({"principal": "never"}, "--principal: got 'never'"),
         ({"principal": "world_model_without_meta"}, "--principal: got .* one of mermaide, reinf"),
     ],
