@@ -89,7 +89,8 @@ def checked_seeds(experiment: Experiment, config: StudyConfig, trained: Any) -> 
     """The seeds that are asked for.
 
     Raises:
-      ConfigError: impossible numbers, no reward noise, no principals that met UCB agents alone, or not this one.
+      ConfigError: impossible numbers, no reward noise, no principals that met UCB agents alone, or
+        not this one.
     """
     check_at_least("--episodes", experiment.episodes, 1)
     check_at_least("--particles", experiment.particles, 1)
