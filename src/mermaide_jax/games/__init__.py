@@ -8,6 +8,7 @@ from mermaide_jax.games.intervention import (
     encode_observation,
     make_intervention_game,
     num_interventions,
+    observed_target,
 )
 from mermaide_jax.games.rollout import Trajectory, collect, rollout
 from mermaide_jax.games.tasks import (
@@ -41,6 +42,7 @@ __all__ = [
     "make_intervention_game",
     "make_task",
     "num_interventions",
+    "observed_target",
     "redraw_rewards",
     "relabel_arms",
     "rollout",

@@ -135,6 +135,18 @@ def encode_observation(
     return jnp.concatenate(parts)
 
 
+def observed_target(config: GameConfig, observation: jax.Array) -> jax.Array:
+    """The target that an observation of `encode_observation` holds, int32 scalar.
+
+    Raises:
+      ConfigError: ``config.observe_target`` is off.
+    """
+    if not config.observe_target:
+        _checks.refuse("observe_target", False, "True")
+    start = config.num_arms + config.observe_intervention * (num_interventions(config) - 1)
+    return jnp.argmax(observation[start : start + config.num_arms]).astype(jnp.int32)
+
+
 @functools.cache
 def make_intervention_game(agent: Agent, config: GameConfig) -> Game:
     """Binds an agent's learning rule and a config into a `Game`.
@@ -189,14 +201,7 @@ def make_intervention_game(agent: Agent, config: GameConfig) -> Game:
 
     def pay_target(observation: jax.Array) -> jax.Array:
         if config.kind == "arm":
-            if not config.observe_target:
-                raise _checks.ConfigError(
-                    "observe_target: got False, expected True for scripted principals when "
-                    "kind is 'arm'"
-                )
-            start = config.num_arms + config.observe_intervention * config.num_arms
-            one_hot = observation[start : start + config.num_arms]
-            return 1 + jnp.argmax(one_hot).astype(jnp.int32)
+            return 1 + observed_target(config, observation)
         if config.kind == "magnitude":
             return jnp.int32(
                 1 + max(range(len(config.magnitudes)), key=config.magnitudes.__getitem__)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mermaide_jax.evaluation.oracles.belief import BeliefSolution
-from mermaide_jax.games import GameConfig, num_interventions
+from mermaide_jax.games import GameConfig, observed_target
 from mermaide_jax.principals import Principal
 
 
@@ -54,7 +54,6 @@ def belief_principal(config: GameConfig) -> Principal:
       config: the game that the solution is of.
     """
     num_arms = config.num_arms
-    before_target = num_arms + config.observe_intervention * (num_interventions(config) - 1)
 
     def init(table: BeliefTable):
         del table
@@ -68,7 +67,7 @@ def belief_principal(config: GameConfig) -> Principal:
         following = jnp.where(node < 0, jnp.int32(-1), following)
         root = table.roots[0]
         if config.observe_target:
-            root = table.roots[jnp.argmax(observation[before_target : before_target + num_arms])]
+            root = table.roots[observed_target(config, observation)]
         node = jnp.where(jnp.any(action > 0), following, root)
         chosen = jnp.where(node < 0, jnp.int32(0), table.policy[node])
         return chosen, (node, chosen), ()

@@ -29,8 +29,15 @@ from mermaide_jax.evaluation.oracles.filtering import (
     observe,
 )
 from mermaide_jax.evaluation.oracles.filtering_moves import Mind, UCBPrior
-from mermaide_jax.games import GameConfig, Task, decode_intervention, make_intervention_game
-from mermaide_jax.games.intervention import GameState, num_interventions
+from mermaide_jax.games import (
+    GameConfig,
+    GameState,
+    Task,
+    decode_intervention,
+    make_intervention_game,
+    num_interventions,
+    observed_target,
+)
 from mermaide_jax.principals import Principal
 
 
@@ -82,7 +89,6 @@ def watching(
     _checks.check_at_least("num_particles", num_particles, 1)
     _checks.check_at_least("num_sweeps", num_sweeps, 1)
     num_arms, horizon = config.num_arms, config.horizon
-    before_target = num_arms + config.observe_intervention * (num_interventions(config) - 1)
     game = make_intervention_game(ucb(num_arms), config)
 
     def start(key: chex.PRNGKey, prior: UCBPrior) -> Beliefs:
@@ -122,8 +128,7 @@ def watching(
     def act(key: chex.PRNGKey, params: Watcher, carry, observation: jax.Array):
         inner, beliefs, last = carry
         key_start, key_see, key_base, key_imagine = jax.random.split(key, 4)
-        target = jnp.argmax(observation[before_target : before_target + num_arms])
-        target = target.astype(jnp.int32)
+        target = observed_target(config, observation)
 
         action = jnp.argmax(observation[:num_arms]).astype(jnp.int32)
         paid = params.bonus * decode_intervention(config, last, target).bonus[action]
