@@ -41,11 +41,10 @@ from mermaide_jax.evaluation.oracles import UCBPrior, Watcher, watching
 from mermaide_jax.evaluation.protocol import Scores, summarise
 from mermaide_jax.games import Task, collect
 from mermaide_jax.principals import Principal
-from mermaide_jax.report.ablations import paired_differences
 from mermaide_jax.report.attained import ORACLES, SCRIPTS
 from mermaide_jax.report.experiment import write_experiment
 from mermaide_jax.report.results import prepare_output, read_results
-from mermaide_jax.report.variants import variant_figure, variant_table
+from mermaide_jax.report.variants import variant_figure, variant_gains, variant_table
 from mermaide_jax.study.config import LEARNED, StudyConfig
 from mermaide_jax.study.learned import build, stream_keys
 from mermaide_jax.study.records import Record, score_rows
@@ -186,26 +185,6 @@ def measure(
     return found
 
 
-def gains(found: dict[str, list[Record]], principal: str) -> pd.DataFrame:
-    """What each variant earns more than the principal alone, in the same episodes.
-
-    In interquartile means with an interval, in means over all runs, and how often a run earns more.
-    """
-    lines = []
-    for variant in (WATCHING, TOLD):
-        (record,) = paired_differences(found[variant], found[ALONE], principal, by=("agent_rule",))
-        more = [
-            row["score"] - other["score"]
-            for row, other in zip(found[variant], found[ALONE], strict=True)
-        ]
-        error = np.std(more, ddof=1) / np.sqrt(len(more))
-        line = {"variant": variant, "gain": record["difference"]}
-        line |= {key: record[key] for key in ("low", "high", "seeds")}
-        spread = {"mean_gain": np.mean(more), "mean_gain_error": error}
-        lines.append(line | spread | {"runs_above": np.mean(np.greater(more, 0))})
-    return pd.DataFrame(lines)
-
-
 def main(experiment: Experiment) -> None:
     """Plays, compares, prints, writes."""
     began = time.monotonic()
@@ -220,7 +199,11 @@ def main(experiment: Experiment) -> None:
         and row["seed"] in seeds
     ]
     found = measure(experiment, config, trained, seeds)
-    table, more = variant_table(found, references), gains(found, experiment.principal)
+    table = variant_table(found, references)
+    more = pd.concat(
+        variant_gains(found[variant], found[ALONE], experiment.principal).assign(variant=variant)
+        for variant in (WATCHING, TOLD)
+    )
     write_experiment(
         directory,
         {"watching": table, "gains": more},

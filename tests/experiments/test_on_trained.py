@@ -279,3 +279,32 @@ def test_what_cannot_be_watched_is_refused(finished, tmp_path, monkeypatch, chan
     with pytest.raises(ConfigError, match=f"^{message}"):
         module.main(module.Experiment(finished, tmp_path / "out", **options))
     assert not (tmp_path / "out").exists()
+
+
+def test_planning_holds_every_world_model_with_and_without(finished, tmp_path, monkeypatch, capsys):
+    module, out = load_experiment("planning", monkeypatch), tmp_path / "out"
+    module.main(module.Experiment((finished,), out, episodes=2, rollouts=2))
+    assert "MERMAIDE, UCB, seed 1, 1-shot: played" in capsys.readouterr().out
+    table = pd.read_csv(out / "planning.csv")
+    assert set(table["principal"]) == {"mermaide"} and list(table["k_shot"]) == [0, 1]
+    # Alone it plays the very episodes of the study.
+    for line in table.itertuples():
+        rows = [
+            row
+            for row in read_results(finished).rows
+            if (row["principal"], row["k_shot"]) == ("mermaide", line.k_shot)
+        ]
+        scores = [row["score"] for row in rows]
+        assert line.score_alone == pytest.approx(interquartile_mean(scores), abs=1e-4)
+        paid = np.mean([row["interventions"] for row in rows])
+        assert line.interventions_alone == pytest.approx(paid, abs=1e-4)
+        assert line.gain == pytest.approx(line.score_planning - line.score_alone, abs=1e-4)
+    assert (out / "planning.png").stat().st_size > 1000
+    for change, message in (
+        ({"episodes": 0}, "--episodes: got 0"),
+        ({"rollouts": 0}, "--rollouts: got 0"),
+        ({"errors": -1.0}, "--errors: got -1.0"),
+    ):
+        with pytest.raises(ConfigError, match=f"^{message}"):
+            module.main(module.Experiment((finished,), tmp_path / "new", **change))
+    assert not (tmp_path / "new").exists()

@@ -9,6 +9,7 @@ from mermaide_jax.games.intervention import (
     make_intervention_game,
     num_interventions,
     observed_target,
+    respond,
 )
 from mermaide_jax.games.rollout import Trajectory, collect, rollout
 from mermaide_jax.games.tasks import (
@@ -45,6 +46,7 @@ __all__ = [
     "observed_target",
     "redraw_rewards",
     "relabel_arms",
+    "respond",
     "rollout",
     "split_coefficients",
     "target_first",

@@ -147,6 +147,37 @@ def observed_target(config: GameConfig, observation: jax.Array) -> jax.Array:
     return jnp.argmax(observation[start : start + config.num_arms]).astype(jnp.int32)
 
 
+def respond(
+    config: GameConfig,
+    action: jax.Array,
+    intervention: jax.Array,
+    target: jax.Array,
+    cost: chex.Numeric,
+    time: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    """What the principal sees and earns of one step, ``R^p = 1[a = a*] - c * size``.
+
+    All of it is known to who knows the rules and sees the action; of rewards nothing is needed.
+
+    Args:
+      config: the game.
+      action: int32 scalar, what the agent did.
+      intervention: int32 scalar, what the principal did.
+      target: int32 scalar.
+      cost: scalar ``c``.
+      time: int32 scalar, steps taken, this one included.
+
+    Returns:
+      ``[O]`` float32, the next observation, and a float32 scalar.
+    """
+    offer = decode_intervention(config, intervention, target)
+    charged = offer.size
+    if config.cost_on == "uptake":
+        charged = jnp.where(offer.bonus[action] != 0, charged, 0.0)
+    reward = (action == target).astype(jnp.float32) - cost * charged
+    return encode_observation(config, action, intervention, target, time), reward
+
+
 @functools.cache
 def make_intervention_game(agent: Agent, config: GameConfig) -> Game:
     """Binds an agent's learning rule and a config into a `Game`.
@@ -174,16 +205,14 @@ def make_intervention_game(agent: Agent, config: GameConfig) -> Game:
         action = agent.act(key_agent, task.agent, state.agent, bonus)
         noise = task.noise * jax.random.normal(key_noise, dtype=jnp.float32)
         agent_reward = task.mean_rewards[action] + noise + bonus[action]
-        hit = action == task.target
-        charged = offer.size
-        if config.cost_on == "uptake":
-            charged = jnp.where(offer.bonus[action] != 0, charged, 0.0)
-        reward = hit.astype(jnp.float32) - task.cost * charged
-        info = StepInfo(action, agent_reward, hit, agent.estimates(task.agent, state.agent))
+        estimates = agent.estimates(task.agent, state.agent)
+        info = StepInfo(action, agent_reward, action == task.target, estimates)
         state = GameState(
             agent=agent.update(task.agent, state.agent, action, agent_reward), time=state.time + 1
         )
-        observation = encode_observation(config, action, intervention, task.target, state.time)
+        observation, reward = respond(
+            config, action, intervention, task.target, task.cost, state.time
+        )
         truncated = state.time >= config.horizon
         return observation, state, reward, jnp.bool_(False), truncated, info
 

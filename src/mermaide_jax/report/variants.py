@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from mermaide_jax.agents import RULES
 from mermaide_jax.report._records import Record
 from mermaide_jax.report._style import BLUE, new_figure, quiet_grid, styled
+from mermaide_jax.report.ablations import paired_differences
 from mermaide_jax.report.names import rule_label
 from mermaide_jax.report.summary import summarize
 
-__all__ = ["variant_figure", "variant_table"]
+__all__ = ["variant_figure", "variant_gains", "variant_table"]
 
 
 def variant_table(
@@ -35,6 +37,42 @@ def variant_table(
     table = pd.concat(parts).rename(columns={"principal": column}).drop(columns="k_shot")
     in_order = {"key": lambda rules: rules.map(RULES.index), "kind": "stable"}
     return table.sort_values("agent_rule", **in_order)
+
+
+def variant_gains(
+    rows: Sequence[Record],
+    reference: Sequence[Record],
+    principal: str,
+    by: Sequence[str] = ("agent_rule",),
+) -> pd.DataFrame:
+    """What a variant of a principal earns more than another, run by run, in each group of rows.
+
+    Args:
+      rows: of the one variant.
+      reference: of the other, as many in the same order.
+      principal: whose rows they are.
+      by: columns that make a group.
+
+    Returns:
+      A line for each group: the columns ``by``; ``gain`` of interquartile means with ``low`` and
+      ``high`` (`report.ablations.paired_differences`); ``mean_gain`` and its standard error over
+      runs; ``runs_above``, the share of runs that gain.
+    """
+    lines = []
+    for record in paired_differences(rows, reference, principal, by=by):
+        more = np.array(
+            [
+                row["score"] - other["score"]
+                for row, other in zip(rows, reference, strict=True)
+                if all(row[name] == record[name] for name in by)
+            ]
+        )
+        error = np.std(more, ddof=1) / np.sqrt(more.size) if more.size > 1 else np.nan
+        line = {name: record[name] for name in by} | {"gain": record["difference"]}
+        line |= {name: record[name] for name in ("low", "high", "seeds")}
+        spread = {"mean_gain": more.mean(), "mean_gain_error": error}
+        lines.append(line | spread | {"runs_above": np.mean(more > 0)})
+    return pd.DataFrame(lines)
 
 
 def variant_figure(table: pd.DataFrame, labels: Mapping[str, str]) -> Figure:

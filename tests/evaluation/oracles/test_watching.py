@@ -20,7 +20,7 @@ from mermaide_jax.evaluation.oracles import (
     ucb_beliefs,
     watching,
 )
-from mermaide_jax.evaluation.oracles.all_knowing import surely_better
+from mermaide_jax.evaluation.planning import surely_better
 
 ARMS, STEPS, COST, NOISE = 3, 9, 0.4, 0.02
 CONFIG = games.GameConfig(ARMS, STEPS)

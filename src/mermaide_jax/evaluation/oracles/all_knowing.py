@@ -11,7 +11,6 @@ Source: Tesauro and Galperin (1997); Bertsekas, Tsitsiklis and Wu (1997).
 """
 
 import functools
-import math
 from typing import NamedTuple
 
 import chex
@@ -20,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mermaide_jax import _checks
+from mermaide_jax.evaluation.planning import surely_better
 from mermaide_jax.evaluation.protocol import evaluate
 from mermaide_jax.games import Game, Task, Trajectory, collect
 from mermaide_jax.principals import Preview, Principal, Privileged
@@ -82,26 +82,6 @@ def by_rule(game: Game) -> Principal:
         return jnp.where(pays, game.pay_target(seen.observation), 0), remaining - 1, ()
 
     return Principal(init, act, privileged=True)
-
-
-def surely_better(worth: jax.Array, usual: jax.Array) -> jax.Array:
-    """What to do, if each intervention was imagined ``M`` times by the same draws.
-
-    The usual one, unless another is worth more by more than one standard error of the difference:
-    else the noise of the imagined would cost more than planning gains.
-
-    Args:
-      worth: ``[U, M]`` float32, what was earned.
-      usual: int32 scalar, what is done if nothing is surely better.
-
-    Returns:
-      int32 scalar.
-    """
-    gain = worth - worth[usual]
-    error = jnp.std(gain, axis=-1) / math.sqrt(worth.shape[-1])
-    # The usual choice gains nothing, by any error; another one must gain more than its error.
-    sure = jnp.mean(gain, axis=-1) - error
-    return jnp.argmax(sure.at[usual].set(0.0)).astype(jnp.int32)
 
 
 @functools.cache

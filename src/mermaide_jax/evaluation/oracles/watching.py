@@ -21,7 +21,6 @@ import jax.numpy as jnp
 from mermaide_jax import _checks
 from mermaide_jax.agents import UCBParams, ucb
 from mermaide_jax.agents.base import SampleMeans
-from mermaide_jax.evaluation.oracles.all_knowing import surely_better
 from mermaide_jax.evaluation.oracles.filtering import (
     Beliefs,
     agent_states,
@@ -29,6 +28,7 @@ from mermaide_jax.evaluation.oracles.filtering import (
     observe,
 )
 from mermaide_jax.evaluation.oracles.filtering_moves import Mind, UCBPrior
+from mermaide_jax.evaluation.planning import surely_better
 from mermaide_jax.games import (
     GameConfig,
     GameState,

@@ -1,0 +1,182 @@
+"""Does planning through the world model that was learned help a principal in the test?
+
+    mermaide reproduce --preset default --out results/bandits
+    python experiments/planning.py results/bandits --out results/planning
+
+Takes the trained principals of the first command that have a world model, adapts them to the test
+agents on K episodes with the same draws, and lets them play the first of the same episodes twice:
+by their policy, and with planning above it (`evaluation.planning`), which plays on in the mind
+before each step, with and without paying, and departs from the policy where that earns surely more.
+A study may be given in parts. Gains are over the same principal without planning: of interquartile
+means with a 95% bootstrap interval over training runs, and in means over all runs. Writes
+``planning.csv``, ``planning.png`` and ``about.json``.
+"""
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import numpy as np
+import pandas as pd
+import tyro
+from matplotlib.figure import Figure
+
+from mermaide_jax._checks import check_at_least, check_non_negative, refuse
+from mermaide_jax.evaluation.planning import Planner, planning
+from mermaide_jax.evaluation.protocol import adapt_to_tasks, summarise
+from mermaide_jax.evaluation.statistics import interquartile_mean
+from mermaide_jax.games import collect
+from mermaide_jax.report._style import SERIES, new_figure, quiet_grid, styled
+from mermaide_jax.report.experiment import write_experiment
+from mermaide_jax.report.names import principal_label, rule_label
+from mermaide_jax.report.results import prepare_output
+from mermaide_jax.report.variants import variant_gains
+from mermaide_jax.study.config import StudyConfig, principal_configs
+from mermaide_jax.study.learned import Trained, build, stream_keys
+from mermaide_jax.study.records import Record, score_rows
+from mermaide_jax.study.run import load_study
+from mermaide_jax.study.setting import make_setting
+from mermaide_jax.training import make_adapt
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What is measured."""
+
+    results: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Directory that `mermaide reproduce` wrote, with checkpoints, or several."""
+    out: Path
+    """Directory for the table and the figure."""
+    shots: tuple[int, ...] = (0, 1)
+    """Numbers K of episodes to adapt on."""
+    episodes: int = 4
+    """Episodes with each agent, the first of those of the study."""
+    rollouts: int = 64
+    """Imagined episodes for each choice."""
+    errors: float = 2.0
+    """How many standard errors a gain must have to be sure enough."""
+    force: bool = False
+    """Accept an output directory that holds files."""
+
+
+def test_both(
+    experiment: Experiment, name: str, config: StudyConfig, trained: Trained
+) -> tuple[list[Record], list[Record]]:
+    """Rows of scores of one principal without and with planning, for every K."""
+    setting = make_setting(config)
+    learned, training = build(name, config, setting)
+    game, adapt = setting.game, make_adapt(training, learned)
+    planner = planning(config.game.rules, learned, experiment.rollouts, experiment.errors)
+
+    def adapted_to(num_shots: int):
+        def one_stream(key, params, tasks):
+            return adapt_to_tasks(key, game, learned, adapt, params, tasks, num_shots)
+
+        return jax.jit(one_stream)
+
+    @jax.jit
+    def play_both(key, params, tasks):
+        options: dict[str, Any] = {"params_axis": 0, "batch_size": 1}
+        sizes = (tasks, experiment.episodes)
+        alone = collect(key, game, learned.principal, params, *sizes, **options)
+        again, planned = jax.random.clone(key), Planner(params, tasks.cost)
+        above = collect(again, game, planner, planned, *sizes, **options)
+        return summarise(alone), summarise(above)
+
+    found: tuple[list[Record], list[Record]] = ([], [])
+    keys = (stream_keys(setting, "adapt"), stream_keys(setting, "play"))
+    for number in experiment.shots:
+        adapt_stream, played = adapted_to(number), []
+        for place, stream in enumerate(setting.streams):
+            everything = (keys, trained.state.params, setting.test)
+            (key_adapt, key_play), params, tasks = jax.tree.map(
+                lambda leaf, n=place: leaf[n], everything
+            )
+            params = adapt_stream(key_adapt, params, tasks)
+            played.append(jax.tree.map(np.asarray, play_both(key_play, params, tasks)))
+            where = f"{principal_label(name)}, {rule_label(stream.group)}, seed {stream.seed}"
+            print(f"{where}, {number}-shot: played", flush=True)
+        for rows, scores in zip(found, zip(*played, strict=True), strict=True):
+            stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *scores)
+            told = score_rows(name, config, setting, stacked, number)
+            rows.extend(row | {"episodes": experiment.episodes} for row in told)
+    return found
+
+
+def measure(experiment: Experiment) -> pd.DataFrame:
+    """A line for each principal, family and K.
+
+    Raises:
+      ConfigError: no directory, or no principal with a world model.
+    """
+    tables = []
+    for directory in experiment.results:
+        config, principals = load_study(directory)
+        for name, trained in principals.items():
+            if principal_configs(name, config)[0].world_model:
+                alone, above = test_both(experiment, name, config, trained)
+                tables.append(compare(name, alone, above))
+    if not tables:
+        places = [str(place) for place in experiment.results]
+        refuse("results", places, "studies of a principal with a world model")
+    return pd.concat(tables)
+
+
+def compare(name: str, alone: list[Record], above: list[Record]) -> pd.DataFrame:
+    """Scores and payments without and with planning, and the gain."""
+    by = ("agent_rule", "k_shot")
+    table = variant_gains(above, alone, name, by)
+    table.insert(0, "principal", name)
+    for label, rows in (("alone", alone), ("planning", above)):
+        groups = pd.DataFrame(rows).groupby(list(by))
+        scores, paid = groups["score"].agg(interquartile_mean), groups["interventions"].mean()
+        index = pd.MultiIndex.from_frame(table[list(by)])
+        table[f"score_{label}"] = scores.reindex(index).to_numpy()
+        table[f"interventions_{label}"] = paid.reindex(index).to_numpy()
+    return table
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """Gain of interquartile means by principal and K, a panel for each family."""
+    families = list(table.groupby("agent_rule", sort=False))
+    with styled():
+        figure = new_figure(3.6 * len(families) + 0.8, 2.6)
+        panels = figure.subplots(1, len(families), squeeze=False, sharey=True)[0]
+        for axes, (family, part) in zip(panels, families, strict=True):
+            names = list(dict.fromkeys(part["principal"]))
+            numbers = sorted(set(part["k_shot"]))
+            for color, (name, own) in zip(SERIES, part.groupby("principal"), strict=False):
+                offset = 0.1 * (names.index(str(name)) - (len(names) - 1) / 2)
+                places = [numbers.index(number) + offset for number in own["k_shot"]]
+                axes.plot(places, own["gain"], "o", color=color, label=principal_label(str(name)))
+                axes.plot(places, own["mean_gain"], "_", color=color, ms=12)
+                axes.vlines(
+                    places, own["low"].astype(float), own["high"].astype(float), color=color
+                )
+            axes.axhline(0, color="0.6", lw=1)
+            axes.set_xticks(range(len(numbers)), [f"{number}-shot" for number in numbers])
+            axes.set_xlim(-0.5, len(numbers) - 0.5)
+            axes.set_title(rule_label(str(family)))
+            quiet_grid(axes, "y")
+        panels[0].set_ylabel("gain in score by planning")
+        panels[0].legend(fontsize=8)
+    return figure
+
+
+def main(experiment: Experiment) -> None:
+    """Plays, compares, prints, writes."""
+    began = time.monotonic()
+    for name in ("episodes", "rollouts"):
+        check_at_least(f"--{name}", getattr(experiment, name), 1)
+    check_non_negative("--errors", experiment.errors)
+    directory = prepare_output(experiment.out, force=experiment.force)
+    table = measure(experiment)
+    sizes = {name: getattr(experiment, name) for name in ("episodes", "rollouts", "errors")}
+    write_experiment(directory, {"planning": table}, {"planning": draw(table)}, began, **sizes)
+    print(table.to_string(index=False, float_format="%.3f"))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Experiment, description=__doc__))
