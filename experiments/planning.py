@@ -86,9 +86,10 @@ def test_both(
         return summarise(alone), summarise(above)
 
     found: tuple[list[Record], list[Record]] = ([], [])
-    keys = (stream_keys(setting, "adapt"), stream_keys(setting, "play"))
     for number in experiment.shots:
         adapt_stream, played = adapted_to(number), []
+        # The same draws for every K.
+        keys = (stream_keys(setting, "adapt"), stream_keys(setting, "play"))
         for place, stream in enumerate(setting.streams):
             everything = (keys, trained.state.params, setting.test)
             (key_adapt, key_play), params, tasks = jax.tree.map(
