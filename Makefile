@@ -77,6 +77,7 @@ results-bandits: $(VENV)/.stamp-experiments ## F2, F3 and F4 at the headline pro
 		$(if $(REDUCED),--seeds 2)
 	$(RUN)beliefs.py results/bandits --out results/beliefs --force
 	$(RUN)watching.py results/parts/bandits --out results/watching --force
+	$(RUN)planning.py results/parts/bandits --episodes 3 --out results/planning --force
 	$(RUN)oracle_convergence.py --out results/oracles --force $(if $(REDUCED),--reduced)
 	$(RUN)small_games.py --out results/small_games --force $(if $(REDUCED),--reduced)
 
