@@ -94,8 +94,11 @@ else
 	$(call study,extrapolation,$(HALF) $(SHOTS) --agents.split extrapolation,,--compact)
 	$(call study_without_maml,endless,$(HALF) $(FEW) --training.variation endless)
 	$(call study_without_maml,noiseless,$(HALF) $(FEW) --game.noise 0 --evaluation.shots 0 1 5)
-	$(RUN)protocols.py $(addprefix results/,bandits_1000 bandits bandits_50 bandits_200 mixed same extrapolation \
-		endless noiseless) --out results/protocols --force
+	$(STUDY) --training.updates 4000 $(SHOTS) --principals mermaide world_model_without_meta never always \
+		random first_k prescient all_knowing --out results/parts/bandits_4000
+	$(RUN)bandits.py results/parts/bandits_4000 --out results/bandits_4000 --force --compact
+	$(RUN)protocols.py $(addprefix results/,bandits_1000 bandits bandits_4000 bandits_50 bandits_200 mixed same \
+		extrapolation endless noiseless) --out results/protocols --force
 endif
 
 results-ablations: $(VENV)/.stamp-experiments ## what each part is worth

@@ -89,9 +89,10 @@ def compare(studies: Mapping[str, Results]) -> tuple[pd.DataFrame, pd.DataFrame]
     scores, improvements = [], []
     for name, study in studies.items():
         rows = [row for row in study.rows if row["k_shot"] in SHOTS]
-        seeds = len({row["seed"] for row in rows if row["principal"] == PRINCIPAL})
+        runs = pd.DataFrame([row for row in rows if row["principal"] == PRINCIPAL])
         table = summarize(rows)
         table = table[table["principal"].isin((*LEARNED, *SCRIPTS))]
+        seeds = table["agent_rule"].map(runs.groupby("agent_rule")["seed"].nunique())
         scores.append(table.drop(columns="runs").assign(protocol=name, seeds=seeds))
         records = improvement_records(rows, BASELINES)
         improvements.append(pd.DataFrame(records).assign(protocol=name))

@@ -171,11 +171,18 @@ def respond(
       ``[O]`` float32, the next observation, and a float32 scalar.
     """
     offer = decode_intervention(config, intervention, target)
+    reward = _earned(config, action == target, offer, action, cost)
+    return encode_observation(config, action, intervention, target, time), reward
+
+
+def _earned(
+    config: GameConfig, hit: jax.Array, offer: Offer, action: jax.Array, cost: chex.Numeric
+) -> jax.Array:
+    """``R^p``, float32 scalar."""
     charged = offer.size
     if config.cost_on == "uptake":
         charged = jnp.where(offer.bonus[action] != 0, charged, 0.0)
-    reward = (action == target).astype(jnp.float32) - cost * charged
-    return encode_observation(config, action, intervention, target, time), reward
+    return hit.astype(jnp.float32) - cost * charged
 
 
 @functools.cache
@@ -205,14 +212,13 @@ def make_intervention_game(agent: Agent, config: GameConfig) -> Game:
         action = agent.act(key_agent, task.agent, state.agent, bonus)
         noise = task.noise * jax.random.normal(key_noise, dtype=jnp.float32)
         agent_reward = task.mean_rewards[action] + noise + bonus[action]
-        estimates = agent.estimates(task.agent, state.agent)
-        info = StepInfo(action, agent_reward, action == task.target, estimates)
+        hit = action == task.target
+        reward = _earned(config, hit, offer, action, task.cost)
+        info = StepInfo(action, agent_reward, hit, agent.estimates(task.agent, state.agent))
         state = GameState(
             agent=agent.update(task.agent, state.agent, action, agent_reward), time=state.time + 1
         )
-        observation, reward = respond(
-            config, action, intervention, task.target, task.cost, state.time
-        )
+        observation = encode_observation(config, action, intervention, task.target, state.time)
         truncated = state.time >= config.horizon
         return observation, state, reward, jnp.bool_(False), truncated, info
 
