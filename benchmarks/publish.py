@@ -1,7 +1,7 @@
 """Writes docs/results/speed.json and the table of docs/performance.md from measured runs.
 
     cd benchmarks/results
-    python ../publish.py {main,devices,scaling}/speed.json --beside xeon/speed.json
+    python ../publish.py {simulator,main,devices,scaling}/speed.json --beside xeon/speed.json
 
 A row that several runs have is taken from the first that measured it. What another machine measured
 before can stand beside.
@@ -11,7 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
 PUBLISHED = DOCS / "results" / "speed.json"
 PAGE = DOCS / "performance.md"
 
