@@ -13,7 +13,9 @@ means with a 95% bootstrap interval over training runs, and in means over all ru
 """
 
 import dataclasses
+import functools
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +27,7 @@ from matplotlib.figure import Figure
 
 from mermaide_jax._checks import check_at_least, check_non_negative, refuse
 from mermaide_jax.evaluation.planning import Planner, planning
-from mermaide_jax.evaluation.protocol import adapt_to_tasks, summarise
+from mermaide_jax.evaluation.protocol import Scores, adapt_to_tasks, summarise
 from mermaide_jax.evaluation.statistics import interquartile_mean
 from mermaide_jax.games import collect
 from mermaide_jax.report._style import SERIES, new_figure, quiet_grid, styled
@@ -37,7 +39,7 @@ from mermaide_jax.study.config import StudyConfig, principal_configs
 from mermaide_jax.study.learned import Trained, build, stream_keys
 from mermaide_jax.study.records import Record, score_rows
 from mermaide_jax.study.run import load_study
-from mermaide_jax.study.setting import make_setting
+from mermaide_jax.study.setting import Setting, make_setting
 from mermaide_jax.training import make_adapt
 
 
@@ -61,23 +63,23 @@ class Experiment:
     """Accept an output directory that holds files."""
 
 
-def test_both(
-    experiment: Experiment, name: str, config: StudyConfig, trained: Trained
-) -> tuple[list[Record], list[Record]]:
-    """Rows of scores of one principal without and with planning, for every K."""
-    setting = make_setting(config)
+def make_players(
+    experiment: Experiment, name: str, config: StudyConfig, setting: Setting
+) -> tuple[Callable[..., Any], Callable[..., tuple[Scores, Scores]]]:
+    """``adapt(key, params, tasks, K) -> params`` and ``play(key, params, tasks)`` of one stream.
+
+    The second gives the `Scores` of the principal alone, and with planning in the same episodes.
+    """
     learned, training = build(name, config, setting)
     game, adapt = setting.game, make_adapt(training, learned)
     planner = planning(config.game.rules, learned, experiment.rollouts, experiment.errors)
 
-    def adapted_to(num_shots: int):
-        def one_stream(key, params, tasks):
-            return adapt_to_tasks(key, game, learned, adapt, params, tasks, num_shots)
-
-        return jax.jit(one_stream)
+    @functools.partial(jax.jit, static_argnums=3)
+    def adapted(key, params, tasks, num_shots: int):
+        return adapt_to_tasks(key, game, learned, adapt, params, tasks, num_shots)
 
     @jax.jit
-    def play_both(key, params, tasks):
+    def play(key, params, tasks):
         options: dict[str, Any] = {"params_axis": 0, "batch_size": 1}
         sizes = (tasks, experiment.episodes)
         alone = collect(key, game, learned.principal, params, *sizes, **options)
@@ -85,18 +87,26 @@ def test_both(
         above = collect(again, game, planner, planned, *sizes, **options)
         return summarise(alone), summarise(above)
 
+    return adapted, play
+
+
+def test_both(
+    experiment: Experiment, name: str, config: StudyConfig, trained: Trained
+) -> tuple[list[Record], list[Record]]:
+    """Rows of scores of one principal without and with planning, for every K."""
+    setting = make_setting(config)
+    adapted, play = make_players(experiment, name, config, setting)
     found: tuple[list[Record], list[Record]] = ([], [])
     for number in experiment.shots:
-        adapt_stream, played = adapted_to(number), []
+        played = []
         # The same draws for every K.
         keys = (stream_keys(setting, "adapt"), stream_keys(setting, "play"))
         for place, stream in enumerate(setting.streams):
-            everything = (keys, trained.state.params, setting.test)
             (key_adapt, key_play), params, tasks = jax.tree.map(
-                lambda leaf, n=place: leaf[n], everything
+                lambda leaf, n=place: leaf[n], (keys, trained.state.params, setting.test)
             )
-            params = adapt_stream(key_adapt, params, tasks)
-            played.append(jax.tree.map(np.asarray, play_both(key_play, params, tasks)))
+            params = adapted(key_adapt, params, tasks, number)
+            played.append(jax.tree.map(np.asarray, play(key_play, params, tasks)))
             where = f"{principal_label(name)}, {rule_label(stream.group)}, seed {stream.seed}"
             print(f"{where}, {number}-shot: played", flush=True)
         for rows, scores in zip(found, zip(*played, strict=True), strict=True):
