@@ -201,7 +201,7 @@ def main(experiment: Experiment) -> None:
     for told in (TASK, MIND):
         found[told] = [row for config in configs for row in measure(config, told)]
     table = variant_table(found, references, "told")
-    tables, figures = {"told": table}, {"told": variant_figure(table, TOLD)}
+    tables, figures = {"told": table}, {"told": variant_figure(table, TOLD, "told")}
     write_experiment(directory, tables, figures, began, seeds=seeds, study=results.command)
     print(table.to_string(index=False, float_format="%.3f"))
 

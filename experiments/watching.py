@@ -133,10 +133,14 @@ def watchers(
     experiment: Experiment, config: StudyConfig, base: Any, tasks: Task, told: bool
 ) -> Watcher:
     """Params of the planner for each of ``N`` agents."""
-    number = tasks.target.shape[0]
-    shared = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (number, *leaf.shape)), base)
     prior = beliefs_of(experiment, config, tasks, told)
-    return Watcher(shared, prior, tasks.cost, tasks.bonus)
+    return Watcher(for_each(base, tasks), prior, tasks.cost, tasks.bonus)
+
+
+def for_each(base: Any, tasks: Task) -> Any:
+    """The shared params of a principal, once for each of ``N`` agents."""
+    number = tasks.target.shape[0]
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (number, *leaf.shape)), base)
 
 
 def play_streams(
@@ -173,7 +177,7 @@ def measure(
     above = watching(config.game.rules, learned.principal, experiment.particles, experiment.sweeps)
     find = functools.partial(watchers, experiment, config)
     ways: dict[str, tuple[Principal, Callable[[Any, Task], Any]]] = {
-        ALONE: (learned.principal, lambda base, tasks: find(base, tasks, False).base),
+        ALONE: (learned.principal, for_each),
         WATCHING: (above, lambda base, tasks: find(base, tasks, False)),
         TOLD: (above, lambda base, tasks: find(base, tasks, True)),
     }

@@ -38,10 +38,9 @@ def knowing():
     """
 
     def init(task):
-        return AGENT.init(task.agent), jnp.int32(0)
+        return AGENT.init(task.agent)
 
-    def act(key, task, carry, observation):
-        state, last = carry
+    def act(key, task, state, observation):
         action = jnp.argmax(observation[:ARMS]).astype(jnp.int32)
         paid = (observation[ARMS] > 0) & (action == task.target)
         reward = task.mean_rewards[action] + task.bonus * paid
@@ -51,7 +50,7 @@ def knowing():
         law = AGENT.probabilities(task.agent, state, jnp.zeros((ARMS,)))
         choice = jax.random.bernoulli(key, PAYS).astype(jnp.int32)
         told = Decision(jnp.float32(0), jnp.float32(0), jnp.float32(PAYS), jnp.log(law))
-        return choice, (state, last), told
+        return choice, state, told
 
     return real_learned()._replace(principal=Principal(init, act))
 

@@ -119,7 +119,7 @@ def planning(
         def after_hit(choice: jax.Array) -> jax.Array:
             """``[M]``, what is earned after a hit that was paid for, or was not."""
             seen, _ = respond(config, target, choice, target, params.cost, time + 1)
-            keys = jax.random.split(jax.random.clone(key_imagine), num_rollouts)
+            keys = jax.random.split(key_imagine, num_rollouts)
             return jax.vmap(lambda k: play_on(k, params, inner, seen, time + 1))(keys)
 
         unpaid, paid = jax.vmap(after_hit)(jnp.arange(num_interventions(config), dtype=jnp.int32))

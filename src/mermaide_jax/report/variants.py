@@ -75,15 +75,17 @@ def variant_gains(
     return pd.DataFrame(lines)
 
 
-def variant_figure(table: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
+def variant_figure(
+    table: pd.DataFrame, labels: Mapping[str, str], column: str = "variant"
+) -> Figure:
     """Share of the attainable by variant, a panel for each family; nothing where there is none.
 
     Args:
       table: of `variant_table`.
       labels: what each variant is called in the figure.
+      column: as in `variant_table`.
     """
     families = list(table.groupby("agent_rule", sort=False))
-    names = next(name for name in table.columns if set(table[name]) <= set(labels))
     with styled():
         figure = new_figure(3.6 * len(families) + 0.6, 2.6)
         panels = figure.subplots(1, len(families), squeeze=False, sharex=True, sharey=True)[0]
@@ -92,7 +94,7 @@ def variant_figure(table: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
             for height, (share, *ends) in enumerate(shares.to_numpy()):
                 axes.plot(ends, [height, height], color=BLUE, lw=3)
                 axes.plot(share, height, "o", color=BLUE)
-            axes.set_yticks(range(len(part)), [labels[variant] for variant in part[names]])
+            axes.set_yticks(range(len(part)), [labels[variant] for variant in part[column]])
             axes.set(title=rule_label(str(family)), xlabel="share of the attainable")
             axes.set_ylim(len(part) - 0.5, -0.5)
             quiet_grid(axes, "x")
