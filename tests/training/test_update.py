@@ -277,6 +277,9 @@ def test_entropy_bonus_falls_from_the_policys_first_update_on(world_model):
     updates = np.array([first, (first + 50) // 2, 50], np.int32)
     bonus = [entropy_bonus(config, learned, jnp.int32(u)) for u in updates]
     np.testing.assert_allclose(bonus, [0.3, 0.2, 0.1], rtol=1e-6)
+    sooner = dataclasses.replace(config, entropy_decay=2.0)
+    bonus = [entropy_bonus(sooner, learned, jnp.int32(u)) for u in updates]
+    np.testing.assert_allclose(bonus, [0.3, 0.15, 0.1], rtol=1e-6)
     only = dataclasses.replace(config, world_model_updates=50)
     assert np.isfinite(entropy_bonus(only, learned, jnp.int32(49)))
 

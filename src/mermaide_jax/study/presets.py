@@ -31,7 +31,8 @@ _DEFAULT = dataclasses.replace(
         world_model_updates=60,
         episodes_per_task=8,
         adapt_policy=False,
-        entropy_start=0.1,
+        entropy_start=0.05,
+        entropy_decay=2.0,
         agents_per_block=3,
     ),
     seeds=10,
@@ -61,7 +62,10 @@ PRESETS: dict[str, StudyConfig] = {
         game=GameOptions(horizon=50),
         # Reading a memory takes more updates to learn than there are here.
         network=dataclasses.replace(_DEFAULT.network, memory=False),
-        training=dataclasses.replace(_DEFAULT.training, updates=400),
+        # Nor is there time to come back from paying too little.
+        training=dataclasses.replace(
+            _DEFAULT.training, updates=400, entropy_start=0.1, entropy_decay=1.0
+        ),
         evaluation=EvaluationOptions(all_knowing_episodes=4, planner_beam=8),
         seeds=2,
     ),

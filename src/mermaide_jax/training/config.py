@@ -48,7 +48,10 @@ class TrainingConfig:
     entropy_start: float = 0.25
     """Entropy bonus of the policy at its first update, for advantages of unit variance."""
     entropy_end: float = 0.0
-    """Entropy bonus of the policy at its last update (linear in between)."""
+    """Entropy bonus of the policy at its last update."""
+    entropy_decay: float = 1.0
+    """Power of the share of training that is left, by which the bonus falls from one to the other
+    (1: linearly; above it, sooner)."""
     variation: Variation = "relabel"
     """What is redrawn of the training agents in each update: nothing (none), the names of their
     arms (relabel), or their rewards and targets (endless)."""
@@ -82,6 +85,7 @@ class TrainingConfig:
         _checks.check_positive("max_gradient_norm", self.max_gradient_norm)
         _checks.check_non_negative("entropy_start", self.entropy_start)
         _checks.check_non_negative("entropy_end", self.entropy_end)
+        _checks.check_positive("entropy_decay", self.entropy_decay)
         _checks.check_choice("variation", self.variation, get_args(Variation))
         least = 1 if self.meta_gradient == "none" else self.adaptation_episodes + 1
         _checks.check_at_least("episodes_per_task", self.episodes_per_task, least)

@@ -237,10 +237,19 @@ def _without_gradient(loss_of: Callable[..., Any]) -> Callable[..., Any]:
 def entropy_bonus(
     config: TrainingConfig, learned: LearnedPrincipal, update: jax.Array
 ) -> jax.Array:
-    """Coefficient that falls linearly from the policy's first update to the last."""
+    """Coefficient of one update: ``end + (start - end) l^p``.
+
+    ``l`` is the share that is left of the updates since the policy's first, ``p`` the configured
+    power.
+    """
     first = config.world_model_updates if learned.config.world_model else 0
-    share = (update - first).astype(jnp.float32) / max(config.updates - first, 1)
-    return config.entropy_start + (config.entropy_end - config.entropy_start) * share
+    bonus = optax.polynomial_schedule(
+        config.entropy_start,
+        config.entropy_end,
+        config.entropy_decay,
+        max(config.updates - first, 1),
+    )
+    return jnp.asarray(bonus(update - first))
 
 
 def _support(config: TrainingConfig, episodes: Episodes) -> Episodes:
