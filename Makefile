@@ -45,12 +45,17 @@ RUN := $(BIN)/python experiments/
 STUDY := $(BIN)/mermaide reproduce --preset $(if $(REDUCED),quick,default) --force
 SHOTS := --evaluation.shots 0 1 2 5 10
 FEW := --seeds 3
-# The other protocols are measured with half of the updates of the headline.
+# The bonus for entropy of the principals without a world model, and of all in the other protocols,
+# which have half of the updates: see docs/results.md.
+LINEAR := --training.entropy-decay 1 --training.entropy-start
 HALF := --training.updates 1000
-# The principals but one, which is trained with more entropy: see docs/results.md.
-MOST := --principals mermaide world_model_without_meta reinforce never always random first_k \
-	prescient all_knowing
-MAML := --principals maml_without_world_model --training.entropy-start 0.25
+SCRIPTED := never always random first_k prescient all_knowing
+MODEL := --principals mermaide world_model_without_meta $(SCRIPTED)
+MOST := $(LINEAR) 0.1 --principals mermaide world_model_without_meta reinforce $(SCRIPTED)
+MAML := $(LINEAR) 0.25 --principals maml_without_world_model
+
+# The headline is in three parts.
+HEADLINE := $(addprefix results/parts/,bandits bandits-reinforce bandits-maml)
 
 # A study in two parts: name, options, principals besides, options of bandits.py.
 define study
@@ -69,8 +74,11 @@ endef
 results: results-bandits results-protocols results-ablations results-stackelberg ## every table and figure of docs/results.md: many hours on two cores (REDUCED=1: with the preset quick)
 
 results-bandits: $(VENV)/.stamp-experiments ## F2, F3 and F4 at the headline protocol, what adaptation does, what actions tell, the oracles
-	$(call study,bandits,$(SHOTS),planner,--findings results/findings.json)
-	$(RUN)world_model.py results/parts/bandits results/parts/bandits-maml --out results/world_model --force
+	$(STUDY) $(SHOTS) $(MODEL) planner --out results/parts/bandits
+	$(STUDY) $(SHOTS) $(LINEAR) 0.1 --principals reinforce --out results/parts/bandits-reinforce
+	$(STUDY) $(SHOTS) $(MAML) --out results/parts/bandits-maml
+	$(RUN)bandits.py $(HEADLINE) --out results/bandits --force --findings results/findings.json
+	$(RUN)world_model.py $(HEADLINE) --out results/world_model --force
 	$(RUN)adaptation.py results/parts/bandits --out results/adaptation --force
 	$(RUN)told.py results/bandits --families ucb --out results/told/ucb --force $(if $(REDUCED),--seeds 2)
 	$(RUN)told.py results/bandits --families epsilon_greedy --out results/told/epsilon_greedy --force \
@@ -94,10 +102,10 @@ else
 	$(call study,extrapolation,$(HALF) $(SHOTS) --agents.split extrapolation,,--compact)
 	$(call study_without_maml,endless,$(HALF) $(FEW) --training.variation endless)
 	$(call study_without_maml,noiseless,$(HALF) $(FEW) --game.noise 0 --evaluation.shots 0 1 5)
-	$(STUDY) --training.updates 4000 $(SHOTS) --principals mermaide world_model_without_meta never always \
-		random first_k prescient all_knowing --out results/parts/bandits_4000
+	$(call study,bandits_linear,$(SHOTS),planner,--compact)
+	$(STUDY) --training.updates 4000 $(SHOTS) $(LINEAR) 0.1 $(MODEL) --out results/parts/bandits_4000
 	$(RUN)bandits.py results/parts/bandits_4000 --out results/bandits_4000 --force --compact
-	$(RUN)protocols.py $(addprefix results/,bandits_1000 bandits bandits_4000 bandits_50 bandits_200 mixed same \
+	$(RUN)protocols.py $(addprefix results/,bandits_1000 bandits_linear bandits_4000 bandits bandits_50 bandits_200 mixed same \
 		extrapolation endless noiseless) --out results/protocols --force
 endif
 

@@ -6,10 +6,11 @@
         --out results/protocols
 
 Reads finished studies (one in parts is put together by ``experiments/bandits.py`` first) and names
-each by what its game, its agents, their variation in training or its updates have that the first
-study's have not. Writes ``protocols.csv`` (scores and shares of the attainable with intervals,
-success, interventions), ``improvement.csv`` (the probability that MERMAIDE improves on each
-baseline) and ``protocols.png``, and prints both in short. Intervals are those of every other table.
+each by what its game, its agents, their variation in training, its updates or its first bonus for
+entropy have that the first study's have not. Writes ``protocols.csv`` (scores and shares of the
+attainable with intervals, success, interventions), ``improvement.csv`` (the probability that
+MERMAIDE improves on each baseline) and ``protocols.png``, and prints both in short. Intervals are
+those of every other table.
 """
 
 import dataclasses
@@ -50,7 +51,13 @@ COLORS = dict(zip(BASELINES, (GREEN, ORANGE, BLUE), strict=True))
 SHOTS = {0: GREY, 1: INK}
 FIRST = "base"
 """Name of the first study, which the others differ from."""
-_PARTS = ("game", "agents", "training.variation", "training.updates")
+_PARTS = (
+    "game",
+    "agents",
+    "training.variation",
+    "training.updates",
+    "training.entropy_start",
+)
 
 
 @dataclasses.dataclass(frozen=True)
