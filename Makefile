@@ -45,28 +45,29 @@ RUN := $(BIN)/python experiments/
 STUDY := $(BIN)/mermaide reproduce --preset $(if $(REDUCED),quick,default) --force
 SHOTS := --evaluation.shots 0 1 2 5 10
 FEW := --seeds 3
-# The bonus for entropy of the principals without a world model, and of all in the other protocols,
-# which have half of the updates: see docs/results.md.
-LINEAR := --training.entropy-decay 1 --training.entropy-start
-HALF := --training.updates 1000
+# The principals without a world model have bonuses for entropy of their own: see docs/results.md.
+BONUS := --training.entropy-start
 SCRIPTED := never always random first_k prescient all_knowing
 MODEL := --principals mermaide world_model_without_meta $(SCRIPTED)
-MOST := $(LINEAR) 0.1 --principals mermaide world_model_without_meta reinforce $(SCRIPTED)
-MAML := $(LINEAR) 0.25 --principals maml_without_world_model
+MAML := --principals maml_without_world_model $(BONUS) 0.25
+# The other protocols have half of the updates, and bonuses that fall linearly.
+LINEAR := --training.entropy-decay 1
+HALF := $(LINEAR) --training.updates 1000
+MOST := --principals mermaide world_model_without_meta reinforce $(SCRIPTED)
 
 # The headline is in three parts.
 HEADLINE := $(addprefix results/parts/,bandits bandits-reinforce bandits-maml)
 
 # A study in two parts: name, options, principals besides, options of bandits.py.
 define study
-	$(STUDY) $(2) $(MOST) $(3) --out results/parts/$(1)
+	$(STUDY) $(2) $(BONUS) 0.1 $(MOST) $(3) --out results/parts/$(1)
 	$(STUDY) $(2) $(MAML) --out results/parts/$(1)-maml
 	$(RUN)bandits.py results/parts/$(1) results/parts/$(1)-maml --out results/$(1) --force $(4)
 endef
 
 # The same without the second part: name, options.
 define study_without_maml
-	$(STUDY) $(2) $(MOST) --out results/parts/$(1)
+	$(STUDY) $(2) $(BONUS) 0.1 $(MOST) --out results/parts/$(1)
 	$(RUN)bandits.py results/parts/$(1) --out results/$(1) --force --compact
 endef
 
@@ -75,7 +76,7 @@ results: results-bandits results-protocols results-ablations results-stackelberg
 
 results-bandits: $(VENV)/.stamp-experiments ## F2, F3 and F4 at the headline protocol, what adaptation does, what actions tell, the oracles
 	$(STUDY) $(SHOTS) $(MODEL) planner --out results/parts/bandits
-	$(STUDY) $(SHOTS) $(LINEAR) 0.1 --principals reinforce --out results/parts/bandits-reinforce
+	$(STUDY) $(SHOTS) --principals reinforce $(BONUS) 0.1 --out results/parts/bandits-reinforce
 	$(STUDY) $(SHOTS) $(MAML) --out results/parts/bandits-maml
 	$(RUN)bandits.py $(HEADLINE) --out results/bandits --force --findings results/findings.json
 	$(RUN)world_model.py $(HEADLINE) --out results/world_model --force
@@ -102,11 +103,11 @@ else
 	$(call study,extrapolation,$(HALF) $(SHOTS) --agents.split extrapolation,,--compact)
 	$(call study_without_maml,endless,$(HALF) $(FEW) --training.variation endless)
 	$(call study_without_maml,noiseless,$(HALF) $(FEW) --game.noise 0 --evaluation.shots 0 1 5)
-	$(call study,bandits_linear,$(SHOTS),planner,--compact)
-	$(STUDY) --training.updates 4000 $(SHOTS) $(LINEAR) 0.1 $(MODEL) --out results/parts/bandits_4000
+	$(call study,bandits_linear,$(LINEAR) $(SHOTS),planner,--compact)
+	$(STUDY) --training.updates 4000 $(LINEAR) $(SHOTS) $(BONUS) 0.1 $(MODEL) --out results/parts/bandits_4000
 	$(RUN)bandits.py results/parts/bandits_4000 --out results/bandits_4000 --force --compact
-	$(RUN)protocols.py $(addprefix results/,bandits_1000 bandits_linear bandits_4000 bandits bandits_50 bandits_200 mixed same \
-		extrapolation endless noiseless) --out results/protocols --force
+	$(RUN)protocols.py $(addprefix results/,bandits_1000 bandits_linear bandits_4000 bandits bandits_50 \
+		bandits_200 mixed same extrapolation endless noiseless) --out results/protocols --force
 endif
 
 results-ablations: $(VENV)/.stamp-experiments ## what each part is worth
