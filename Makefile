@@ -45,29 +45,17 @@ RUN := $(BIN)/python experiments/
 STUDY := $(BIN)/mermaide reproduce --preset $(if $(REDUCED),quick,default) --force
 SHOTS := --evaluation.shots 0 1 2 5 10
 FEW := --seeds 3
-# The principals without a world model have bonuses for entropy of their own: see docs/results.md.
-BONUS := --training.entropy-start
+# The other protocols have half of the updates, and bonuses for entropy that fall linearly.
 SCRIPTED := never always random first_k prescient all_knowing
-MODEL := --principals mermaide world_model_without_meta $(SCRIPTED)
-MAML := --principals maml_without_world_model $(BONUS) 0.25
-# The other protocols have half of the updates, and bonuses that fall linearly.
-LINEAR := --training.entropy-decay 1
+LINEAR := --training.entropy-start 0.1 --training.entropy-decay 1
 HALF := $(LINEAR) --training.updates 1000
-MOST := --principals mermaide world_model_without_meta reinforce $(SCRIPTED)
+MODEL := --principals mermaide world_model_without_meta
+MOST := $(MODEL) reinforce $(SCRIPTED)
+ALL := $(MODEL) reinforce maml_without_world_model $(SCRIPTED)
 
-# The headline is in three parts.
-HEADLINE := $(addprefix results/parts/,bandits bandits-reinforce bandits-maml)
-
-# A study in two parts: name, options, principals besides, options of bandits.py.
+# One study, put into a compact record: name, options.
 define study
-	$(STUDY) $(2) $(BONUS) 0.1 $(MOST) $(3) --out results/parts/$(1)
-	$(STUDY) $(2) $(MAML) --out results/parts/$(1)-maml
-	$(RUN)bandits.py results/parts/$(1) results/parts/$(1)-maml --out results/$(1) --force $(4)
-endef
-
-# The same without the second part: name, options.
-define study_without_maml
-	$(STUDY) $(2) $(BONUS) 0.1 $(MOST) --out results/parts/$(1)
+	$(STUDY) $(2) --out results/parts/$(1)
 	$(RUN)bandits.py results/parts/$(1) --out results/$(1) --force --compact
 endef
 
@@ -75,11 +63,9 @@ endef
 results: results-bandits results-protocols results-ablations results-stackelberg ## every table and figure of docs/results.md: many hours on two cores (REDUCED=1: with the preset quick)
 
 results-bandits: $(VENV)/.stamp-experiments ## F2, F3 and F4 at the headline protocol, what adaptation does, what actions tell, the oracles
-	$(STUDY) $(SHOTS) $(MODEL) planner --out results/parts/bandits
-	$(STUDY) $(SHOTS) --principals reinforce $(BONUS) 0.1 --out results/parts/bandits-reinforce
-	$(STUDY) $(SHOTS) $(MAML) --out results/parts/bandits-maml
-	$(RUN)bandits.py $(HEADLINE) --out results/bandits --force --findings results/findings.json
-	$(RUN)world_model.py $(HEADLINE) --out results/world_model --force
+	$(STUDY) $(SHOTS) --out results/parts/bandits
+	$(RUN)bandits.py results/parts/bandits --out results/bandits --force --findings results/findings.json
+	$(RUN)world_model.py results/parts/bandits --out results/world_model --force
 	$(RUN)adaptation.py results/parts/bandits --out results/adaptation --force
 	$(RUN)told.py results/bandits --families ucb --out results/told/ucb --force $(if $(REDUCED),--seeds 2)
 	$(RUN)told.py results/bandits --families epsilon_greedy --out results/told/epsilon_greedy --force \
@@ -92,26 +78,25 @@ results-bandits: $(VENV)/.stamp-experiments ## F2, F3 and F4 at the headline pro
 
 results-protocols: $(VENV)/.stamp-experiments ## F2 with other horizons, agents and splits (after results-bandits)
 ifdef REDUCED
-	$(call study,extrapolation,--agents.split extrapolation,,--compact)
+	$(call study,extrapolation,$(ALL) --agents.split extrapolation)
 	$(RUN)protocols.py results/bandits results/extrapolation --out results/protocols --force
 else
-	$(call study,bandits_1000,$(HALF) $(SHOTS),planner,--compact)
-	$(call study,bandits_50,$(HALF) --game.horizon 50 $(SHOTS),planner,--compact)
-	$(call study,bandits_200,$(HALF) --game.horizon 200 $(SHOTS),,--compact)
-	$(call study,mixed,$(HALF) $(SHOTS) --agents.mixed,,--compact)
-	$(call study,same,$(HALF) $(SHOTS) --agents.split same,,--compact)
-	$(call study,extrapolation,$(HALF) $(SHOTS) --agents.split extrapolation,,--compact)
-	$(call study_without_maml,endless,$(HALF) $(FEW) --training.variation endless)
-	$(call study_without_maml,noiseless,$(HALF) $(FEW) --game.noise 0 --evaluation.shots 0 1 5)
-	$(call study,bandits_linear,$(LINEAR) $(SHOTS),planner,--compact)
-	$(STUDY) --training.updates 4000 $(LINEAR) $(SHOTS) $(BONUS) 0.1 $(MODEL) --out results/parts/bandits_4000
-	$(RUN)bandits.py results/parts/bandits_4000 --out results/bandits_4000 --force --compact
+	$(call study,bandits_1000,$(HALF) $(SHOTS))
+	$(call study,bandits_50,$(HALF) --game.horizon 50 $(SHOTS))
+	$(call study,bandits_200,$(ALL) $(HALF) --game.horizon 200 $(SHOTS))
+	$(call study,mixed,$(ALL) $(HALF) $(SHOTS) --agents.mixed)
+	$(call study,same,$(ALL) $(HALF) $(SHOTS) --agents.split same)
+	$(call study,extrapolation,$(ALL) $(HALF) $(SHOTS) --agents.split extrapolation)
+	$(call study,endless,$(MOST) $(HALF) $(FEW) --training.variation endless)
+	$(call study,noiseless,$(MOST) $(HALF) $(FEW) --game.noise 0 --evaluation.shots 0 1 5)
+	$(call study,bandits_linear,$(LINEAR) $(SHOTS))
+	$(call study,bandits_4000,$(MODEL) $(SCRIPTED) $(LINEAR) --training.updates 4000 $(SHOTS))
 	$(RUN)protocols.py $(addprefix results/,bandits_1000 bandits_linear bandits_4000 bandits bandits_50 \
 		bandits_200 mixed same extrapolation endless noiseless) --out results/protocols --force
 endif
 
 results-ablations: $(VENV)/.stamp-experiments ## what each part is worth
-	$(RUN)ablations.py --out results/ablations --force $(if $(REDUCED),--reduced,--preset quick --seeds 1)
+	$(RUN)ablations.py --out results/ablations --force $(if $(REDUCED),--reduced,--preset ablation --seeds 1)
 
 results-stackelberg: $(VENV)/.stamp-experiments ## F1
 	$(RUN)stackelberg.py --out results/stackelberg --findings results/findings.json --force $(if $(REDUCED),--reduced)

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import jax
-import numpy as np
 import pandas as pd
 import tyro
 from matplotlib.figure import Figure
@@ -36,10 +35,10 @@ from mermaide_jax.report.names import principal_label, rule_label
 from mermaide_jax.report.results import prepare_output
 from mermaide_jax.report.variants import variant_gains
 from mermaide_jax.study.config import StudyConfig, principal_configs
-from mermaide_jax.study.learned import Trained, build, stream_keys
+from mermaide_jax.study.learned import Trained, build, stream_by_stream, stream_keys
 from mermaide_jax.study.records import Record, score_rows
 from mermaide_jax.study.run import load_study
-from mermaide_jax.study.setting import Setting, make_setting
+from mermaide_jax.study.setting import Setting, Stream, make_setting
 from mermaide_jax.training import make_adapt
 
 
@@ -98,20 +97,21 @@ def test_both(
     adapted, play = make_players(experiment, name, config, setting)
     found: tuple[list[Record], list[Record]] = ([], [])
     for number in experiment.shots:
-        played = []
-        # The same draws for every K.
-        keys = (stream_keys(setting, "adapt"), stream_keys(setting, "play"))
-        for place, stream in enumerate(setting.streams):
-            (key_adapt, key_play), params, tasks = jax.tree.map(
-                lambda leaf, n=place: leaf[n], (keys, trained.state.params, setting.test)
-            )
-            params = adapted(key_adapt, params, tasks, number)
-            played.append(jax.tree.map(np.asarray, play(key_play, params, tasks)))
+
+        def play_adapted(key_adapt, key_play, params, tasks, number=number):
+            return play(key_play, adapted(key_adapt, params, tasks, number), tasks)
+
+        def say(stream: Stream, number: int = number) -> None:
             where = f"{principal_label(name)}, {rule_label(stream.group)}, seed {stream.seed}"
             print(f"{where}, {number}-shot: played", flush=True)
-        for rows, scores in zip(found, zip(*played, strict=True), strict=True):
-            stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *scores)
-            told = score_rows(name, config, setting, stacked, number)
+
+        # The same draws for every K.
+        keys = (stream_keys(setting, "adapt"), stream_keys(setting, "play"))
+        own = (*keys, trained.state.params, setting.test)
+        for rows, scores in zip(
+            found, stream_by_stream(setting, play_adapted, say, *own), strict=True
+        ):
+            told = score_rows(name, config, setting, scores, number)
             rows.extend(row | {"episodes": experiment.episodes} for row in told)
     return found
 

@@ -46,10 +46,10 @@ from mermaide_jax.report.experiment import write_experiment
 from mermaide_jax.report.results import prepare_output, read_results
 from mermaide_jax.report.variants import variant_figure, variant_gains, variant_table
 from mermaide_jax.study.config import LEARNED, StudyConfig
-from mermaide_jax.study.learned import build, stream_keys
+from mermaide_jax.study.learned import build, stream_by_stream, stream_keys
 from mermaide_jax.study.records import Record, score_rows
 from mermaide_jax.study.run import load_study
-from mermaide_jax.study.setting import Setting, make_setting
+from mermaide_jax.study.setting import Setting, Stream, make_setting
 
 FAMILY = "ucb"
 ALONE, WATCHING, TOLD = "alone", "watching", "told"
@@ -159,12 +159,10 @@ def play_streams(
         arguments = (key, setting.game, principal, params_of(params, tasks), tasks)
         return summarise(collect(*arguments, experiment.episodes, **options))
 
-    keys, played = stream_keys(setting, "play"), []
-    for number, stream in enumerate(setting.streams):
-        own = jax.tree.map(lambda leaf, n=number: leaf[n], (keys, params, setting.test))
-        played.append(jax.tree.map(np.asarray, play(*own)))
+    def say(stream: Stream) -> None:
         print(f"seed {stream.seed}, {LABELS[variant]}: played", flush=True)
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *played)
+
+    return stream_by_stream(setting, play, say, stream_keys(setting, "play"), params, setting.test)
 
 
 def measure(

@@ -13,7 +13,7 @@ from mermaide_jax.benchmarks.runner import Platform
 from mermaide_jax.benchmarks.suites import SUITES
 from mermaide_jax.study.config import StudyConfig
 
-PresetName = Literal["smoke", "quick", "standard", "default", "paper"]
+PresetName = Literal["smoke", "quick", "ablation", "standard", "default", "paper"]
 
 
 def _as_trained(metavar: str) -> Any:

@@ -256,12 +256,13 @@ def _union(lists: Iterable[Sequence[str]]) -> list[str]:
 
 _RUN = ("principal", "agent_rule", "coefficient", "agent", "seed", "k_shot", "horizon")
 _MAY_DIFFER = {"agents.families", "seed", "seeds", "principals"}
+_TRAINING = ("training.", "baseline_entropy")
 
 
 def _check_alike(one: Results, other: Results) -> None:
     """Refuses parts that are not of one study."""
     different = _differences(one.config, other.config)
-    training = [path for path in different if path.startswith("training.")]
+    training = [path for path in different if path.startswith(_TRAINING)]
     if len(training) < len(different):
         path = next(path for path in different if path not in training)
         refuse("parts", path, "studies that differ in families, seeds and principals alone")

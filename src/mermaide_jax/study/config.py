@@ -111,6 +111,23 @@ class AgentOptions:
 
 
 @dataclasses.dataclass(frozen=True)
+class BaselineEntropy:
+    """First entropy bonus of a baseline that learns best with another one; None: MERMAIDE's."""
+
+    maml_without_world_model: float | None = None
+    """In place of training.entropy_start, for MAML without a world model."""
+    world_model_without_meta: float | None = None
+    """The same for the world model without meta-learning."""
+    reinforce: float | None = None
+    """The same for REINFORCE."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if (bonus := getattr(self, field.name)) is not None:
+                _checks.check_non_negative(field.name, bonus)
+
+
+@dataclasses.dataclass(frozen=True)
 class EvaluationOptions:
     """The test (Algorithm 2)."""
 
@@ -154,6 +171,8 @@ class StudyConfig:
     """Networks of the learned principals."""
     training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
     """Training of the learned principals."""
+    baseline_entropy: BaselineEntropy = dataclasses.field(default_factory=BaselineEntropy)
+    """What training of the baselines has otherwise."""
     evaluation: EvaluationOptions = dataclasses.field(default_factory=EvaluationOptions)
     """The test."""
     principals: tuple[str, ...] = LEARNED + SCRIPTED
@@ -195,6 +214,8 @@ def _check_seed(name: str, seed: int) -> None:
 def principal_configs(name: str, config: StudyConfig) -> tuple[NetworkConfig, TrainingConfig]:
     """The parts that learned principal ``name`` uses, of the same code and episode budget.
 
+    Baselines may have a first entropy bonus of their own (`BaselineEntropy`).
+
     Raises:
       ConfigError: ``name`` is not a learned principal.
     """
@@ -209,4 +230,7 @@ def principal_configs(name: str, config: StudyConfig) -> tuple[NetworkConfig, Tr
     if not training.is_meta:
         # What is never written in training is never learned to be read.
         network = dataclasses.replace(network, memory=False)
+    bonus = getattr(config.baseline_entropy, name, None)
+    if bonus is not None:
+        training = dataclasses.replace(training, entropy_start=bonus)
     return network, training

@@ -14,7 +14,7 @@ from mermaide_jax.evaluation.protocol import Scores, adapt_to_tasks, summarise
 from mermaide_jax.games import Game, Task, Trajectory, collect
 from mermaide_jax.principals import LearnedPrincipal, Principal, learned_principal
 from mermaide_jax.study.config import StudyConfig, principal_configs
-from mermaide_jax.study.setting import Setting
+from mermaide_jax.study.setting import Setting, Stream
 from mermaide_jax.training import (
     Metrics,
     Progress,
@@ -191,3 +191,25 @@ def stream_keys(setting: Setting, use: str) -> chex.PRNGKey:
     """``[S]`` keys for one use after training, the same for every principal and ``K``."""
     salt = {"adapt": 2, "play": 3, "tune": 4}[use]
     return jax.vmap(jax.random.fold_in, (0, None))(setting.keys, salt)
+
+
+def stream_by_stream(
+    setting: Setting, play: Callable[..., Any], on_stream: Callable[[Stream], None], *own: Any
+) -> Any:
+    """``play`` of one stream after the other, where all at once would take too long in silence.
+
+    Args:
+      setting: whose streams.
+      play: what is done with one.
+      on_stream: called after each.
+      own: its arguments, with leading axis ``[S]``.
+
+    Returns:
+      What ``play`` returned, as numpy arrays ``[S, ...]``.
+    """
+    played = []
+    for place, stream in enumerate(setting.streams):
+        arguments = jax.tree.map(lambda leaf, n=place: leaf[n], own)
+        played.append(jax.tree.map(np.asarray, play(*arguments)))
+        on_stream(stream)
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *played)
