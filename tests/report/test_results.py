@@ -389,3 +389,11 @@ def test_a_part_with_other_principals_may_train_otherwise(results):
     assert whole.config["training"]["entropy_start"] == 0.1
     with pytest.raises(ConfigError, match="entropy_start', expected one way to train mermaide"):
         merge_results([part("mermaide", 0.1), part("mermaide", 0.25)])
+    # A part of an earlier release, which did not know of it.
+    other = part("reinforce", 0.1)
+    other.config["baseline_entropy"] = {"reinforce": 0.2}
+    assert (
+        merge_results([part("mermaide", 0.1), other]).config["training"] == other.config["training"]
+    )
+    with pytest.raises(ConfigError, match="baseline_entropy', expected one way to train reinforce"):
+        merge_results([part("reinforce", 0.1), other])

@@ -17,6 +17,7 @@ from mermaide_jax.study import (
     PRESETS,
     SCRIPTED,
     AgentOptions,
+    BaselineEntropy,
     EvaluationOptions,
     GameOptions,
     StudyConfig,
@@ -88,6 +89,16 @@ def test_learned_principals_share_one_budget():
         principal_configs("never", config)
 
 
+def test_a_baseline_may_have_a_first_bonus_for_entropy_of_its_own():
+    config = StudyConfig(
+        training=TrainingConfig(entropy_start=0.05), baseline_entropy=BaselineEntropy(reinforce=0.1)
+    )
+    bonuses = {name: principal_configs(name, config)[1].entropy_start for name in LEARNED}
+    assert bonuses == dict.fromkeys(LEARNED, 0.05) | {"reinforce": 0.1}
+    fields = {field.name for field in dataclasses.fields(BaselineEntropy)}
+    assert fields == set(LEARNED[1:])
+
+
 def test_those_that_never_adapt_in_training_have_no_memory():
     config = PRESETS["quick"]
     config = dataclasses.replace(config, network=dataclasses.replace(config.network, memory=True))
@@ -99,6 +110,7 @@ def test_those_that_never_adapt_in_training_have_no_memory():
     ("kind", "values", "named"),
     [
         (GameOptions, {"cost": -1.0}, "cost"),
+        (BaselineEntropy, {"reinforce": -0.1}, "reinforce"),
         (GameOptions, {"cost": float("nan")}, "cost"),
         (GameOptions, {"horizon": 0}, "horizon"),
         (GameOptions, {"num_arms": 1}, "num_arms"),
