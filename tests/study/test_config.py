@@ -99,6 +99,20 @@ def test_a_baseline_may_have_a_first_bonus_for_entropy_of_its_own():
     assert fields == set(LEARNED[1:])
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"game": GameOptions(kind="arm")},
+        {"agents": AgentOptions(families=("ucb", "best_response"))},
+    ],
+)
+def test_credit_of_hits_is_refused_where_a_payment_can_do_more(parts):
+    hits = TrainingConfig(credit="hits")
+    assert StudyConfig(training=hits).training.credit == "hits"
+    with pytest.raises(ConfigError, match="credit: got 'hits', expected 'returns'"):
+        StudyConfig(training=hits, **parts)
+
+
 def test_those_that_never_adapt_in_training_have_no_memory():
     config = PRESETS["quick"]
     config = dataclasses.replace(config, network=dataclasses.replace(config.network, memory=True))

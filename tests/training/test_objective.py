@@ -5,6 +5,7 @@ What the networks say to a history is tested elsewhere; here it is the input of 
 
 import dataclasses
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +22,7 @@ from mermaide_jax.training.config import TrainingConfig
 from mermaide_jax.training.objective import (
     Episodes,
     advantages,
+    hit_advantages,
     inner_loss,
     make_adapt,
     outer_loss,
@@ -110,6 +112,78 @@ def test_advantages_do_not_depend_on_the_unit_of_reward_nor_on_other_agents_base
     assert not np.asarray(advantages(np.zeros((2, 3, STEPS), np.float32))).any()
 
 
+def returns_after_hits(rewards, hits):
+    """`hit_advantages` before scaling, number by number."""
+    out = np.zeros(rewards.shape)
+    returns = returns_of(rewards)
+    for n, m, t in np.ndindex(rewards.shape):
+        others = [k for k in range(rewards.shape[1]) if k != m]
+        paid = [rewards[n, k, t] - hits[n, k, t] for k in others]
+        out[n, m, t] = rewards[n, m, t] - hits[n, m, t] - (np.mean(paid) if others else 0.0)
+        if hits[n, m, t]:
+            after = {k: returns[n, k, t] - rewards[n, k, t] for k in (m, *others)}
+            alike = [after[k] for k in others if hits[n, k, t]] or [after[k] for k in others]
+            out[n, m, t] += after[m] - (np.mean(alike) if others else 0.0)
+    return out
+
+
+@pytest.mark.parametrize("num_episodes", [1, 2, 5])
+def test_advantages_at_hits_are_what_they_say(num_episodes):
+    rng = np.random.default_rng(0)
+    hits = rng.random((2, num_episodes, STEPS)) < 0.4
+    rewards = (hits - 0.75 * (rng.random(hits.shape) < 0.5)).astype(np.float32)
+    centred = returns_after_hits(rewards, hits)
+    expected = centred / np.sqrt(np.mean(centred**2))
+    np.testing.assert_allclose(hit_advantages(rewards, hits), expected, rtol=1e-4, atol=1e-5)
+
+
+def every_episode(logits, steps=3, cost=0.75):
+    """Of an agent that takes the target the likelier the more hits were paid for: all that can be.
+
+    Yields probability, payments, hits. The policy knows the step and the hits so far.
+    """
+    for bits in itertools.product((0, 1), repeat=2 * steps):
+        hits, paid = np.array(bits[:steps]), np.array(bits[steps:])
+        chance, log_probs, bought, seen = 1.0, [], 0, 0
+        for t in range(steps):
+            hit = 0.2 + 0.2 * bought
+            pay = jax.nn.sigmoid(logits[t, seen])
+            chance = chance * (hit if hits[t] else 1 - hit)
+            log_probs.append(jnp.log(pay if paid[t] else 1 - pay))
+            bought, seen = bought + hits[t] * paid[t], seen + hits[t]
+        yield chance, jnp.stack(log_probs), hits - cost * paid, hits
+
+
+def test_credit_of_hits_has_the_gradient_of_the_score_and_less_noise():
+    logits = jnp.asarray(np.random.default_rng(0).normal(size=(3, 4)), jnp.float32)
+
+    def score(logits):
+        parts = every_episode(logits)
+        return sum(p * jnp.exp(log_probs.sum()) * r.sum() for p, log_probs, r, _ in parts)
+
+    moments = {}
+    for name in ("returns", "hits"):
+
+        def weighted(logits, name=name):
+            """Each episode's probability, and what REINFORCE makes of it."""
+            terms, chances = [], []
+            for chance, log_probs, rewards, hits in every_episode(logits):
+                known = returns_of(rewards)
+                if name == "hits":
+                    known = returns_after_hits(rewards[None, None], hits[None, None])[0, 0]
+                terms.append(log_probs @ jnp.asarray(known, jnp.float32))
+                chances.append(chance * jnp.exp(log_probs.sum()))
+            return jnp.stack(terms), jax.lax.stop_gradient(jnp.stack(chances))
+
+        gradients, chances = jax.jacobian(lambda x: weighted(x)[0])(logits), weighted(logits)[1]
+        mean = jnp.tensordot(chances, gradients, 1)
+        moments[name] = mean, jnp.tensordot(chances, gradients**2, 1) - mean**2
+    for mean, _ in moments.values():
+        np.testing.assert_allclose(mean, jax.grad(score)(logits), rtol=1e-4, atol=1e-6)
+    less = [moments[name][1].sum() for name in ("hits", "returns")]
+    assert less[0] < 0.7 * less[1]
+
+
 @pytest.mark.parametrize(
     ("meta_gradient", "alone"), [("second_order", False), ("dice", False), ("second_order", True)]
 )
@@ -175,7 +249,7 @@ def test_episodes_are_cut_from_trajectories_without_gradient():
     fields = {name: jnp.full((2,), i + 1.0) for i, name in enumerate("oiraghe")}
     f = fields
     trajectory = Trajectory(f["o"], f["i"], f["r"], StepInfo(f["a"], f["g"], f["h"], f["e"]), None)
-    assert_same(to_episodes(trajectory), Episodes(f["o"], f["i"], f["a"], f["r"]))
+    assert_same(to_episodes(trajectory), Episodes(f["o"], f["i"], f["a"], f["r"], f["h"]))
     gradient = jax.grad(lambda t: sum(x.sum() for x in jax.tree.leaves(to_episodes(t))))(trajectory)
     assert not flat(gradient).any()
 

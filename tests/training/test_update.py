@@ -53,9 +53,9 @@ def arena(network):
 
 
 @functools.cache
-def bind(meta_gradient, world_model_only=False):
+def bind(meta_gradient, world_model_only=False, credit="returns"):
     """A start whose read-outs are not zero, and the compiled update."""
-    config = dataclasses.replace(CONFIG, meta_gradient=meta_gradient)
+    config = dataclasses.replace(CONFIG, meta_gradient=meta_gradient, credit=credit)
     update = make_update(config, LEARNED, probe.GAME, TERMS, world_model_only=world_model_only)
     state = jax.jit(update.init)(jax.random.key(0))
     rng = np.random.default_rng(0)
@@ -97,6 +97,20 @@ def test_meta_gradients_move_the_params_differently():
     for i, one in enumerate(VARIANTS):
         for other in VARIANTS[i + 1 :]:
             assert np.abs(ends[one] - ends[other]).max() > 1e-6, (one, other)
+
+
+@pytest.mark.parametrize("meta_gradient", ["none", "second_order"])
+def test_credit_concerns_the_policy_alone(meta_gradient):
+    ends = {}
+    for credit in ("returns", "hits"):
+        _, state, update = bind(meta_gradient, credit=credit)
+        ends[credit] = update(jax.random.key(5), state, probe.tasks())
+    (one, played), (other, same) = ends["returns"], ends["hits"]
+    if meta_gradient == "none":
+        assert_same(played, same)
+        assert_same(one.params["world_model"], other.params["world_model"])
+    moments = [flat(end.optimizer.inner_states["policy"]) for end in (one, other)]
+    assert np.abs(moments[0] - moments[1]).max() > 1e-6
 
 
 @pytest.mark.parametrize("meta_gradient", ["none", "second_order"])

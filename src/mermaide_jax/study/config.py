@@ -192,6 +192,10 @@ class StudyConfig:
         if blind and scripted:
             expected = "learned ones alone: scripted ones must observe the target to pay its arm"
             _checks.refuse("principals", scripted[0], expected)
+        if self.training.credit == "hits":
+            known = "'returns' where payments are not all of the target, or are seen beforehand"
+            if self.game.kind == "arm" or "best_response" in self.agents.families:
+                _checks.refuse("credit", "hits", known)
         _checks.check_at_least("seeds", self.seeds, 1)
         _check_seed("seed", self.seed)
         if self.seed + self.seeds > _MAX_SEED + 1:

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 from mermaide_jax import _checks
 
 MetaGradient = Literal["none", "first_order", "second_order", "dice"]
+Credit = Literal["returns", "hits"]
 Variation = Literal["none", "relabel", "endless"]
 
 
@@ -45,6 +46,9 @@ class TrainingConfig:
     """Share of the outer learning rates that is left at the last update (linear decay)."""
     max_gradient_norm: float = 1.0
     """Each network's outer gradient is scaled down to this norm."""
+    credit: Credit = "returns"
+    """What the outer gradient credits an intervention with: all that follows (returns), or what it
+    can have changed (hits), for payments of the target to agents that move before they see them."""
     entropy_start: float = 0.25
     """Entropy bonus of the policy at its first update, for advantages of unit variance."""
     entropy_end: float = 0.0
@@ -86,6 +90,7 @@ class TrainingConfig:
         _checks.check_non_negative("entropy_start", self.entropy_start)
         _checks.check_non_negative("entropy_end", self.entropy_end)
         _checks.check_positive("entropy_decay", self.entropy_decay)
+        _checks.check_choice("credit", self.credit, get_args(Credit))
         _checks.check_choice("variation", self.variation, get_args(Variation))
         least = 1 if self.meta_gradient == "none" else self.adaptation_episodes + 1
         _checks.check_at_least("episodes_per_task", self.episodes_per_task, least)

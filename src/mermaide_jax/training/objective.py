@@ -23,6 +23,7 @@ class Episodes(NamedTuple):
       intervention: ``[M, T]`` int32.
       action: ``[M, T]`` int32, the agent's actions.
       reward: ``[M, T]`` float32, the principal's rewards.
+      hit: ``[M, T]`` bool, whether the agent took the target; no loss reads it.
       record: None, or what the networks went through while these were played,
         `principals.Recorded.record`; see `LearnedPrincipal.lasting_records` for how long it holds.
     """
@@ -31,6 +32,7 @@ class Episodes(NamedTuple):
     intervention: jax.Array
     action: jax.Array
     reward: jax.Array
+    hit: jax.Array | None = None
     record: Any = None
 
 
@@ -49,6 +51,7 @@ def to_episodes(trajectory: Trajectory) -> Episodes:
             trajectory.intervention,
             trajectory.step.action,
             trajectory.reward,
+            trajectory.step.hit,
             trajectory.principal.record if isinstance(trajectory.principal, Recorded) else None,
         )
     )
@@ -65,7 +68,45 @@ def advantages(rewards: jax.Array) -> jax.Array:
       that the baseline stays the only thing subtracted).
     """
     returns = jax.vmap(jax.vmap(losses.rewards_to_go))(rewards)
-    centred = returns - jax.vmap(losses.leave_one_out_baseline)(returns)
+    return _to_unit_variance(returns - jax.vmap(losses.leave_one_out_baseline)(returns))
+
+
+def hit_advantages(rewards: jax.Array, hits: jax.Array) -> jax.Array:
+    """Advantages of payments for the target, of agents that move before they see them.
+
+    What the agent does does not hang on the payment of the same step, and a payment reaches it only
+    if it took the target. So without a hit a payment costs what it costs and changes nothing that
+    follows; with one, the hit itself was not its doing:
+
+        A_t = q_t - mean q_t + 1[a_t = a*] (G_{t+1} - mean G_{t+1}),    q_t = R^p_t - 1[a_t = a*]
+
+    The means are of the *other* episodes with the same agent at the same step, that of ``G_{t+1}``
+    of those with a hit if there are any. Compared with `advantages` this leaves out terms of mean
+    zero, but for what a principal itself makes of having paid in vain.
+
+    Args:
+      rewards: ``[N, M, T]`` principal's rewards of ``M`` episodes with each of ``N`` agents.
+      hits: ``[N, M, T]`` bool, whether the agent took the target.
+
+    Returns:
+      ``[N, M, T]``, to the scale of `advantages`.
+    """
+    return _to_unit_variance(jax.vmap(_centred_at_hits)(rewards, hits))
+
+
+def _centred_at_hits(rewards: jax.Array, hits: jax.Array) -> jax.Array:
+    """``[M, T]``, of one agent."""
+    taken = hits.astype(rewards.dtype)
+    paid = rewards - taken
+    following = jax.vmap(losses.rewards_to_go)(rewards) - rewards
+    others = jnp.sum(taken, axis=0) - taken
+    of_hits = jnp.sum(taken * following, axis=0) - taken * following
+    of_all = losses.leave_one_out_baseline(following)
+    baseline = jnp.where(others > 0, of_hits / jnp.maximum(others, 1.0), of_all)
+    return paid - losses.leave_one_out_baseline(paid) + taken * (following - baseline)
+
+
+def _to_unit_variance(centred: jax.Array) -> jax.Array:
     return centred / (jnp.sqrt(jnp.mean(jnp.square(centred))) + 1e-6)
 
 

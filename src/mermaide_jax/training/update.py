@@ -32,6 +32,7 @@ from mermaide_jax.training.objective import (
     Episodes,
     LossInfo,
     advantages,
+    hit_advantages,
     make_adapt,
     outer_loss,
     to_episodes,
@@ -192,7 +193,7 @@ def make_update(
                 adapt,
                 lambda *x: loss_of(*x)[0],
                 play_after,
-                _with_advantages,
+                functools.partial(_with_advantages, config),
                 state.params,
                 _support(config, before),
                 (keys_after, tasks),
@@ -223,7 +224,7 @@ def _gradient_before(
     gradient = jax.value_and_grad(loss_of, has_aux=True) if counts else _without_gradient(loss_of)
     sums = sum_over_blocks(
         lambda block: gradient(params, *merge_blocks(block)),
-        split_blocks(_with_advantages(episodes), size),
+        split_blocks(_with_advantages(config, episodes), size),
     )
     (loss, info), grads = jax.tree.map(lambda x: x * (size / number), sums)
     return loss, grads, info
@@ -257,7 +258,9 @@ def _support(config: TrainingConfig, episodes: Episodes) -> Episodes:
     return jax.tree.map(lambda x: x[:, : config.adaptation_episodes], episodes)
 
 
-def _with_advantages(episodes: Episodes) -> tuple[Episodes, jax.Array]:
+def _with_advantages(config: TrainingConfig, episodes: Episodes) -> tuple[Episodes, jax.Array]:
+    if config.credit == "hits":
+        return episodes, hit_advantages(episodes.reward, episodes.hit)
     return episodes, advantages(episodes.reward)
 
 
