@@ -6,10 +6,11 @@
         --out results/protocols
 
 Reads finished studies (one in parts is put together by ``experiments/bandits.py`` first) and names
-each by what its game, its agents, their variation in training, its updates or its first bonus for
-entropy have that the first study's have not. Writes ``protocols.csv`` (scores and shares of the
-attainable with intervals, success, interventions), ``improvement.csv`` (the probability that
-MERMAIDE improves on each baseline) and ``protocols.png``, and prints both in short. Intervals are
+each by what its game, its agents, their variation in training, its updates, its first bonus for
+entropy or its credit have that the first study's have not. Writes ``protocols.csv`` (scores and
+shares of the attainable with intervals, success, interventions), ``improvement.csv`` (the
+probability that MERMAIDE improves on each baseline) and ``protocols.png``, and prints both in
+short. Intervals are
 those of every other table.
 """
 
@@ -44,7 +45,8 @@ from mermaide_jax.report.improvement import improvement_records
 from mermaide_jax.report.names import RULE_LABELS, in_order, principal_label, rule_label
 from mermaide_jax.report.results import Results, prepare_output, read_results
 from mermaide_jax.report.summary import summarize
-from mermaide_jax.study.config import LEARNED
+from mermaide_jax.study.config import LEARNED, StudyConfig
+from mermaide_jax.study.serialize import config_from_dict
 
 PRINCIPAL, BASELINES = LEARNED[0], LEARNED[1:]
 COLORS = dict(zip(BASELINES, (GREEN, ORANGE, BLUE), strict=True))
@@ -57,6 +59,7 @@ _PARTS = (
     "training.variation",
     "training.updates",
     "training.entropy_start",
+    "training.credit",
 )
 
 
@@ -74,8 +77,10 @@ class Experiment:
 
 def protocol_name(config: Mapping[str, Any], base: Mapping[str, Any]) -> str:
     """What a study has that the first has not, such as ``"split same"``."""
-    own, other = (_flat(value) for value in (config, base))
-    changed = [f"{key.rpartition('.')[2]} {own[key]}" for key in own if own[key] != other.get(key)]
+    # Records of an earlier release lack what it did not know.
+    full = (dataclasses.asdict(config_from_dict(StudyConfig, one)) for one in (config, base))
+    own, other = map(_flat, full)
+    changed = [f"{key.rpartition('.')[2]} {own[key]}" for key in own if own[key] != other[key]]
     return ", ".join(changed).replace("mixed True", "mixed").replace("_", " ") or FIRST
 
 
