@@ -136,7 +136,8 @@ def draw(table: pd.DataFrame) -> Figure:
             axes.set(title=f"{principal_label(str(name))}\n{rule_label(str(family))}", xlabel="K")
             quiet_grid(axes, "y")
         panels[0].set_ylabel("gain in score over 0-shot")
-        panels[0].legend(fontsize=8)
+        lines = panels[0].get_legend_handles_labels()
+        figure.legend(*lines, loc="outside upper center", ncols=len(lines[0]), fontsize=8)
     return figure
 
 
