@@ -49,6 +49,7 @@ FEW := --seeds 3
 SCRIPTED := never always random first_k prescient all_knowing
 LINEAR := --training.entropy-start 0.1 --training.entropy-decay 1
 HALF := $(LINEAR) --training.updates 1000
+HITS := --training.updates 1000 --training.credit hits --training.entropy-start 0.1
 MODEL := --principals mermaide world_model_without_meta
 MOST := $(MODEL) reinforce $(SCRIPTED)
 ALL := $(MODEL) reinforce maml_without_world_model $(SCRIPTED)
@@ -84,6 +85,7 @@ else
 	$(call study,bandits_1000,$(HALF) $(SHOTS))
 	$(call study,bandits_50,$(HALF) --game.horizon 50 $(SHOTS))
 	$(call study,bandits_200,$(ALL) $(HALF) --game.horizon 200 $(SHOTS))
+	$(call study,hits_200,$(MODEL) $(SCRIPTED) $(HITS) --game.horizon 200 $(SHOTS))
 	$(call study,mixed,$(ALL) $(HALF) $(SHOTS) --agents.mixed)
 	$(call study,same,$(ALL) $(HALF) $(SHOTS) --agents.split same)
 	$(call study,extrapolation,$(ALL) $(HALF) $(SHOTS) --agents.split extrapolation)
@@ -92,7 +94,7 @@ else
 	$(call study,bandits_linear,$(LINEAR) $(SHOTS))
 	$(call study,bandits_4000,$(MODEL) $(SCRIPTED) $(LINEAR) --training.updates 4000 $(SHOTS))
 	$(RUN)protocols.py $(addprefix results/,bandits_1000 bandits_linear bandits_4000 bandits bandits_50 \
-		bandits_200 mixed same extrapolation endless noiseless) --out results/protocols --force
+		bandits_200 hits_200 mixed same extrapolation endless noiseless) --out results/protocols --force
 endif
 
 results-ablations: $(VENV)/.stamp-experiments ## what each part is worth
