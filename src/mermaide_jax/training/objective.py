@@ -23,7 +23,7 @@ class Episodes(NamedTuple):
       intervention: ``[M, T]`` int32.
       action: ``[M, T]`` int32, the agent's actions.
       reward: ``[M, T]`` float32, the principal's rewards.
-      hit: ``[M, T]`` bool, whether the agent took the target; no loss reads it.
+      hit: ``[M, T]`` bool, or None: whether the agent took the target; no loss reads it.
       record: None, or what the networks went through while these were played,
         `principals.Recorded.record`; see `LearnedPrincipal.lasting_records` for how long it holds.
     """
@@ -32,7 +32,7 @@ class Episodes(NamedTuple):
     intervention: jax.Array
     action: jax.Array
     reward: jax.Array
-    hit: jax.Array | None = None
+    hit: Any = None
     record: Any = None
 
 
