@@ -46,7 +46,6 @@ from mermaide_jax.report.names import RULE_LABELS, in_order, principal_label, ru
 from mermaide_jax.report.results import Results, prepare_output, read_results
 from mermaide_jax.report.summary import summarize
 from mermaide_jax.study.config import LEARNED, StudyConfig
-from mermaide_jax.study.serialize import config_from_dict
 
 PRINCIPAL, BASELINES = LEARNED[0], LEARNED[1:]
 COLORS = dict(zip(BASELINES, (GREEN, ORANGE, BLUE), strict=True))
@@ -78,8 +77,8 @@ class Experiment:
 def protocol_name(config: Mapping[str, Any], base: Mapping[str, Any]) -> str:
     """What a study has that the first has not, such as ``"split same"``."""
     # Records of an earlier release lack what it did not know.
-    full = (dataclasses.asdict(config_from_dict(StudyConfig, one)) for one in (config, base))
-    own, other = map(_flat, full)
+    default = _flat(dataclasses.asdict(StudyConfig()))
+    own, other = (default | _flat(one) for one in (config, base))
     changed = [f"{key.rpartition('.')[2]} {own[key]}" for key in own if own[key] != other[key]]
     return ", ".join(changed).replace("mixed True", "mixed").replace("_", " ") or FIRST
 
