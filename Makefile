@@ -45,8 +45,8 @@ RUN := $(BIN)/python experiments/
 STUDY := $(BIN)/mermaide reproduce --preset $(if $(REDUCED),quick,default) --force
 SHOTS := --evaluation.shots 0 1 2 5 10
 FEW := --seeds 3
-# The other protocols have half of the updates, and bonuses for entropy that fall linearly.
 SCRIPTED := never always random first_k prescient all_knowing
+# The other protocols have half of the updates, and bonuses for entropy that fall linearly.
 LINEAR := --training.entropy-start 0.1 --training.entropy-decay 1
 HALF := $(LINEAR) --training.updates 1000
 HITS := --training.updates 1000 --training.credit hits --training.entropy-start 0.1

@@ -10,8 +10,7 @@ each by what its game, its agents, their variation in training, its updates, its
 entropy or its credit have that the first study's have not. Writes ``protocols.csv`` (scores and
 shares of the attainable with intervals, success, interventions), ``improvement.csv`` (the
 probability that MERMAIDE improves on each baseline) and ``protocols.png``, and prints both in
-short. Intervals are
-those of every other table.
+short. Intervals are those of every other table.
 """
 
 import dataclasses

@@ -46,6 +46,17 @@ _DEFAULT = dataclasses.replace(
     seeds=10,
 )
 
+_QUICK = dataclasses.replace(
+    _DEFAULT,
+    game=GameOptions(horizon=50),
+    # Reading a memory takes more updates to learn than there are here.
+    network=dataclasses.replace(_DEFAULT.network, memory=False),
+    # Half the horizon, twice the bonus: with 0.05 they come not to pay at all.
+    training=dataclasses.replace(_DEFAULT.training, updates=700, entropy_start=0.1),
+    evaluation=EvaluationOptions(all_knowing_episodes=4, planner_beam=8),
+    seeds=2,
+)
+
 PRESETS: dict[str, StudyConfig] = {
     "smoke": dataclasses.replace(
         _STANDARD,
@@ -65,25 +76,11 @@ PRESETS: dict[str, StudyConfig] = {
         principals=("mermaide", "reinforce", *SCRIPTED),
         seeds=2,
     ),
-    "quick": dataclasses.replace(
-        _DEFAULT,
-        game=GameOptions(horizon=50),
-        # Reading a memory takes more updates to learn than there are here.
-        network=dataclasses.replace(_DEFAULT.network, memory=False),
-        # Half the horizon, twice the bonus: with 0.05 they come not to pay at all.
-        training=dataclasses.replace(_DEFAULT.training, updates=700, entropy_start=0.1),
-        evaluation=EvaluationOptions(all_knowing_episodes=4, planner_beam=8),
-        seeds=2,
-    ),
+    "quick": _QUICK,
     "ablation": dataclasses.replace(
-        _DEFAULT,
-        game=GameOptions(horizon=50),
-        network=dataclasses.replace(_DEFAULT.network, memory=False),
-        training=dataclasses.replace(
-            _DEFAULT.training, updates=400, entropy_start=0.1, entropy_decay=1.0
-        ),
+        _QUICK,
+        training=dataclasses.replace(_QUICK.training, updates=400, entropy_decay=1.0),
         baseline_entropy=BaselineEntropy(),
-        evaluation=EvaluationOptions(all_knowing_episodes=4, planner_beam=8),
         seeds=1,
     ),
     "standard": _STANDARD,
