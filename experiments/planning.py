@@ -7,9 +7,9 @@ Takes the trained principals of the first command that have a world model, adapt
 agents on K episodes with the same draws, and lets them play the first of the same episodes twice:
 by their policy, and with planning above it (`evaluation.planning`), which plays on in the mind
 before each step, with and without paying, and departs from the policy where that earns surely more.
-A study may be given in parts. Gains are over the same principal without planning: of interquartile
-means with a 95% bootstrap interval over training runs, and in means over all runs. Writes
-``planning.csv``, ``planning.png`` and ``about.json``.
+A study may be given in parts, by family or by seed. Gains are over the same principal without
+planning: of interquartile means with a 95% bootstrap interval over training runs, and in means over
+all runs. Writes ``planning.csv``, ``planning.png`` and ``about.json``.
 """
 
 import dataclasses
@@ -95,22 +95,23 @@ def test_both(
     """Rows of scores of one principal without and with planning, for every K."""
     setting = make_setting(config)
     adapted, play = make_players(experiment, name, config, setting)
-    found: tuple[list[Record], list[Record]] = ([], [])
-    for number in experiment.shots:
 
-        def play_adapted(key_adapt, key_play, params, tasks, number=number):
+    def with_shots(number: int) -> tuple[Scores, Scores]:
+        def play_adapted(key_adapt, key_play, params, tasks):
             return play(key_play, adapted(key_adapt, params, tasks, number), tasks)
 
-        def say(stream: Stream, number: int = number) -> None:
+        def say(stream: Stream) -> None:
             where = f"{principal_label(name)}, {rule_label(stream.group)}, seed {stream.seed}"
             print(f"{where}, {number}-shot: played", flush=True)
 
         # The same draws for every K.
         keys = (stream_keys(setting, "adapt"), stream_keys(setting, "play"))
         own = (*keys, trained.state.params, setting.test)
-        for rows, scores in zip(
-            found, stream_by_stream(setting, play_adapted, say, *own), strict=True
-        ):
+        return stream_by_stream(setting, play_adapted, say, *own)
+
+    found: tuple[list[Record], list[Record]] = ([], [])
+    for number in experiment.shots:
+        for rows, scores in zip(found, with_shots(number), strict=True):
             told = score_rows(name, config, setting, scores, number)
             rows.extend(row | {"episodes": experiment.episodes} for row in told)
     return found
@@ -122,17 +123,19 @@ def measure(experiment: Experiment) -> pd.DataFrame:
     Raises:
       ConfigError: no directory, or no principal with a world model.
     """
-    tables = []
+    found: dict[str, tuple[list[Record], list[Record]]] = {}
     for directory in experiment.results:
         config, principals = load_study(directory)
         for name, trained in principals.items():
             if principal_configs(name, config)[0].world_model:
-                alone, above = test_both(experiment, name, config, trained)
-                tables.append(compare(name, alone, above))
-    if not tables:
+                alone, above = found.setdefault(name, ([], []))
+                rows_alone, rows_above = test_both(experiment, name, config, trained)
+                alone.extend(rows_alone)
+                above.extend(rows_above)
+    if not found:
         places = [str(place) for place in experiment.results]
         refuse("results", places, "studies of a principal with a world model")
-    return pd.concat(tables)
+    return pd.concat([compare(name, *rows) for name, rows in found.items()])
 
 
 def compare(name: str, alone: list[Record], above: list[Record]) -> pd.DataFrame:
