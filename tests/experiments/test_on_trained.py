@@ -18,6 +18,8 @@ from mermaide_jax.evaluation.statistics import interquartile_mean
 from mermaide_jax.principals import NetworkConfig, learned_principal
 from mermaide_jax.report.findings import read_findings
 from mermaide_jax.report.results import read_results, write_results
+from mermaide_jax.study.run import load_config
+from mermaide_jax.study.setting import make_setting
 from mermaide_jax.training import TrainingConfig
 from mermaide_jax.training.objective import Episodes
 
@@ -308,3 +310,43 @@ def test_planning_holds_every_world_model_with_and_without(finished, tmp_path, m
         with pytest.raises(ConfigError, match=f"^{message}"):
             module.main(module.Experiment((finished,), tmp_path / "new", **change))
     assert not (tmp_path / "new").exists()
+
+
+def test_timing_tells_the_steps_that_are_paid_for(finished, tmp_path, monkeypatch, capsys):
+    module, out = load_experiment("timing", monkeypatch), tmp_path / "out"
+    module.main(module.Experiment((finished,), out, episodes=2))
+    said = capsys.readouterr().out
+    assert "MERMAIDE, 1-shot, UCB, seed 1: played" in said and "paid_unless_hit" in said
+    table = pd.read_csv(out / "timing.csv")
+    assert set(table["principal"]) == {"mermaide", "reinforce", "all_knowing"}
+    assert len(table) == (2 * 2 + 1) * 4  # principals and shots, steps
+    # Summed over steps it is what the study has of the very same episodes.
+    rows = pd.DataFrame(read_results(finished).rows)
+    for (name, number), own in table.groupby(["principal", "k_shot"]):
+        study = rows[(rows["principal"] == name) & (rows["k_shot"] == number)]
+        assert own["paid"].sum() == pytest.approx(study["interventions"].mean(), abs=1e-4)
+        assert own["hit"].mean() == pytest.approx(study["success_rate"].mean(), abs=1e-4)
+        first = own[own["step"] == 0]
+        np.testing.assert_allclose(first["paid_unless_hit"], first["paid"])
+        assert (own["paid_least"] <= own["paid"]).all()
+        assert (own["paid"] <= own["paid_greatest"]).all()
+    assert (out / "timing.png").stat().st_size > 1000
+    with pytest.raises(ConfigError, match=r"^--episodes: got 0"):
+        module.main(module.Experiment((finished,), tmp_path / "new", episodes=0))
+    assert not (tmp_path / "new").exists()
+
+
+def test_who_waits_for_the_first_hit_is_followed_until_then(finished, monkeypatch):
+    module = load_experiment("timing", monkeypatch)
+    setting = make_setting(load_config(finished))
+    streams = len(setting.streams)
+    # One agent, two episodes of three steps: hit in the second step, and never.
+    hit = np.array([[[0, 1, 0], [0, 0, 0]]], bool)
+    paid = np.array([[[1, 0, 1], [0, 1, 0]]], bool)
+    both = module.Played(*(np.stack([leaf] * streams) for leaf in (paid, hit)))
+    frame = module.profiles(both, setting, {"principal": "mermaide", "k_shot": 0})
+    assert len(frame) == streams * 3 and set(frame["seed"]) == {0, 1}
+    own = frame[frame["seed"] == 0]
+    np.testing.assert_allclose(own["paid"], [0.5, 0.5, 0.5])
+    np.testing.assert_allclose(own["hit"], [0, 0.5, 0])
+    np.testing.assert_allclose(own["paid_unless_hit"], [0.5, 0.5, 0.0])
