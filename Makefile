@@ -63,11 +63,12 @@ endef
 .PHONY: results results-bandits results-protocols results-ablations results-stackelberg
 results: results-bandits results-protocols results-ablations results-stackelberg ## every table and figure of docs/results.md: many hours on two cores (REDUCED=1: with the preset quick)
 
-results-bandits: $(VENV)/.stamp-experiments ## F2, F3 and F4 at the headline protocol, what adaptation does, what actions tell, the oracles
+results-bandits: $(VENV)/.stamp-experiments ## F2, F3 and F4 at the headline protocol, what adaptation does, when they pay, what actions tell, the oracles
 	$(STUDY) $(SHOTS) --out results/parts/bandits
 	$(RUN)bandits.py results/parts/bandits --out results/bandits --force --findings results/findings.json
 	$(RUN)world_model.py results/parts/bandits --out results/world_model --force
 	$(RUN)adaptation.py results/parts/bandits --out results/adaptation --force
+	$(RUN)timing.py results/parts/bandits --out results/timing --force
 	$(RUN)told.py results/bandits --families ucb --out results/told/ucb --force $(if $(REDUCED),--seeds 2)
 	$(RUN)told.py results/bandits --families epsilon_greedy --out results/told/epsilon_greedy --force \
 		$(if $(REDUCED),--seeds 2)
