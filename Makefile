@@ -68,7 +68,7 @@ results-bandits: $(VENV)/.stamp-experiments ## F2, F3 and F4 at the headline pro
 	$(RUN)bandits.py results/parts/bandits --out results/bandits --force --findings results/findings.json
 	$(RUN)world_model.py results/parts/bandits --out results/world_model --force
 	$(RUN)adaptation.py results/parts/bandits --out results/adaptation --force
-	$(RUN)timing.py results/parts/bandits --out results/timing --force
+	$(RUN)timing.py results/parts/bandits --episodes 4 --out results/timing --force
 	$(RUN)told.py results/bandits --families ucb --out results/told/ucb --force $(if $(REDUCED),--seeds 2)
 	$(RUN)told.py results/bandits --families epsilon_greedy --out results/told/epsilon_greedy --force \
 		$(if $(REDUCED),--seeds 2)

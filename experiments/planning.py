@@ -128,10 +128,9 @@ def measure(experiment: Experiment) -> pd.DataFrame:
         config, principals = load_study(directory)
         for name, trained in principals.items():
             if principal_configs(name, config)[0].world_model:
-                alone, above = found.setdefault(name, ([], []))
-                rows_alone, rows_above = test_both(experiment, name, config, trained)
-                alone.extend(rows_alone)
-                above.extend(rows_above)
+                both = test_both(experiment, name, config, trained)
+                for rows, more in zip(found.setdefault(name, ([], [])), both, strict=True):
+                    rows.extend(more)
     if not found:
         places = [str(place) for place in experiment.results]
         refuse("results", places, "studies of a principal with a world model")

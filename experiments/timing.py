@@ -113,17 +113,17 @@ def tell(who: str, stream: Stream) -> None:
     print(f"{who}, {rule_label(stream.group)}, seed {stream.seed}: played", flush=True)
 
 
-def profiles(played: Played, setting: Setting, about: dict[str, Any]) -> pd.DataFrame:
+def profiles(found: Played, setting: Setting, about: dict[str, Any]) -> pd.DataFrame:
     """A line for each stream and step: means over its agents and episodes."""
-    paid, hit = (np.asarray(leaf, dtype=float) for leaf in played)
+    paid, hit = (np.asarray(leaf, dtype=float) for leaf in found)
     waiting = np.cumsum(hit, axis=-1) - hit == 0
     over = (1, 2)
     with np.errstate(invalid="ignore"):  # nobody waits any more
         unless_hit = np.sum(paid * waiting, over) / np.sum(waiting, over)
+    means = {"paid": paid.mean(over), "hit": hit.mean(over), "paid_unless_hit": unless_hit}
     frames = []
     for place, stream in enumerate(setting.streams):
-        measures = {"paid": paid.mean(over), "hit": hit.mean(over), "paid_unless_hit": unless_hit}
-        frame = pd.DataFrame({name: values[place] for name, values in measures.items()})
+        frame = pd.DataFrame({name: values[place] for name, values in means.items()})
         where = {"agents": stream.group} | about | {"seed": stream.seed}
         frames.append(frame.assign(step=np.arange(len(frame)), **where))
     return pd.concat(frames)
@@ -179,8 +179,8 @@ def draw(table: pd.DataFrame) -> Figure:
             part = table[table["agents"] == family]
             names = [name for name in dict.fromkeys(part["principal"]) if name != ORACLE]
             colors = dict(zip(names, SERIES, strict=False)) | {ORACLE: GREY}
-            for axes, (measure, label) in zip(row, MEASURES.items(), strict=True):
-                draw_lines(axes, part, measure, colors)
+            for axes, (column, label) in zip(row, MEASURES.items(), strict=True):
+                draw_lines(axes, part, column, colors)
                 axes.set(title=f"{rule_label(family)}: {label}", xlabel="step", ylim=(0, 1))
                 quiet_grid(axes, "y")
             row[0].set_ylabel("share of steps")
@@ -189,14 +189,14 @@ def draw(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def draw_lines(axes: Any, part: pd.DataFrame, measure: str, colors: dict[str, str]) -> None:
+def draw_lines(axes: Any, part: pd.DataFrame, column: str, colors: dict[str, str]) -> None:
     """A line for each principal, dashed from the second K on, and a band over training runs."""
     first = part["k_shot"].min()
     for (name, number), own in part.groupby(["principal", "k_shot"], sort=False):
         label = "All-knowing" if name == ORACLE else f"{principal_label(str(name))}, {number}-shot"
         color, style = colors[str(name)], "-" if number == first else "--"
-        axes.plot(own["step"], own[measure], style, color=color, lw=1.3, label=label)
-        spread = (own[f"{measure}_least"], own[f"{measure}_greatest"])
+        axes.plot(own["step"], own[column], style, color=color, lw=1.3, label=label)
+        spread = (own[f"{column}_least"], own[f"{column}_greatest"])
         axes.fill_between(own["step"], *spread, color=color, alpha=0.12, lw=0)
 
 
