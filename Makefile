@@ -61,7 +61,7 @@ define study
 endef
 
 .PHONY: results results-bandits results-protocols results-ablations results-stackelberg
-results: results-bandits results-protocols results-ablations results-stackelberg ## every table and figure of docs/results.md: many hours on two cores (REDUCED=1: with the preset quick)
+results: results-bandits results-protocols results-ablations results-stackelberg ## every experiment of the documentation: many hours on two cores (REDUCED=1: with the preset quick)
 
 results-bandits: $(VENV)/.stamp-experiments ## F2, F3 and F4 at the headline protocol, what adaptation does, when they pay, what actions tell, the oracles
 	$(STUDY) $(SHOTS) --out results/parts/bandits
@@ -106,11 +106,11 @@ results-stackelberg: $(VENV)/.stamp-experiments ## F1
 
 .PHONY: bench
 bench: $(VENV)/.stamp-experiments,peers ## speed against the peers, an hour (BENCH_ARGS=--quick: five minutes)
-	$(BIN)/mermaide bench --out $(or $(OUT),benchmarks/results) $(if $(or $(FORCE),$(if $(OUT),,default)),--force) $(BENCH_ARGS)
+	$(BIN)/mermaide bench --out $(or $(OUT),results/bench) $(if $(or $(FORCE),$(if $(OUT),,default)),--force) $(BENCH_ARGS)
 
 .PHONY: profile
 profile: $(VENV)/.stamp-experiments ## what runs in one meta-step, by jax.profiler
-	$(BIN)/python -m mermaide_jax.benchmarks.profile --out $(or $(OUT),docs/results/profile.json)
+	$(BIN)/python -m mermaide_jax.benchmarks.profile --out $(or $(OUT),results/profile.json)
 
 .PHONY: test test-slow baseline lint format docs clean
 test: lint ## lint, types, import contracts and tests

@@ -12,6 +12,7 @@ with a 95% bootstrap interval over training runs. Writes ``adaptation.csv``, ``a
 """
 
 import dataclasses
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -27,7 +28,7 @@ from mermaide_jax.evaluation.statistics import interquartile_mean
 from mermaide_jax.principals import LearnedPrincipal
 from mermaide_jax.report._style import SERIES, new_figure, quiet_grid, styled
 from mermaide_jax.report.ablations import paired_differences
-from mermaide_jax.report.experiment import write_experiment
+from mermaide_jax.report.experiment import start, write_experiment
 from mermaide_jax.report.names import principal_label, rule_label
 from mermaide_jax.report.results import prepare_output
 from mermaide_jax.study.config import StudyConfig, principal_configs
@@ -78,24 +79,38 @@ def test_ways(name: str, config: StudyConfig, trained: Trained) -> dict[str, lis
     return rows
 
 
-def measure(experiment: Experiment) -> dict[tuple[str, str], list[Record]]:
-    """Rows of all parts, by principal and way to adapt.
+def load(places: tuple[Path, ...]) -> list[tuple[StudyConfig, dict[str, Trained]]]:
+    """The parts of a study, with those of their principals that adapt in training.
 
     Raises:
       ConfigError: no directory, no principal that adapts in training, or nothing but one K.
     """
-    found: dict[tuple[str, str], list[Record]] = {}
-    for directory in experiment.results:
-        config, principals = load_study(directory)
+    studies = []
+    for place in places:
+        config, principals = load_study(place)
         if 0 not in config.evaluation.shots or len(config.evaluation.shots) < 2:
             refuse("shots", config.evaluation.shots, "0 and at least one more")
+        adapting = {
+            name: trained
+            for name, trained in principals.items()
+            if principal_configs(name, config)[1].is_meta
+        }
+        studies.append((config, adapting))
+    if not any(adapting for _, adapting in studies):
+        expected = "studies of a principal that adapts in training"
+        refuse("results", [str(place) for place in places], expected)
+    return studies
+
+
+def measure(
+    studies: list[tuple[StudyConfig, dict[str, Trained]]],
+) -> dict[tuple[str, str], list[Record]]:
+    """Rows of all parts, by principal and way to adapt."""
+    found: dict[tuple[str, str], list[Record]] = {}
+    for config, principals in studies:
         for name, trained in principals.items():
-            if principal_configs(name, config)[1].is_meta:
-                for way, rows in test_ways(name, config, trained).items():
-                    found.setdefault((name, way), []).extend(rows)
-    if not found:
-        places = [str(place) for place in experiment.results]
-        refuse("results", places, "studies of a principal that adapts in training")
+            for way, rows in test_ways(name, config, trained).items():
+                found.setdefault((name, way), []).extend(rows)
     return found
 
 
@@ -144,12 +159,13 @@ def draw(table: pd.DataFrame) -> Figure:
 def main(experiment: Experiment) -> None:
     """Tests, prints, writes."""
     began = time.monotonic()
-    found = measure(experiment)
+    studies = load(experiment.results)
     directory = prepare_output(experiment.out, force=experiment.force)
+    found = measure(studies)
     table = gains(found)
     write_experiment(directory, {"adaptation": table}, {"adaptation": draw(table)}, began)
     print(table.to_string(index=False, float_format="%.2f"))
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Experiment, description=__doc__))
+    sys.exit(start(main, Experiment, __doc__))

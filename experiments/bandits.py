@@ -20,7 +20,10 @@ probability that MERMAIDE improves on each baseline, and the target pulls that a
 """
 
 import dataclasses
+import functools
 import itertools
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -29,8 +32,10 @@ import tyro
 from matplotlib.figure import Figure
 
 from mermaide_jax._checks import refuse
+from mermaide_jax.report._files import write_atomically
 from mermaide_jax.report._style import new_figure, save_png
 from mermaide_jax.report.attained import ORACLES, attained_records
+from mermaide_jax.report.experiment import start
 from mermaide_jax.report.figures import write_figures
 from mermaide_jax.report.findings import merge_finding
 from mermaide_jax.report.improvement import improvement_records
@@ -171,15 +176,20 @@ def main(experiment: Experiment) -> None:
         numbers = [share[name] for name in ("value", "low", "high")]
         value, low, high = ("none" if number is None else f"{number:.2f}" for number in numbers)
         print(f"share of the attainable, {rule_label(family)}: {value} [{low}, {high}]")
-    for name, frame in tables.items():
-        frame.to_csv(directory / name, index=False, float_format="%.6g")
-    save_png(draw(records), directory / "improvement.png")
-    figure = interventions_figure(payments, results.config["game"]["cost"])
-    save_png(figure, directory / "interventions.png")
+    figures = {
+        "improvement.png": draw(records),
+        "interventions.png": interventions_figure(payments, results.config["game"]["cost"]),
+    }
+    writers: dict[str, Callable[[Path], None]] = {
+        name: functools.partial(frame.to_csv, index=False, float_format="%.6g")
+        for name, frame in tables.items()
+    }
+    writers |= {name: functools.partial(save_png, figure) for name, figure in figures.items()}
+    write_atomically(directory, writers)
     if experiment.findings is not None:
         for name, block in blocks.items():
             merge_finding(experiment.findings, name, block)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Experiment, description=__doc__))
+    sys.exit(start(main, Experiment, __doc__))

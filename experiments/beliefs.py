@@ -13,6 +13,7 @@ over episodes. Writes ``beliefs.csv``, ``beliefs.png`` and ``about.json``.
 """
 
 import dataclasses
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,7 +29,7 @@ from mermaide_jax._checks import check_at_least, refuse
 from mermaide_jax.evaluation.oracles import UCBPrior, ucb_beliefs
 from mermaide_jax.evaluation.statistics import stratified_bootstrap_interval
 from mermaide_jax.report._style import BLUE, GREEN, ORANGE, new_figure, quiet_grid, styled
-from mermaide_jax.report.experiment import write_experiment
+from mermaide_jax.report.experiment import start, write_experiment
 from mermaide_jax.report.names import principal_label
 from mermaide_jax.report.results import Results, prepare_output, read_results
 
@@ -166,4 +167,4 @@ def main(experiment: Experiment) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Experiment, description=__doc__))
+    sys.exit(start(main, Experiment, __doc__))

@@ -9,22 +9,26 @@ of the prescient upper reference, over agents drawn from the endless distributio
 """
 
 import dataclasses
+import sys
+import time
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-import tyro
 from matplotlib.figure import Figure
 
+from mermaide_jax._checks import check_at_least, check_non_negative
 from mermaide_jax.agents import RULES, standard_population
+from mermaide_jax.evaluation.oracles import leads
 from mermaide_jax.evaluation.protocol import evaluate
 from mermaide_jax.evaluation.tuning import tune
 from mermaide_jax.games import COEFFICIENTS, GameConfig, TaskTerms, draw_task
 from mermaide_jax.games import make_intervention_game as make_game
 from mermaide_jax.principals import first_k, prescient, random
-from mermaide_jax.report._style import new_figure, save_png
+from mermaide_jax.report._style import new_figure
+from mermaide_jax.report.experiment import start, write_experiment
 from mermaide_jax.report.names import rule_label
 from mermaide_jax.report.results import prepare_output
 
@@ -48,12 +52,11 @@ class Sweep:
 def run(sweep: Sweep) -> pd.DataFrame:
     """Scores of each principal at each cost, one row each."""
     game = make_game(standard_population(10), GameConfig(horizon=sweep.horizon))
-    leads = jnp.linspace(0.0, 1.0, 21)
     contenders = {
         "never": (random(game.pay_target), jnp.zeros(1)),
         "always": (random(game.pay_target), jnp.ones(1)),
         "first k": (first_k(game.pay_target), jnp.arange(sweep.horizon + 1)),
-        "prescient": (prescient(game.pay_target), leads),
+        "prescient": (prescient(game.pay_target), leads(TaskTerms().bonus)),
     }
 
     def tasks(key, family: str, cost):
@@ -95,15 +98,19 @@ def draw(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def main() -> None:
+def main(sweep: Sweep) -> None:
     """Runs the sweep that the command line asks for."""
-    sweep = tyro.cli(Sweep, description=__doc__)
+    began = time.monotonic()
+    check_at_least("--agents", sweep.agents, 1)
+    check_at_least("--horizon", sweep.horizon, 1)
+    check_at_least("number of --costs", len(sweep.costs), 1)
+    for cost in sweep.costs:
+        check_non_negative("--costs", cost)
     directory = prepare_output(sweep.out, force=sweep.force)
     table = run(sweep)
-    table.to_csv(directory / "cost_sweep.csv", index=False)
-    save_png(draw(table), directory / "cost_sweep.png")
+    write_experiment(directory, {"cost_sweep": table}, {"cost_sweep": draw(table)}, began)
     print(table.pivot_table("score", ["family", "cost"], "principal").round(2).to_string())
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(start(main, Sweep, __doc__))

@@ -13,6 +13,7 @@ scored on the same episodes; tuning uses others. Writes ``oracle_convergence.csv
 import dataclasses
 import functools
 import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-import tyro
 from matplotlib.figure import Figure
 
 from mermaide_jax.agents import standard_population
@@ -41,7 +41,9 @@ from mermaide_jax.games import (
     make_intervention_game,
 )
 from mermaide_jax.principals import prescient
+from mermaide_jax.report._files import text_writer, write_atomically
 from mermaide_jax.report._style import new_figure, save_png
+from mermaide_jax.report.experiment import start
 from mermaide_jax.report.names import rule_label
 from mermaide_jax.report.provenance import script_record
 from mermaide_jax.report.results import prepare_output
@@ -197,26 +199,32 @@ def draw(table: pd.DataFrame, config: Convergence) -> Figure:
     return figure
 
 
-def main() -> None:
+def main(config: Convergence) -> None:
     """Measures what the command line asks for."""
-    config = tyro.cli(Convergence, description=__doc__)
     if config.reduced:
         small = {
             "horizons": (20,),
             "widths": (1, 4),
-            "rollouts": (1, 4),
+            "rollouts": (2, 4),
             "agents": 5,
             "episodes": 2,
         }
         config = dataclasses.replace(config, **small, tuning_episodes=4)
     directory, began = prepare_output(config.out, force=config.force), time.monotonic()
     table = run(config)
-    table.to_csv(directory / "oracle_convergence.csv", index=False, float_format="%.4f")
-    made = to_plain(script_record(began) | {"config": config})
-    (directory / "oracle_convergence.json").write_text(json.dumps(made, indent=1) + "\n")
-    save_png(draw(table, config), directory / "oracle_convergence.png")
+    made = json.dumps(to_plain(script_record(began) | {"config": config}), indent=1) + "\n"
+    write_atomically(
+        directory,
+        {
+            "oracle_convergence.csv": functools.partial(
+                table.to_csv, index=False, float_format="%.4f"
+            ),
+            "oracle_convergence.json": text_writer(made),
+            "oracle_convergence.png": functools.partial(save_png, draw(table, config)),
+        },
+    )
     print(table.round(2).to_string(index=False))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(start(main, Convergence, __doc__))

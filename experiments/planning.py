@@ -14,6 +14,7 @@ all runs. Writes ``planning.csv``, ``planning.png`` and ``about.json``.
 
 import dataclasses
 import functools
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +31,7 @@ from mermaide_jax.evaluation.protocol import Scores, adapt_to_tasks, summarise
 from mermaide_jax.evaluation.statistics import interquartile_mean
 from mermaide_jax.games import collect
 from mermaide_jax.report._style import SERIES, new_figure, quiet_grid, styled
-from mermaide_jax.report.experiment import write_experiment
+from mermaide_jax.report.experiment import check_shots, start, write_experiment
 from mermaide_jax.report.names import principal_label, rule_label
 from mermaide_jax.report.results import prepare_output
 from mermaide_jax.report.variants import variant_gains
@@ -124,8 +125,7 @@ def measure(experiment: Experiment) -> pd.DataFrame:
       ConfigError: no directory, or no principal with a world model.
     """
     found: dict[str, tuple[list[Record], list[Record]]] = {}
-    for directory in experiment.results:
-        config, principals = load_study(directory)
+    for config, principals in [load_study(directory) for directory in experiment.results]:
         for name, trained in principals.items():
             if principal_configs(name, config)[0].world_model:
                 both = test_both(experiment, name, config, trained)
@@ -181,8 +181,9 @@ def draw(table: pd.DataFrame) -> Figure:
 def main(experiment: Experiment) -> None:
     """Plays, compares, prints, writes."""
     began = time.monotonic()
-    for name in ("episodes", "rollouts"):
-        check_at_least(f"--{name}", getattr(experiment, name), 1)
+    check_at_least("--episodes", experiment.episodes, 1)
+    check_at_least("--rollouts", experiment.rollouts, 2)
+    check_shots("--shots", experiment.shots)
     check_non_negative("--errors", experiment.errors)
     directory = prepare_output(experiment.out, force=experiment.force)
     table = measure(experiment)
@@ -192,4 +193,4 @@ def main(experiment: Experiment) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Experiment, description=__doc__))
+    sys.exit(start(main, Experiment, __doc__))

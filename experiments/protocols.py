@@ -6,8 +6,8 @@
         --out results/protocols
 
 Reads finished studies (one in parts is put together by ``experiments/bandits.py`` first) and names
-each by what its game, its agents, their variation in training, its updates, its first bonus for
-entropy or its credit have that the first study's have not. Writes ``protocols.csv`` (scores and
+each by what its game, its agents, its networks or its training have that the first study's have
+not. Writes ``protocols.csv`` (scores and
 shares of the attainable with intervals, success, interventions), ``improvement.csv`` (the
 probability that MERMAIDE improves on each baseline) and ``protocols.png``, and prints both in
 short. Intervals are those of every other table.
@@ -15,6 +15,8 @@ short. Intervals are those of every other table.
 
 import dataclasses
 import itertools
+import sys
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -40,6 +42,7 @@ from mermaide_jax.report._style import (
     styled,
 )
 from mermaide_jax.report.attained import SCRIPTS
+from mermaide_jax.report.experiment import start
 from mermaide_jax.report.improvement import improvement_records
 from mermaide_jax.report.names import RULE_LABELS, in_order, principal_label, rule_label
 from mermaide_jax.report.results import Results, prepare_output, read_results
@@ -51,14 +54,11 @@ COLORS = dict(zip(BASELINES, (GREEN, ORANGE, BLUE), strict=True))
 SHOTS = {0: GREY, 1: INK}
 FIRST = "base"
 """Name of the first study, which the others differ from."""
-_PARTS = (
-    "game",
-    "agents",
-    "training.variation",
-    "training.updates",
-    "training.entropy_start",
-    "training.credit",
-)
+_PARTS = ("game", "agents", "network", "training")
+"""What makes a protocol; baselines' own bonuses for entropy go with the schedule of the others."""
+_UNNAMED = ("agents.families", "network.recurrence", "training.agents_per_block")
+"""What was run apart, or changes nothing but speed."""
+_SCHEDULE = ("training.entropy_start", "training.entropy_end", "training.entropy_decay")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,20 +76,26 @@ class Experiment:
 def protocol_name(config: Mapping[str, Any], base: Mapping[str, Any]) -> str:
     """What a study has that the first has not, such as ``"split same"``."""
     # Records of an earlier release lack what it did not know.
-    default = _flat(dataclasses.asdict(StudyConfig()))
-    own, other = (default | _flat(one) for one in (config, base))
-    changed = [f"{key.rpartition('.')[2]} {own[key]}" for key in own if own[key] != other[key]]
+    default = _protocol(dataclasses.asdict(StudyConfig()))
+    own, other = (default | _protocol(one) for one in (config, base))
+    different = [key for key in own if own[key] != other[key]]
+    changed = [f"{key.rpartition('.')[2]} {own[key]}" for key in different if key not in _SCHEDULE]
+    if not set(different).isdisjoint(_SCHEDULE):
+        start, end, decay = (own[key] for key in _SCHEDULE)
+        shape = {1.0: "linearly", 2.0: "by the square"}.get(decay, f"by the power {decay:g}")
+        until = f" to {end:g}" if end else ""
+        changed.append(f"entropy {start:g}{until} {shape}")
     return ", ".join(changed).replace("mixed True", "mixed").replace("_", " ") or FIRST
 
 
-def _flat(config: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+def _protocol(config: Mapping[str, Any], where: str = "") -> dict[str, Any]:
     """The fields that make a protocol, ``part.name`` to value."""
     found = {}
     for key, value in config.items():
         path = where + key
         if isinstance(value, Mapping):
-            found |= _flat(value, path + ".")
-        elif path.startswith(_PARTS) and path != "agents.families":
+            found |= _protocol(value, path + ".")
+        elif path.startswith(_PARTS) and path not in _UNNAMED:
             found[path] = value
     return found
 
@@ -150,7 +156,8 @@ def draw(scores: pd.DataFrame, improvements: pd.DataFrame) -> Figure:
                     _marks(axes, part, ends, protocols, 0.22 * (number - 1), COLORS[baseline])
                 axes.axvline(0.5, color="0.6", lw=1)
                 axes.set(xlim=(-0.03, 1.03), xlabel=f"P(MERMAIDE improves), {shot}-shot")
-            row[0].set_yticks(range(len(protocols)), protocols)
+            labels = [textwrap.fill(name, 30) for name in protocols]
+            row[0].set_yticks(range(len(protocols)), labels, fontsize=8)
             row[0].set_ylim(len(protocols) - 0.5, -0.5)
             for axes in row:
                 quiet_grid(axes)
@@ -197,8 +204,8 @@ def run(experiment: Experiment) -> None:
     for name in names:
         if names.count(name) > 1:
             refuse("results", name, "each protocol once")
-    scores, improvements = compare(dict(zip(names, found, strict=True)))
     directory = prepare_output(experiment.out, force=experiment.force)
+    scores, improvements = compare(dict(zip(names, found, strict=True)))
     figure = draw(scores, improvements)
     write_atomically(
         directory,
@@ -215,4 +222,4 @@ def run(experiment: Experiment) -> None:
 
 
 if __name__ == "__main__":
-    run(tyro.cli(Experiment, description=__doc__))
+    sys.exit(start(run, Experiment, __doc__))

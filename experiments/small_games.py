@@ -18,6 +18,7 @@ for each prior), ``shares.csv``, ``small_games.png`` and ``about.json``.
 
 import dataclasses
 import itertools
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,6 @@ from pathlib import Path
 import jax
 import numpy as np
 import pandas as pd
-import tyro
 from matplotlib.figure import Figure
 
 from mermaide_jax._checks import check_at_least, refuse
@@ -33,7 +33,7 @@ from mermaide_jax.agents import standard_population
 from mermaide_jax.evaluation.oracles import StateGraph, policy_value, solve_belief, solve_exact
 from mermaide_jax.games import COEFFICIENTS, GameConfig, Task, TaskTerms, finite_tasks
 from mermaide_jax.report._style import BLUE, ORANGE, new_figure, quiet_grid, styled
-from mermaide_jax.report.experiment import write_experiment
+from mermaide_jax.report.experiment import start, write_experiment
 from mermaide_jax.report.names import rule_label
 from mermaide_jax.report.results import prepare_output
 
@@ -224,4 +224,4 @@ def main(config: SmallGames) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(SmallGames, description=__doc__))
+    sys.exit(start(main, SmallGames, __doc__))

@@ -18,17 +18,19 @@ readings of the rewards. Writes ``curves.parquet``, ``results.json``, ``payoff.p
 
 import dataclasses
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import tyro
 
+from mermaide_jax._checks import check_at_least, refuse
 from mermaide_jax.games.stackelberg import StackelbergConfig, StackelbergKind
 from mermaide_jax.report._files import text_writer, write_atomically
 from mermaide_jax.report._style import save_png
+from mermaide_jax.report.experiment import start
 from mermaide_jax.report.findings import merge_finding
 from mermaide_jax.report.provenance import script_record
 from mermaide_jax.report.results import prepare_output
@@ -237,13 +239,16 @@ def show(curves: pd.DataFrame, needs: pd.DataFrame) -> None:
     print(ratios.assign(need=needs.assign(need=interval).set_index(KEYS)["need"]).to_string())
 
 
-def main() -> None:
+def main(experiment: Experiment) -> None:
     """Runs the experiment that the command line asks for."""
-    experiment = tyro.cli(Experiment, description=__doc__)
+    check_at_least("--seeds", experiment.seeds, 1)
+    if 0.0 not in experiment.noises and not experiment.reduced:
+        refuse("--noises", experiment.noises, "0 among them, at which the finding is measured")
+    check_at_least("--most", experiment.most, 10)
     directory = prepare_output(experiment.out, force=experiment.force)
     began = time.monotonic()
     write(experiment, directory, run(experiment), began)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(start(main, Experiment, __doc__))

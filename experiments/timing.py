@@ -14,6 +14,7 @@ family or by seed. Writes ``timing.csv`` (means over training runs, with the lea
 
 import dataclasses
 import functools
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,10 +28,10 @@ from matplotlib.figure import Figure
 
 from mermaide_jax._checks import check_at_least, refuse
 from mermaide_jax.evaluation.oracles import play_all_knowing
-from mermaide_jax.evaluation.protocol import adapt_to_tasks
-from mermaide_jax.games import Trajectory, collect
+from mermaide_jax.evaluation.protocol import play_adapted
+from mermaide_jax.games import Trajectory
 from mermaide_jax.report._style import GREY, SERIES, new_figure, quiet_grid, styled
-from mermaide_jax.report.experiment import write_experiment
+from mermaide_jax.report.experiment import check_shots, start, write_experiment
 from mermaide_jax.report.names import principal_label, rule_label
 from mermaide_jax.report.results import prepare_output
 from mermaide_jax.study.config import StudyConfig
@@ -81,9 +82,8 @@ def play_learned(
 
     @functools.partial(jax.jit, static_argnums=0)
     def play(number: int, key_adapt, key_play, params, tasks) -> Played:
-        adapted = adapt_to_tasks(key_adapt, game, learned, adapt, params, tasks, number)
-        own = (key_play, game, learned.principal, adapted, tasks, experiment.episodes)
-        return played(collect(*own, params_axis=0))
+        own = (game, learned, adapt, params, tasks, number, experiment.episodes)
+        return played(play_adapted(key_adapt, key_play, *own))
 
     for number in experiment.shots:
         # The same draws for every K.
@@ -136,10 +136,11 @@ def measure(experiment: Experiment) -> pd.DataFrame:
       ConfigError: no directory, or another game than of payments for the target.
     """
     frames = []
-    for directory in experiment.results:
-        config, principals = load_study(directory)
+    studies = [load_study(directory) for directory in experiment.results]
+    for config, _ in studies:
         if config.game.kind != "binary":
             refuse("kind", config.game.kind, "'binary'")
+    for config, principals in studies:
         setting = make_setting(config)
         for name, trained in principals.items():
             for number, found in play_learned(experiment, name, config, setting, trained):
@@ -204,6 +205,7 @@ def main(experiment: Experiment) -> None:
     """Plays, prints, writes."""
     began = time.monotonic()
     check_at_least("--episodes", experiment.episodes, 1)
+    check_shots("--shots", experiment.shots)
     directory = prepare_output(experiment.out, force=experiment.force)
     runs = measure(experiment)
     table = over_runs(runs)
@@ -213,4 +215,4 @@ def main(experiment: Experiment) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Experiment, description=__doc__))
+    sys.exit(start(main, Experiment, __doc__))

@@ -21,6 +21,7 @@ Writes ``told.csv``, ``told.png`` and ``about.json``.
 
 import dataclasses
 import functools
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -39,7 +40,7 @@ from mermaide_jax.agents.base import (
 from mermaide_jax.agents.ucb import ucb_index
 from mermaide_jax.games import Game, GameState, Task
 from mermaide_jax.report.attained import ORACLES, SCRIPTS
-from mermaide_jax.report.experiment import write_experiment
+from mermaide_jax.report.experiment import start, write_experiment
 from mermaide_jax.report.results import Results, prepare_output, read_results
 from mermaide_jax.report.variants import variant_figure, variant_table
 from mermaide_jax.study.config import StudyConfig
@@ -207,4 +208,4 @@ def main(experiment: Experiment) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Experiment, description=__doc__))
+    sys.exit(start(main, Experiment, __doc__))

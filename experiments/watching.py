@@ -19,6 +19,7 @@ gains are over the principal alone, in means over all runs too. Writes ``watchin
 
 import dataclasses
 import functools
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -42,7 +43,7 @@ from mermaide_jax.evaluation.protocol import Scores, summarise
 from mermaide_jax.games import Task, collect
 from mermaide_jax.principals import Principal
 from mermaide_jax.report.attained import ORACLES, SCRIPTS
-from mermaide_jax.report.experiment import write_experiment
+from mermaide_jax.report.experiment import start, write_experiment
 from mermaide_jax.report.results import prepare_output, read_results
 from mermaide_jax.report.variants import variant_figure, variant_gains, variant_table
 from mermaide_jax.study.config import LEARNED, StudyConfig
@@ -222,4 +223,4 @@ def main(experiment: Experiment) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Experiment, description=__doc__))
+    sys.exit(start(main, Experiment, __doc__))

@@ -16,7 +16,7 @@ bootstrap over training runs, within agents. Writes ``gains.csv``, ``prediction.
 
 import dataclasses
 import functools
-import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,12 +31,12 @@ from matplotlib.figure import Figure
 from mermaide_jax._checks import refuse
 from mermaide_jax.agents import RULES, standard_population
 from mermaide_jax.evaluation.prediction import action_law, prediction_quality
-from mermaide_jax.evaluation.protocol import adapt_to_tasks
+from mermaide_jax.evaluation.protocol import play_adapted
 from mermaide_jax.evaluation.statistics import stratified_bootstrap_interval
-from mermaide_jax.games import COEFFICIENTS, Task, collect, finite_tasks, target_first
-from mermaide_jax.report._style import new_figure, save_png
+from mermaide_jax.games import COEFFICIENTS, Task, finite_tasks, target_first
+from mermaide_jax.report._style import new_figure
+from mermaide_jax.report.experiment import start, write_experiment
 from mermaide_jax.report.names import coefficient_label, rule_label, rules_and_shots
-from mermaide_jax.report.provenance import script_record
 from mermaide_jax.report.results import prepare_output
 from mermaide_jax.study.config import LEARNED, StudyConfig, principal_configs
 from mermaide_jax.study.learned import build
@@ -93,7 +93,8 @@ def load(directories: tuple[Path, ...]) -> list[Run]:
     """Every run in these directories; of those that are there twice, the last.
 
     Raises:
-      ConfigError: no directory, no study in it, one of mixed agents, or unlike games or splits.
+      ConfigError: no directory, no study in it, one of mixed agents, unlike games or splits, nobody
+        to compare, or principals of unlike families or seeds.
     """
     runs, games = {}, {}
     if not directories:
@@ -110,6 +111,12 @@ def load(directories: tuple[Path, ...]) -> list[Run]:
                 runs[name, stream] = Run(name, config, stream, params)
     if len(games) > 1:
         refuse("results", [str(place) for place in games.values()], "parts of one study")
+    streams = {name: {stream for other, stream in runs if other == name} for name, _ in runs}
+    names = sorted(streams)
+    if LEARNED[0] not in streams or streams.keys().isdisjoint(OVER.values()):
+        refuse("principals", names, f"{LEARNED[0]} and at least one it is compared with")
+    if any(own != streams[LEARNED[0]] for own in streams.values()):
+        refuse("results", names, "principals with the same families and seeds")
     return list(runs.values())
 
 
@@ -145,12 +152,10 @@ def player(name: str, config: StudyConfig, episodes: int) -> Callable[..., Any]:
     @functools.partial(jax.jit, static_argnums=3)
     def play_run(key, params, tasks, shots):
         key_adapt, key_play = jax.random.split(key)
-        adapted = adapt_to_tasks(key_adapt, setting.game, learned, adapt, params, tasks, shots)
-        played = collect(
-            key_play, setting.game, learned.principal, adapted, tasks, episodes, params_axis=0
-        )
-        each = jax.vmap(jax.vmap(functools.partial(action_law, population), (None, 0)))
-        law = each(tasks.agent, played)
+        own = (setting.game, learned, adapt, params, tasks, shots, episodes)
+        played = play_adapted(key_adapt, key_play, *own)
+        of_one = functools.partial(action_law, population, config.game.rules)
+        law = jax.vmap(jax.vmap(of_one, (None, 0)))(tasks, played)
         judge = jax.vmap(jax.vmap(prediction_quality, (0, 0, None)))
         quality = judge(law, played.principal.prediction, tasks.target)
         return played.reward.sum(-1).mean(-1), quality
@@ -289,14 +294,11 @@ def main(experiment: Experiment) -> None:
     print(table.to_string(index=False, float_format="%.2f"))
     said = steps.groupby(["principal", "family", "k_shot"])[["divergence", "entropy"]].mean()
     print(said.to_string(float_format="%.3f"))
-    table.to_csv(directory / "gains.csv", index=False)
-    steps.round(5).to_csv(directory / "prediction.csv", index=False)
-    save_png(draw_gains(table), directory / "gains.png")
-    save_png(draw_prediction(steps, predictions), directory / "prediction.png")
-    trained = [dataclasses.asdict(config) for config in dict.fromkeys(run.config for run in runs)]
-    about = script_record(began) | {"trained": trained}
-    (directory / "about.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    trained = list(dict.fromkeys(run.config for run in runs))
+    tables = {"gains": table, "prediction": steps}
+    figures = {"gains": draw_gains(table), "prediction": draw_prediction(steps, predictions)}
+    write_experiment(directory, tables, figures, began, trained=trained)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Experiment, description=__doc__))
+    sys.exit(start(main, Experiment, __doc__))

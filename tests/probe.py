@@ -43,6 +43,7 @@ GAME = Game(
     observation_size=2 * ARMS,
     num_arms=ARMS,
     horizon=STEPS,
+    pays="target",
 )
 
 

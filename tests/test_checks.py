@@ -34,15 +34,16 @@ def test_nothing_but_finite_numbers_passes(value):
 
 def test_limits_belong_to_the_closed_ranges_only():
     assert check_non_negative("x", 0) == 0
-    assert check_in_range("x", 0.0, 0, 1) == 0.0 and check_in_range("x", 1, 0, 1) == 1
+    assert check_in_range("x", 0.0, 0.0, 1.0) == 0.0 and check_in_range("x", 1, 0, 1) == 1
     assert check_at_least("x", 3, 3) == 3 and check_at_least("x", np.int32(4), 3) == 4
     assert check_at_least("x", 0.5, 0.5) == 0.5
     assert check_positive("x", np.float32(0.5)) == np.float32(0.5)
     for refused in (
         lambda: check_positive("x", 0),
-        lambda: check_in_range("x", 1.01, 0, 1),
+        lambda: check_in_range("x", 1.01, 0.0, 1.0),
+        lambda: check_in_range("x", 0.5, 0, 1),  # a count is an integer
         lambda: check_at_least("x", 2, 3),
-        lambda: check_at_least("x", 3.5, 3),  # a count is an integer
+        lambda: check_at_least("x", 3.5, 3),
     ):
         with pytest.raises(ConfigError):
             refused()

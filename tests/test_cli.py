@@ -235,7 +235,7 @@ BAD = [
     ("train --out OUT --network.features 0", "--network.features: got 0, expected an integer"),
     ("train --out OUT --training.updates 2", "--training.world-model-updates: got 60"),
     ("reproduce --out OUT --evaluation.shots 0 -1", "--evaluation.shots: got -1, expected"),
-    ("reproduce --out OUT --evaluation.shots", "--evaluation.shots: got 0 values"),
+    ("reproduce --out OUT --evaluation.shots", "--evaluation.shots: got no value, expected at"),
     ("reproduce --out OUT --evaluation.random-rate 2", "--evaluation.random-rate: got 2.0"),
     ("reproduce --out OUT --principals nevr", "(did you mean 'never'?)"),
     ("reproduce --out OUT --principals never never", "--principals: got 'never', expected each"),
@@ -351,7 +351,7 @@ def test_evaluate_refuses_a_lost_checkpoint(finished, tmp_path, capsys):
     (tmp_path / "config.json").write_bytes((finished / "config.json").read_bytes())
     capsys.readouterr()
     assert main(["evaluate", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
-    assert "expected a saved checkpoint" in one_line(capsys)
+    assert "expected a directory with a saved checkpoint" in one_line(capsys)
 
 
 def test_resume_refuses_another_study(finished, capsys):

@@ -16,7 +16,7 @@ from mermaide_jax._checks import ConfigError
 from mermaide_jax.networks_arms import DECAYS, ArmHead, FlatDense
 
 ARMS, STEPS, HIDDEN = 4, 7, 5
-KINDS = {"binary": 1, "grid": 2, "arm": ARMS}
+KINDS = {"binary": 1, "grid": 2, "arm": ARMS, "as many magnitudes as arms": ARMS}
 
 
 def episode(seed, payments, beliefs=False):
@@ -42,7 +42,7 @@ def head(kind, per_arm, memory=False):
     """A module and params of which every leaf is drawn."""
     payments = KINDS[kind]
     number = ARMS if per_arm else payments + 1
-    module = ArmHead(number, ARMS, payments, per_arm, HIDDEN, 2, memory)
+    module = ArmHead(number, ARMS, payments, kind == "arm", per_arm, HIDDEN, 2, memory)
     inputs = episode(0, payments)[0][0]
     shapes = jax.eval_shape(module.init, jax.random.key(0), module.initial_carry(), inputs)
     rng = np.random.default_rng(1)
@@ -65,7 +65,7 @@ def test_statistics_are_those_of_a_plain_loop(kind):
     history = networks_arms.empty_history(ARMS)
     reader = head(kind, True)[0].reader
     for row in observations:
-        history = networks_arms.update_history(history, reader.parts(row))
+        history = networks_arms.update_history(history, reader.parts(row), reader.pays_arms)
     played = list(zip(actions[:-1], paid[:-1], strict=True))
     aims = [(None if not u else (u - 1 if kind == "arm" else target)) for _, u in played]
     for arm in range(ARMS):
@@ -180,7 +180,7 @@ def test_memory_is_read_but_never_moved_by_gradients(per_arm):
 
 def test_params_do_not_grow_with_arms_but_for_the_embedding():
     def sizes(arms):
-        module = ArmHead(arms, arms, 1, True, HIDDEN, 2)
+        module = ArmHead(arms, arms, 1, False, True, HIDDEN, 2)
         inputs = jnp.zeros(2 * arms + 1)
         params = jax.eval_shape(module.init, jax.random.key(0), module.initial_carry(), inputs)
         return {k: jax.tree.map(jnp.shape, v) for k, v in params["params"].items()}
@@ -219,14 +219,14 @@ def tree(loss, params, *inputs):
 
 
 def test_observations_without_the_target_are_refused():
-    module = ArmHead(ARMS, ARMS, 1, True)
+    module = ArmHead(ARMS, ARMS, 1, False, True)
     with pytest.raises(ConfigError, match="observation: got 5"):
         module.init(jax.random.key(0), module.initial_carry(), jnp.zeros(ARMS + 1))
 
 
 def test_beliefs_are_read_arm_by_arm_however_many_there_are():
     payments, rows = 1, episode(3, 1, beliefs=True)[0]
-    module = ArmHead(ARMS, ARMS, payments, True, HIDDEN, 2)
+    module = ArmHead(ARMS, ARMS, payments, False, True, HIDDEN, 2)
     twice = jnp.concatenate([rows, rows[:, -ARMS:]], axis=1)
     variables = module.init(jax.random.key(0), module.initial_carry(), twice[0])
     rng = np.random.default_rng(4)

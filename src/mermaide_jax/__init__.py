@@ -2,4 +2,8 @@
 
 from importlib.metadata import version
 
+from mermaide_jax._checks import ConfigError
+
+__all__ = ["ConfigError", "__version__"]
+
 __version__ = version("mermaide-jax")

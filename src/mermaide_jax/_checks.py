@@ -77,8 +77,14 @@ def check_non_negative(name: str, value: Number) -> Number:
 
 
 def check_in_range(name: str, value: Number, low: float, high: float) -> Number:
-    """Returns `value` if it lies in the closed interval [low, high], else raises `ConfigError`."""
-    expected = f"a finite number in [{low}, {high}]"
+    """Returns `value` if it lies in the closed interval [low, high], else raises `ConfigError`.
+
+    With an integer `low` the value is a count, so it must be an integer too.
+    """
+    is_count = isinstance(low, int)
+    expected = f"{'an integer' if is_count else 'a finite number'} in [{low}, {high}]"
+    if is_count and not isinstance(value, numbers.Integral):
+        refuse(name, value, expected)
     if not low <= _check_finite(name, value, expected) <= high:
         refuse(name, value, expected)
     return value

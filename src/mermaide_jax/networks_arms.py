@@ -121,13 +121,11 @@ def empty_history(num_arms: int) -> ArmHistory:
     return ArmHistory(zeros, zeros, fading, zeros, zeros, zero, zero, zero)
 
 
-def update_history(history: ArmHistory, seen: Seen) -> ArmHistory:
+def update_history(history: ArmHistory, seen: Seen, pays_arms: bool) -> ArmHistory:
     """Adds what the last step showed; before the first step it showed nothing."""
     began = jnp.sum(seen.action, axis=-1)
     paid = jnp.sum(seen.payment, axis=-1)
-    # One payment for each arm, or payments of the target.
-    per_arm = seen.payment.shape[-1] == seen.action.shape[-1]
-    paid_arm = seen.payment if per_arm else seen.target * paid[..., None]
+    paid_arm = seen.payment if pays_arms else seen.target * paid[..., None]
     taken = seen.action * paid_arm
     decays = jnp.asarray(DECAYS, jnp.float32)
     return ArmHistory(
@@ -156,7 +154,7 @@ class Reading(NamedTuple):
     common: jax.Array
 
 
-def arm_features(history: ArmHistory, seen: Seen) -> Reading:
+def arm_features(history: ArmHistory, seen: Seen, pays_arms: bool) -> Reading:
     """What the networks read at one step, or at all."""
     time = history.time[..., None]
     tried = jnp.maximum(history.pulls, 1.0)
@@ -165,7 +163,7 @@ def arm_features(history: ArmHistory, seen: Seen) -> Reading:
             jnp.log1p(time) / 3.0,
             history.payments[..., None] / jnp.maximum(time, 1.0),
             jnp.log1p(history.refused[..., None]),
-            seen.payment if seen.payment.shape[-1] != seen.action.shape[-1] else time[..., :0],
+            time[..., :0] if pays_arms else seen.payment,
             seen.rest,
         ],
         axis=-1,
@@ -189,17 +187,19 @@ class ArmReader(NamedTuple):
 
     Attributes:
       num_arms: ``A``.
-      num_payments: ``U - 1``; if it equals ``A``, each is taken for the payment of one arm.
+      num_payments: ``U - 1``.
+      pays_arms: whether each is the payment of one arm, or all are of the target.
     """
 
     num_arms: int
     num_payments: int
+    pays_arms: bool
 
     def step(self, history: ArmHistory, observation: jax.Array) -> tuple[ArmHistory, Reading]:
         """One step: the history with what was just observed, and what is read of it."""
         seen = self.parts(observation)
-        history = update_history(history, seen)
-        return history, arm_features(history, seen)
+        history = update_history(history, seen, self.pays_arms)
+        return history, arm_features(history, seen, self.pays_arms)
 
     def unroll(self, observations: jax.Array) -> Reading:
         """Whole sequences, ``[T, ..., O]``. They are data: nothing here is differentiated."""
@@ -208,14 +208,14 @@ class ArmReader(NamedTuple):
         known = seen._replace(beliefs=seen.beliefs[..., :0])
 
         def step(history: ArmHistory, seen: Seen) -> tuple[ArmHistory, ArmHistory]:
-            history = update_history(history, seen)
+            history = update_history(history, seen, self.pays_arms)
             return history, history
 
         start = jax.tree.map(
             lambda leaf: jnp.broadcast_to(leaf, (*observations.shape[1:-1], *leaf.shape)),
             empty_history(self.num_arms),
         )
-        return arm_features(jax.lax.scan(step, start, known)[1], seen)
+        return arm_features(jax.lax.scan(step, start, known)[1], seen, self.pays_arms)
 
     def parts(self, observation: jax.Array) -> Seen:
         """Takes an observation, and beliefs behind it, apart (`games.encode_observation`).
@@ -277,12 +277,15 @@ class FlatDense(nn.Module):
 
 
 class ArmHead(nn.Module):
-    """World model or policy that shares its weights over arms; the interface of `RecurrentHead`.
+    """World model or policy that shares its weights over arms.
+
+    It has no record of its own: what it reads has no weights, so that both networks share it.
 
     Attributes:
       num_outputs: number of logits.
       num_arms: ``A``.
-      num_payments: ``U - 1``; if it equals ``A``, each is taken for the payment of one arm.
+      num_payments: ``U - 1``.
+      pays_arms: whether each is the payment of one arm, or all are of the target.
       per_arm: whether the logits are one for each arm (the world model), or of interventions.
       features: hidden size.
       num_layers: layers.
@@ -292,6 +295,7 @@ class ArmHead(nn.Module):
     num_outputs: int
     num_arms: int
     num_payments: int
+    pays_arms: bool
     per_arm: bool
     features: int = 32
     num_layers: int = 2
@@ -307,19 +311,19 @@ class ArmHead(nn.Module):
         self.own = [FlatDense(self.features) for _ in range(self.num_layers - 1)]
         self.common = [FlatDense(self.features, use_bias=False) for _ in range(self.num_layers - 1)]
         # Zero logits at the start: every action, or intervention, is as likely.
-        if self._pays_arms or self.per_arm:
+        if self._speaks_of_arms or self.per_arm:
             self.arm_head = nn.Dense(1, kernel_init=zeros)
         if not self.per_arm:
-            self.head = nn.Dense(1 if self._pays_arms else self.num_outputs, kernel_init=zeros)
+            self.head = nn.Dense(1 if self._speaks_of_arms else self.num_outputs, kernel_init=zeros)
 
     @property
-    def _pays_arms(self) -> bool:
-        return not self.per_arm and self.num_payments == self.num_arms
+    def _speaks_of_arms(self) -> bool:
+        return not self.per_arm and self.pays_arms
 
     @property
     def reader(self) -> ArmReader:
         """What this network is fed by."""
-        return ArmReader(self.num_arms, self.num_payments)
+        return ArmReader(self.num_arms, self.num_payments, self.pays_arms)
 
     def initial_carry(self) -> ArmHistory:
         """See `empty_history`."""
@@ -352,7 +356,7 @@ class ArmHead(nn.Module):
         if self.per_arm:
             return self.arm_head(hidden)[..., 0]
         logits = self.head(_summary(hidden, seen.target))
-        if self._pays_arms:
+        if self._speaks_of_arms:
             return jnp.concatenate([logits, self.arm_head(hidden)[..., 0]], axis=-1)
         return logits
 

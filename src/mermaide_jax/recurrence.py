@@ -138,10 +138,18 @@ def _recurrent(params: Any) -> GRUWeights:
 
 @jax.custom_vjp
 def affine(inputs: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
-    """``x W + b`` of ``[..., I]``, ``[I, O]`` and ``[O]``.
+    """A dense layer, ``x W + b``, whose weight gradient is ``x^T g`` over all batch axes at once.
 
-    A dense layer whose weight gradient is ``x^T g`` over all batch axes at once. JAX's own rule
-    gives the transpose of ``g^T x``, for which XLA on CPU copies ``g`` transposed.
+    JAX's own rule gives the transpose of ``g^T x``, for which XLA on CPU copies ``g`` transposed.
+
+    Args:
+      inputs: ``[..., I]``.
+      kernel: ``[I, O]``.
+      bias: ``[O]``.
+
+    Returns:
+      ``[..., O]``. To be differentiated in reverse mode first: its rule is a ``custom_vjp``, which
+      forward mode alone refuses (forward over reverse is fine).
     """
     return inputs @ kernel + bias
 

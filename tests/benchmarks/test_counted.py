@@ -136,6 +136,23 @@ def test_renewal_keeps_other_versions(tmp_path, monkeypatch, capsys):
     assert told[1].endswith(f"counted --renew --baseline {path}")
 
 
+def test_a_renewal_that_fails_leaves_the_former_baseline(tmp_path, monkeypatch):
+    monkeypatch.setattr(counted, "measure", lambda: TABLE)
+    monkeypatch.setattr(jax.config, "update", lambda *_: None)
+    monkeypatch.setenv("XLA_FLAGS", os.environ["XLA_FLAGS"])
+    path = tmp_path / "counted.json"
+    path.write_text(json.dumps({"0.0": {}}))
+
+    def full(*_):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="full"):
+        counted.main(["--baseline", str(path), "--renew"])
+    assert counted.read_baseline(path) == {"0.0": {}}
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_without_a_baseline_it_says_how_to_make_one(tmp_path):
     with pytest.raises(SystemExit, match="no baseline"):
         counted.main(["--baseline", str(tmp_path / "none.json")])

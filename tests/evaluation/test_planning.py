@@ -108,7 +108,7 @@ def test_more_errors_ask_for_more(errors, expected):
         ({"config": games.GameConfig(ARMS, STEPS, "arm")}, "kind: got 'arm'"),
         ({"config": games.GameConfig(ARMS, STEPS, cost_on="uptake")}, "cost_on: got 'uptake'"),
         ({"config": games.GameConfig(ARMS, STEPS, observe_target=False)}, "observe_target: got F"),
-        ({"num_rollouts": 0}, "num_rollouts: got 0"),
+        ({"num_rollouts": 1}, "num_rollouts: got 1, expected an integer >= 2"),
         ({"errors": -1.0}, "errors: got -1.0"),
         ({"world_model": False}, "world_model: got False"),
     ],

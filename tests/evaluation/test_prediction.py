@@ -14,7 +14,8 @@ from mermaide_jax.principals import random_rate
 
 ARMS, STEPS, EPISODES = 3, 8, 4000
 AGENT = agents.standard_population(ARMS)
-GAME = games.make_intervention_game(AGENT, games.GameConfig(ARMS, STEPS))
+CONFIG = games.GameConfig(ARMS, STEPS, "arm")
+GAME = games.make_intervention_game(AGENT, CONFIG)
 
 
 @functools.cache
@@ -26,12 +27,12 @@ def played(rule):
 
     def one(key):
         episode = games.rollout(key, GAME, payer, jnp.float32(0.5), task)
-        return episode, action_law(AGENT, task.agent, episode)
+        return episode, action_law(AGENT, CONFIG, task, episode)
 
     return jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(0), EPISODES))
 
 
-@pytest.mark.parametrize("rule", ["ucb", "epsilon_greedy"])
+@pytest.mark.parametrize("rule", agents.RULES)
 def test_what_happens_follows_the_law(rule):
     episodes, law = played(rule)
     np.testing.assert_allclose(law.sum(-1), 1.0, rtol=1e-5)
@@ -47,6 +48,14 @@ def test_the_law_is_that_of_the_moment_before_the_step():
     np.testing.assert_allclose(law[:, 0], 1 / ARMS, rtol=1e-5)
     second = np.asarray(law[:, 1])
     assert np.all(np.take_along_axis(second, np.asarray(episodes.step.action)[:, :1], 1) == 0)
+
+
+def test_the_law_of_an_agent_that_sees_offers_heeds_them():
+    episodes, law = played("best_response")
+    sure = np.take_along_axis(np.asarray(law), np.asarray(episodes.step.action)[..., None], -1)
+    np.testing.assert_array_equal(sure, 1.0)
+    best_unpaid = np.asarray(episodes.step.action) == 1
+    assert 0.2 < best_unpaid.mean() < 0.9, "offers make no difference"
 
 
 def test_quality_is_what_scipy_says():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shlex
 import shutil
 import sys
@@ -18,6 +19,7 @@ from mermaide_jax.evaluation.statistics import interquartile_mean
 from mermaide_jax.principals import NetworkConfig, learned_principal
 from mermaide_jax.report.findings import read_findings
 from mermaide_jax.report.results import read_results, write_results
+from mermaide_jax.study import PRESETS
 from mermaide_jax.study.run import load_config
 from mermaide_jax.study.setting import make_setting
 from mermaide_jax.training import TrainingConfig
@@ -28,7 +30,7 @@ TINY = shlex.split(
     --agents.train 3 --agents.test 2 --network.architecture mlp --network.features 3
     --training.updates 2 --training.world-model-updates 0 --training.tasks-per-update 2
     --training.meta-gradient first_order
-    --training.episodes-per-task 2 --evaluation.episodes 2 --evaluation.all-knowing-rollouts 1
+    --training.episodes-per-task 2 --evaluation.episodes 2 --evaluation.all-knowing-rollouts 2
     --principals mermaide reinforce never all_knowing"""
 )
 
@@ -138,6 +140,24 @@ def test_world_model_takes_a_study_in_parts(finished, tmp_path, monkeypatch):
         module.load((finished, part))
     with pytest.raises(ConfigError, match=r"^results: got"):
         module.load(())
+    for names in (["mermaide"], ["reinforce"]):
+        (part / "config.json").write_text(json.dumps(config | {"principals": names}))
+        with pytest.raises(ConfigError, match=f"^principals: got {re.escape(str(names))}"):
+            module.load((part,))
+
+
+def test_protocols_are_named_by_all_that_differs(monkeypatch):
+    name_of = load_experiment("protocols", monkeypatch).protocol_name
+    base = json.loads(json.dumps(dataclasses.asdict(PRESETS["default"])))
+    assert name_of(base, base) == "base"
+    other = json.loads(json.dumps(base))
+    other["agents"] |= {"split": "same", "families": ["ucb"]}
+    other["network"] |= {"features": 7, "recurrence": "scan"}
+    other["training"] |= {"entropy_start": 0.1, "entropy_decay": 1.0}
+    assert name_of(other, base) == "split same, features 7, entropy 0.1 linearly"
+    # A record of before bonuses could fall otherwise: they fell linearly.
+    del other["training"]["entropy_decay"]
+    assert name_of(other, base) == "split same, features 7, entropy 0.1 linearly"
 
 
 def test_adaptation_takes_the_gradient_step_and_the_memory_apart(tmp_path, monkeypatch, capsys):

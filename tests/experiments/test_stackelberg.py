@@ -35,7 +35,7 @@ def test_it_writes_tables_figures_and_the_finding(experiment, tmp_path, monkeypa
     out, findings = tmp_path / "out", tmp_path / "findings.json"
     monkeypatch.setattr(experiment, "games", tiny_games)
     monkeypatch.setattr(sys, "argv", ["x.py", "--out", str(out), "--findings", str(findings)])
-    experiment.main()
+    assert experiment.start(experiment.main, experiment.Experiment, None) == 0
     assert "meta" in capsys.readouterr().out
     names = ["curves.parquet", "needs.png", "payoff.png", "results.json"]
     assert sorted(path.name for path in out.iterdir()) == names
@@ -73,3 +73,14 @@ def test_the_whole_experiment_has_the_declared_games(experiment):
     assert all(s.seeds >= 10 for s in several)
     reduced = experiment.games(experiment.Experiment(Path("x"), reduced=True))
     assert len(reduced) == 1
+
+
+@pytest.mark.parametrize("options", [["--noises", "0.25"], ["--most", "5"], ["--seeds", "0"]])
+def test_what_the_finding_needs_is_asked_for_before_any_work(
+    experiment, options, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(experiment, "run", lambda experiment: pytest.fail("it was begun"))
+    monkeypatch.setattr(sys, "argv", ["x.py", "--out", str(tmp_path / "out"), *options])
+    assert experiment.start(experiment.main, experiment.Experiment, None) == 2
+    assert capsys.readouterr().err.startswith(f"error: {options[0]}: got ")
+    assert not (tmp_path / "out").exists()

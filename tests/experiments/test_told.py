@@ -22,7 +22,7 @@ TINY = shlex.split(
     """--preset smoke --seeds 2 --game.horizon 5 --game.num-arms 3 --agents.train 3
     --agents.test 2 --network.architecture arms --network.features 3 --training.updates 2
     --training.world-model-updates 0 --training.tasks-per-update 2 --training.episodes-per-task 2
-    --evaluation.episodes 2 --evaluation.all-knowing-rollouts 1
+    --evaluation.episodes 2 --evaluation.all-knowing-rollouts 2
     --principals world_model_without_meta never all_knowing"""
 )
 

@@ -9,6 +9,7 @@ import pytest
 from streams import assert_same, keys
 
 from mermaide_jax import agents, games, principals
+from mermaide_jax._checks import ConfigError
 
 ARMS, STEPS, NUMBER = 4, 8, 8
 AGENT = agents.standard_population(ARMS)
@@ -70,6 +71,23 @@ def test_jit_equals_eager():
     with jax.disable_jit():
         eager = one(jax.random.key(3), jnp.float32(0.5), task)
     assert_same(eager, single(jax.random.key(3), 0.5, task), LAST_BITS)
+
+
+@pytest.mark.parametrize(
+    ("number", "options", "named"),
+    [(1, {"params_axis": 1}, "params_axis: got 1"), (0, {}, "num_episodes: got 0")],
+)
+def test_axes_and_numbers_that_cannot_be_are_refused(number, options, named):
+    with pytest.raises(ConfigError, match=named):
+        games.collect(jax.random.key(0), GAME, PRINCIPAL, 0.5, tasks(), number, **options)
+
+
+def test_what_interventions_are():
+    pays = {
+        kind: games.make_intervention_game(AGENT, games.GameConfig(ARMS, STEPS, kind=kind)).pays
+        for kind in ("binary", "arm", "penalty", "magnitude")
+    }
+    assert pays == {"binary": "target", "arm": "arms", "penalty": "other", "magnitude": "target"}
 
 
 def test_a_longer_episode_begins_with_the_shorter_one():

@@ -8,6 +8,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from mermaide_jax import _batching
+from mermaide_jax._checks import ConfigError
 from mermaide_jax.meta import inner_loop, maml_gradient, maml_loss
 
 TASKS, SIZE = 6, 3
@@ -60,6 +61,13 @@ def test_equals_a_loop_over_tasks_in_any_blocks(block_size, first_order, cached,
     np.testing.assert_allclose(loss, expected_loss, rtol=1e-12)
     np.testing.assert_allclose(ravel_pytree(gradient)[0], expected_gradient, rtol=1e-10)
     np.testing.assert_allclose(data, goals, rtol=1e-12)
+
+
+@pytest.mark.parametrize("block_size", [0, 4, 1.5])
+def test_blocks_that_do_not_divide_the_tasks_are_refused(block_size):
+    adapt = inner_loop(inner, optax.sgd(0.1))
+    with pytest.raises(ConfigError, match=f"block_size: got {block_size}"):
+        maml_gradient(adapt, outer, play, prepare, THETA, SUPPORT, SHIFTS, block_size)
 
 
 def test_memory_is_that_of_a_block():

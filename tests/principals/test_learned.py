@@ -83,7 +83,7 @@ def test_decision_is_what_the_two_networks_say(variant):
     head = {
         "gru": lambda n: RecurrentHead(n, 4, 1),
         "mlp": lambda n: MLPHead(n, 4),
-        "arms": lambda n: ArmHead(n, ARMS, ARMS, n == ARMS, 4, 1),
+        "arms": lambda n: ArmHead(n, ARMS, ARMS, True, n == ARMS, 4, 1),
     }[variant[0]]
     prediction, inputs = np.full((STEPS, ARMS), -np.log(ARMS)), observations
     if variant[1]:

@@ -10,6 +10,7 @@ import pytest
 from streams import assert_same, keys
 
 from mermaide_jax import agents, games, principals
+from mermaide_jax._checks import ConfigError
 
 ARMS, STEPS, NUMBER, COST = 4, 20, 500, 0.75
 PLAIN = games.TaskTerms(cost=COST, bonus=1.0, noise=0.0)
@@ -167,10 +168,14 @@ def test_random_rate_has_a_rate_per_episode(num_kinds):
 
 
 def test_principals_of_one_game_are_one_object():
-    game = games.make_intervention_game(agents.ucb(ARMS), games.GameConfig(ARMS, STEPS))
+    config = games.GameConfig(ARMS, STEPS)
+    game = games.make_intervention_game(agents.ucb(ARMS), config)
+    assert games.make_intervention_game(config=config, agent=agents.ucb(num_arms=ARMS)) is game
     for make in (principals.random, principals.first_k, principals.prescient):
-        assert make(game.pay_target) is make(game.pay_target)
-    assert principals.random_rate(2) is principals.random_rate(2)
+        assert make(game.pay_target) is make(pay_target=game.pay_target)
+    assert principals.random_rate(2) is principals.random_rate(num_interventions=2)
+    with pytest.raises(ConfigError, match="num_interventions: got 1"):
+        principals.random_rate(1)
 
 
 def test_interventions_are_int32():

@@ -1,13 +1,16 @@
 """What experiments write."""
 
+import dataclasses
 import json
+import sys
 import time
 
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from mermaide_jax.report.experiment import write_experiment
+from mermaide_jax._checks import ConfigError, refuse
+from mermaide_jax.report.experiment import check_shots, start, write_experiment
 
 
 def test_tables_figures_and_how_they_were_made(tmp_path):
@@ -35,3 +38,30 @@ def test_if_one_cannot_be_written_the_former_files_stay(tmp_path):
         write_experiment(tmp_path, {"one": table + 1}, {"fig": Unwritable()}, time.monotonic())
     assert (tmp_path / "one.csv").read_text() == "a\n1\n"
     assert {path.name for path in tmp_path.iterdir()} == {"one.csv", "about.json"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    number: int = 3
+
+
+def test_a_refused_option_is_one_line_and_exit_code_2(monkeypatch, capsys):
+    seen = []
+
+    def main(options: Options) -> None:
+        if options.number < 0:
+            refuse("--number", options.number, "an integer >= 0")
+        seen.append(options.number)
+
+    monkeypatch.setattr(sys, "argv", ["x.py", "--number", "5"])
+    assert start(main, Options, "What it does.") == 0 and seen == [5]
+    monkeypatch.setattr(sys, "argv", ["x.py", "--number", "-1"])
+    assert start(main, Options, None) == 2 and seen == [5]
+    assert capsys.readouterr().err == "error: --number: got -1, expected an integer >= 0\n"
+
+
+def test_numbers_of_episodes_to_adapt_on_are_checked():
+    check_shots("--shots", (0, 1, 5))
+    for wrong, named in (((), "number of --shots: got 0"), ((0, -1), "got -1"), ((1, 1), "got 1")):
+        with pytest.raises(ConfigError, match=named):
+            check_shots("--shots", wrong)

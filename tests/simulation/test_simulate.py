@@ -1,6 +1,8 @@
 """The runner: what must not change the results, what the options mean, what is refused."""
 
 import functools
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -126,6 +128,35 @@ def test_the_pallas_kernel_plays_the_same_trajectories(name):
     options = {"number": 140, "horizon": 10, "schedule": schedule, "record": True}
     fused = run(name, implementation="pallas", block_size=64, **options)
     assert_same(fused, run(name, implementation="xla", **options), 2e-6)
+
+
+def test_an_agent_is_the_same_however_it_was_spelled():
+    inputs = (agents.UCBParams(0.4), bandits(), 20)
+    for implementation in ("auto", "xla"):
+        one, other = (
+            simulate(jax.random.key(0), agent, *inputs, implementation=implementation)
+            for agent in (agents.ucb(ARMS), agents.ucb(num_arms=ARMS))
+        )
+        assert_same(one, other)
+
+
+WITHOUT_TRITON = """
+import sys
+sys.modules["jax.experimental.pallas.triton"] = None
+from mermaide_jax import agents
+from mermaide_jax.simulation import Bandits, simulate
+import jax, numpy as np
+inputs = agents.ucb(3), agents.UCBParams(0.4), Bandits(np.ones((2, 3), np.float32)), 4
+for implementation in ("auto", "pallas"):
+    print(simulate(jax.random.key(0), *inputs, implementation=implementation).counts.sum())
+"""
+
+
+def test_triton_is_not_needed_where_it_is_not_used():
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TRITON], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.returncode) == ("8\n8\n", 0), done.stderr
 
 
 def test_the_pallas_kernel_lowers_for_a_gpu():

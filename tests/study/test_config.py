@@ -103,6 +103,7 @@ def test_a_baseline_may_have_a_first_bonus_for_entropy_of_its_own():
     "parts",
     [
         {"game": GameOptions(kind="arm")},
+        {"game": GameOptions(kind="penalty")},
         {"agents": AgentOptions(families=("ucb", "best_response"))},
     ],
 )
@@ -153,6 +154,13 @@ def test_those_that_never_adapt_in_training_have_no_memory():
         (TrainingConfig, {"episodes_per_task": 1}, "episodes_per_task"),
         (TrainingConfig, {"zero_shot_weight": 1.1}, "zero_shot_weight"),
         (TrainingConfig, {"outer_learning_rate": 0.0}, "outer_learning_rate"),
+        (TrainingConfig, {"world_model_updates": 2.5}, "world_model_updates"),
+        (StudyConfig, {"network": NetworkConfig(world_model=False)}, "network.world_model"),
+        (
+            StudyConfig,
+            {"network": NetworkConfig("arms"), "game": GameOptions(observe_target=False)},
+            "game.observe_target",
+        ),
         (StudyConfig, {"principals": ()}, "principals"),
         (StudyConfig, {"principals": ("never", "never")}, "principals"),
         (StudyConfig, {"principals": ("nobody",)}, "principals"),

@@ -10,10 +10,17 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from mermaide_jax._checks import ConfigError
 from mermaide_jax.principals import NetworkConfig
-from mermaide_jax.study import AgentOptions, EvaluationOptions, GameOptions, StudyConfig, learned
+from mermaide_jax.study import (
+    AgentOptions,
+    BaselineEntropy,
+    EvaluationOptions,
+    GameOptions,
+    StudyConfig,
+    learned,
+)
 from mermaide_jax.study.run import check_resumable, load_study, train_study
 from mermaide_jax.study.setting import make_setting
-from mermaide_jax.training import TrainingConfig, loop
+from mermaide_jax.training import TrainingConfig, checkpoint, loop
 
 CONFIG = StudyConfig(
     game=GameOptions(horizon=4, num_arms=3),
@@ -95,6 +102,11 @@ def test_a_run_trained_otherwise_is_not_resumed(tmp_path):
     game = dataclasses.replace(CONFIG.game, cost=0.5)
     with pytest.raises(ConfigError, match=r"^game.cost: got 0.5, expected the saved 0.75"):
         check_resumable(dataclasses.replace(CONFIG, game=game), tmp_path)
+    entropy = BaselineEntropy(reinforce=5.0)
+    with pytest.raises(
+        ConfigError, match=r"^baseline_entropy.reinforce: got 5.0, expected the sav"
+    ):
+        check_resumable(dataclasses.replace(CONFIG, baseline_entropy=entropy), tmp_path)
 
 
 @pytest.mark.parametrize(("rate", "cost"), [(1e38, 0.75), (1e-3, 3e38)])
@@ -114,3 +126,13 @@ def test_the_last_good_state_of_a_diverged_run_can_be_restored(tmp_path, small_s
     assert_same(state, failure.value.state)
     assert_same(history, failure.value.history)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
+    # Of a run that ends well, and does not go on from that one, nothing of it is left.
+    train_study(dataclasses.replace(CONFIG, principals=("reinforce",)), tmp_path)
+    assert not checkpoint.has_checkpoint(directory)
+
+
+def test_reading_makes_no_directory(tmp_path):
+    state = learned.blank_state("reinforce", CONFIG, make_setting(CONFIG))
+    with pytest.raises(ConfigError, match=r"^checkpoint: got .*nowhere.*, expected a directory"):
+        checkpoint.restore_checkpoint(tmp_path / "nowhere", state)
+    assert not list(tmp_path.iterdir())

@@ -12,6 +12,7 @@ import pytest
 from streams import assert_same, keys
 
 from mermaide_jax import games
+from mermaide_jax._checks import ConfigError
 from mermaide_jax.principals import NetworkConfig
 from mermaide_jax.training import (
     Metrics,
@@ -147,6 +148,31 @@ def test_resumed_equals_uninterrupted(plain, monkeypatch, stop):
     resumed = run(resume=saved[stop], on_chunk=lambda p: later.append(p.update))
     assert later == [n for n in (3, 4, 7, 10, 11) if n > stop]
     assert_same(resumed, whole)
+
+
+def test_what_is_not_of_these_streams_is_refused_before_any_work(plain):
+    saved = {}
+    run(on_chunk=lambda p: saved.update({p.update: (p.state, p.history)}))
+    state, history = saved[4]
+    one = jax.tree.map(lambda leaf: leaf[:1], stacked(2))
+    failed = state._replace(failed_at=np.array([-1, 3], np.int32))
+    behind = state._replace(update=np.array([4, 3], np.int32))
+    before = dict(plain)
+    for refused, named in (
+        (lambda: train_with(keys(3, 2)[0], stacked(2)), "keys: got"),
+        (lambda: train_with(keys(3, 2), one), r"tasks.target: got \(1, "),
+        (lambda: train_with(keys(3, 2), probe.tasks()), "tasks.target: got"),
+        (lambda: run(resume=(failed, history)), r"resume: got \[-1, 3\]"),
+        (lambda: run(resume=(behind, history)), r"resume: got \[4, 3\]"),
+        (lambda: run(resume=(state, saved[11][1])), r"resume: got \[4, 4\]"),
+    ):
+        with pytest.raises(ConfigError, match=named):
+            refused()
+    assert plain == before
+
+
+def train_with(keys, tasks):
+    return train(keys, CONFIG, LEARNED, probe.GAME, tasks, games.TaskTerms())
 
 
 def test_each_phase_is_compiled_once(plain, monkeypatch):

@@ -53,10 +53,10 @@ def arena(network):
 
 
 @functools.cache
-def bind(meta_gradient, world_model_only=False, credit="returns"):
+def bind(meta_gradient, world_model_only=False, credit="returns", game=probe.GAME):
     """A start whose read-outs are not zero, and the compiled update."""
     config = dataclasses.replace(CONFIG, meta_gradient=meta_gradient, credit=credit)
-    update = make_update(config, LEARNED, probe.GAME, TERMS, world_model_only=world_model_only)
+    update = make_update(config, LEARNED, game, TERMS, world_model_only=world_model_only)
     state = jax.jit(update.init)(jax.random.key(0))
     rng = np.random.default_rng(0)
     draw = lambda x: jnp.asarray(rng.normal(size=x.shape), x.dtype)  # noqa: E731
@@ -109,6 +109,8 @@ def test_credit_concerns_the_policy_alone(meta_gradient):
     if meta_gradient == "none":
         assert_same(played, same)
         assert_same(one.params["world_model"], other.params["world_model"])
+    with pytest.raises(ConfigError, match="credit: got 'hits', expected 'returns'"):
+        bind(meta_gradient, credit="hits", game=probe.GAME._replace(pays="other"))
     moments = [flat(end.optimizer.inner_states["policy"]) for end in (one, other)]
     assert np.abs(moments[0] - moments[1]).max() > 1e-6
 

@@ -1,12 +1,12 @@
 """Best response: knows its rewards, sees the announced bonus, takes the best of the sum."""
 
-import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from mermaide_jax import _checks
+from mermaide_jax._caching import made_once
 from mermaide_jax.agents import base
 
 
@@ -20,7 +20,7 @@ class BestResponseParams(NamedTuple):
     mean_rewards: jax.Array
 
 
-@functools.cache
+@made_once
 def best_response(num_arms: int) -> base.Agent:
     """Agent that takes ``argmax_a mu[a] + offer[a]``, ties at random; it has nothing to learn.
 

@@ -1,12 +1,12 @@
 """Epsilon-greedy: the best sample mean, or with probability epsilon any arm."""
 
-import functools
 from typing import NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 
+from mermaide_jax._caching import made_once
 from mermaide_jax.agents import base
 
 
@@ -22,7 +22,7 @@ class EpsilonGreedyParams(NamedTuple):
     initial_value: chex.Numeric = 0.0
 
 
-@functools.cache
+@made_once
 def epsilon_greedy(num_arms: int, initial_pull: bool = True) -> base.Agent:
     """Epsilon-greedy agent over ``num_arms`` arms, constant epsilon, sample means.
 

@@ -1,6 +1,5 @@
 """Populations: agents of different rules in one batch, so that one compiled program runs all."""
 
-import functools
 from typing import Any, NamedTuple
 
 import chex
@@ -8,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from mermaide_jax import _checks
+from mermaide_jax._caching import made_once
 from mermaide_jax.agents import base
 from mermaide_jax.agents.best_response import BestResponseParams, best_response
 from mermaide_jax.agents.epsilon_greedy import EpsilonGreedyParams, epsilon_greedy
@@ -28,7 +28,7 @@ class PopulationParams(NamedTuple):
     members: tuple[Any, ...]
 
 
-@functools.cache
+@made_once
 def population(agents: tuple[base.Agent, ...]) -> base.Agent:
     """Agent that follows the rule its params name, among ``agents``.
 
@@ -70,7 +70,7 @@ def population(agents: tuple[base.Agent, ...]) -> base.Agent:
     return base.Agent(init, act, update, estimates, probabilities)
 
 
-@functools.cache
+@made_once
 def standard_population(
     num_arms: int, initial_pull: bool = True, num_rules: int = len(RULES)
 ) -> base.Agent:

@@ -1,6 +1,5 @@
 """Thompson sampling: a draw from each arm's posterior, and the arm whose draw is greatest."""
 
-import functools
 from typing import NamedTuple
 
 import chex
@@ -8,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mermaide_jax._caching import made_once
 from mermaide_jax.agents import base
 
 # Where the density and the distribution of each arm's posterior are cut into pieces, in its own
@@ -82,7 +82,7 @@ def thompson_probabilities(scale: chex.Numeric, state: base.SampleMeans) -> jax.
     return jnp.where((scale > 0) & jnp.all(state.counts > 0), drawn, greedy)
 
 
-@functools.cache
+@made_once
 def thompson(num_arms: int) -> base.Agent:
     """Gaussian Thompson sampling over ``num_arms`` arms: untried arms first, ties at random.
 

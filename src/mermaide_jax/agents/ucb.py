@@ -1,12 +1,12 @@
 """UCB: optimism in the face of uncertainty, with one exploration coefficient."""
 
-import functools
 from typing import NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 
+from mermaide_jax._caching import made_once
 from mermaide_jax.agents import base
 
 
@@ -45,7 +45,7 @@ def ucb_width(counts: jax.Array) -> jax.Array:
     return jnp.sqrt(log_time / jnp.maximum(counts, 1.0))
 
 
-@functools.cache
+@made_once
 def ucb(num_arms: int) -> base.Agent:
     """UCB agent over ``num_arms`` arms: untried arms first, ties at random.
 

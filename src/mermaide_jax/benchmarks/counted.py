@@ -24,6 +24,7 @@ from mermaide_jax.benchmarks.counting import count_compiled, count_traced, count
 from mermaide_jax.evaluation.protocol import k_shot
 from mermaide_jax.games import GameConfig, TaskTerms, collect, finite_tasks, make_intervention_game
 from mermaide_jax.principals import NetworkConfig, learned_principal, random
+from mermaide_jax.report._files import text_writer, write_atomically
 from mermaide_jax.simulation import Bandits, simulate
 from mermaide_jax.study.config import (
     AgentOptions,
@@ -288,7 +289,8 @@ def main(argv: list[str] | None = None) -> int:
     counted = measure()
     if arguments.renew:
         text = json.dumps(baseline | {version: counted}, indent=1, sort_keys=True)
-        arguments.baseline.write_text(text + "\n", encoding="utf-8")
+        path = arguments.baseline
+        write_atomically(path.parent, {path.name: text_writer(text + "\n")})
         print(f"{arguments.baseline}: counted with JAX {version}")
         return 0
     found = complaints(counted, baseline, version)

@@ -29,6 +29,7 @@ def as_flag(error: ConfigError, prefix: str = "") -> str:
     name, _, rest = str(error).partition(": ")
     if name.startswith("number of "):
         name = name.removeprefix("number of ")
+        rest = re.sub(r"^got 0, .*", "got no value, expected at least one", rest)
         rest = re.sub(r"^got (\d+)", r"got \1 values", rest)
     return f"--{prefix}{name}".replace("_", "-") + f": {rest}"
 

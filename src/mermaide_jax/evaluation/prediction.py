@@ -9,13 +9,13 @@ not judged by the luck of single actions:
 The agent's state is no secret of the principal's to use: this is for reports alone.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from mermaide_jax.agents import Agent
-from mermaide_jax.games import Trajectory
+from mermaide_jax.games import GameConfig, Task, Trajectory, decode_intervention
 
 
 class PredictionQuality(NamedTuple):
@@ -34,15 +34,15 @@ class PredictionQuality(NamedTuple):
     target_true: jax.Array
 
 
-def action_law(agent: Agent, params: Any, trajectory: Trajectory) -> jax.Array:
+def action_law(agent: Agent, config: GameConfig, task: Task, trajectory: Trajectory) -> jax.Array:
     """The agent's probabilities before each step of an episode that was played.
 
-    The agent is taken through what it did and received once more. Offers are not announced to it
-    here, as the learning rules do not read them.
+    The agent is taken once more through what it was offered, did and received.
 
     Args:
       agent: the rule.
-      params: its params.
+      config: the intervention game that was played.
+      task: who was played with.
       trajectory: one episode, leading axis ``T``.
 
     Returns:
@@ -50,13 +50,13 @@ def action_law(agent: Agent, params: Any, trajectory: Trajectory) -> jax.Array:
     """
 
     def step(state, event):
-        action, reward = event
-        law = agent.probabilities(params, state, no_offer)
-        return agent.update(params, state, action, reward), law
+        intervention, action, reward = event
+        offer = decode_intervention(config, intervention, task.target)
+        law = agent.probabilities(task.agent, state, jnp.asarray(task.bonus * offer.bonus))
+        return agent.update(task.agent, state, action, reward), law
 
-    no_offer = jnp.zeros(trajectory.step.agent_estimates.shape[-1:], jnp.float32)
-    events = (trajectory.step.action, trajectory.step.agent_reward)
-    return jax.lax.scan(step, agent.init(params), events)[1]
+    events = (trajectory.intervention, trajectory.step.action, trajectory.step.agent_reward)
+    return jax.lax.scan(step, agent.init(task.agent), events)[1]
 
 
 def prediction_quality(

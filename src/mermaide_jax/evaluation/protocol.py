@@ -39,7 +39,7 @@ def summarise(trajectory: Trajectory) -> Scores:
     Returns:
       Scores with leading axis ``[N]``.
     """
-    log_likelihood = accuracy = jnp.full(trajectory.reward.shape, jnp.nan)
+    log_likelihood = accuracy = jnp.full(trajectory.reward.shape, jnp.nan, jnp.float32)
     if isinstance(trajectory.principal, Decision):
         prediction, action = trajectory.principal.prediction, trajectory.step.action
         log_likelihood = losses.log_likelihoods(prediction, action)
@@ -108,6 +108,37 @@ def adapt_to_tasks(
     return jax.vmap(adapt, in_axes=(None, 0))(params, episodes)
 
 
+def play_adapted(
+    key_adapt: chex.PRNGKey,
+    key_play: chex.PRNGKey,
+    game: Game,
+    learned: LearnedPrincipal,
+    adapt: meta.Adapt,
+    params: Any,
+    tasks: Task,
+    num_shots: int,
+    num_episodes: int,
+) -> Trajectory:
+    """Algorithm 2: adapts to each agent on ``K`` episodes, then plays fresh ones.
+
+    Args:
+      key_adapt: typed key of the episodes to adapt on, consumed.
+      key_play: typed key of the fresh ones, consumed.
+      game: the game.
+      learned: the principal.
+      adapt: ``adapt(params, episodes) -> params``, see `training.make_adapt`.
+      params: its params as trained.
+      tasks: ``N`` agents it has never met.
+      num_shots: ``K``; 0 does not adapt.
+      num_episodes: ``E``, fresh episodes with each agent.
+
+    Returns:
+      Trajectory ``[N, E, T]`` of the fresh episodes alone.
+    """
+    adapted = adapt_to_tasks(key_adapt, game, learned, adapt, params, tasks, num_shots)
+    return collect(key_play, game, learned.principal, adapted, tasks, num_episodes, params_axis=0)
+
+
 def k_shot(
     key: chex.PRNGKey,
     game: Game,
@@ -118,22 +149,7 @@ def k_shot(
     num_shots: int,
     num_episodes: int,
 ) -> Scores:
-    """Algorithm 2: adapt to each agent on ``K`` episodes, then play ``num_episodes`` fresh ones.
-
-    Args:
-      key: typed key, consumed.
-      game: the game.
-      learned: the principal.
-      adapt: ``adapt(params, episodes) -> params``, see `training.make_adapt`.
-      params: its params as trained.
-      tasks: ``N`` agents it has never met.
-      num_shots: ``K``; 0 does not adapt.
-      num_episodes: fresh episodes with each agent.
-
-    Returns:
-      Scores ``[N]`` of the fresh episodes alone.
-    """
+    """`Scores` ``[N]`` of `play_adapted`: its arguments, but for one key, consumed."""
     key_adapt, key_play = jax.random.split(key)
-    adapted = adapt_to_tasks(key_adapt, game, learned, adapt, params, tasks, num_shots)
-    played = collect(key_play, game, learned.principal, adapted, tasks, num_episodes, params_axis=0)
-    return summarise(played)
+    own = (game, learned, adapt, params, tasks, num_shots, num_episodes)
+    return summarise(play_adapted(key_adapt, key_play, *own))

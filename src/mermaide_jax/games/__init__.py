@@ -12,6 +12,11 @@ from mermaide_jax.games.intervention import (
     respond,
 )
 from mermaide_jax.games.rollout import Trajectory, collect, rollout
+from mermaide_jax.games.stackelberg import (
+    StackelbergConfig,
+    draw_stackelberg_task,
+    make_stackelberg_game,
+)
 from mermaide_jax.games.tasks import (
     COEFFICIENTS,
     SPLITS,
@@ -31,16 +36,19 @@ __all__ = [
     "Game",
     "GameConfig",
     "GameState",
+    "StackelbergConfig",
     "StepInfo",
     "Task",
     "TaskTerms",
     "Trajectory",
     "collect",
     "decode_intervention",
+    "draw_stackelberg_task",
     "draw_task",
     "encode_observation",
     "finite_tasks",
     "make_intervention_game",
+    "make_stackelberg_game",
     "make_task",
     "num_interventions",
     "observed_target",

@@ -1,10 +1,13 @@
 """What a game is: pure functions of one stream, and the sizes that other code needs to know."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import chex
 import jax
+
+Pays = Literal["target", "arms", "other"]
+"""What interventions are, see `Game`."""
 
 
 class Task(NamedTuple):
@@ -15,7 +18,8 @@ class Task(NamedTuple):
       mean_rewards: ``[A]`` float32, base mean rewards ``mu``.
       noise: scalar, standard deviation ``sigma`` of the Gaussian reward noise.
       target: int32 scalar, the arm ``a*`` that the principal wants.
-      cost: scalar ``c``, what one full intervention costs the principal.
+      cost: scalar ``c``, what one full intervention costs the principal (in the Stackelberg game:
+        what a unit of bonus costs).
       bonus: scalar ``delta``, what one full intervention adds to the agent's reward.
     """
 
@@ -53,10 +57,13 @@ class Game(NamedTuple):
       preview: ``preview(key, state, task) -> Preview``: what the agent would do in ``step`` under
         the same key if nothing were offered. For principals that are told the agent's state.
       pay_target: ``pay_target(observation) -> intervention`` that pays the target most.
-      num_interventions: number ``U`` of interventions; 0 is always "do nothing".
+      num_interventions: number ``U`` of interventions; 0 is "do nothing". ``U = 0`` if they are
+        continuous offers (`games.stackelberg`).
       observation_size: length ``O`` of the flat observation.
       num_arms: ``A``.
       horizon: ``T``, steps in an episode.
+      pays: what interventions are: payments of the target alone (target), the ``i``-th the payment
+        of arm ``i - 1`` (arms), or something else (other).
     """
 
     reset: Callable[..., Any]
@@ -67,3 +74,4 @@ class Game(NamedTuple):
     observation_size: int
     num_arms: int
     horizon: int
+    pays: Pays = "other"

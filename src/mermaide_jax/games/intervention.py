@@ -10,6 +10,7 @@ One step, Eq. (1)-(2) of the paper (arXiv 2304.04668):
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
 import chex
@@ -17,12 +18,20 @@ import jax
 import jax.numpy as jnp
 
 from mermaide_jax import _checks
+from mermaide_jax._caching import made_once
 from mermaide_jax.agents import Agent
-from mermaide_jax.games.base import Game, StepInfo, Task
+from mermaide_jax.games.base import Game, Pays, StepInfo, Task
 from mermaide_jax.principals.base import Preview
 
 InterventionKind = Literal["binary", "arm", "penalty", "magnitude"]
 CostRule = Literal["offer", "uptake"]
+
+_PAYS: Mapping[InterventionKind, Pays] = {
+    "binary": "target",
+    "arm": "arms",
+    "penalty": "other",
+    "magnitude": "target",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,7 +194,7 @@ def _earned(
     return hit.astype(jnp.float32) - cost * charged
 
 
-@functools.cache
+@made_once
 def make_intervention_game(agent: Agent, config: GameConfig) -> Game:
     """Binds an agent's learning rule and a config into a `Game`.
 
@@ -257,4 +266,5 @@ def make_intervention_game(agent: Agent, config: GameConfig) -> Game:
         observation_size=size,
         num_arms=config.num_arms,
         horizon=config.horizon,
+        pays=_PAYS[config.kind],
     )

@@ -6,6 +6,7 @@ import chex
 import jax
 
 from mermaide_jax._batching import map_batches
+from mermaide_jax._checks import check_at_least, refuse
 from mermaide_jax.games.base import Game, StepInfo, Task
 from mermaide_jax.principals.base import Principal, Privileged
 
@@ -15,7 +16,7 @@ class Trajectory(NamedTuple):
 
     Attributes:
       observation: ``[T, O]`` float32, what the principal saw before it intervened.
-      intervention: ``[T]`` int32, what it did; 0 is nothing.
+      intervention: ``[T]`` int32, what it did; 0 is nothing (continuous offers: float32).
       reward: ``[T]`` float32, what it earned, ``R^p_t``.
       step: `StepInfo`, what the agent did and received.
       principal: whatever the principal's ``act`` returned as ``info``.
@@ -91,7 +92,13 @@ def collect(
 
     Returns:
       Trajectory with leading axes ``[N, M, T]``.
+
+    Raises:
+      ConfigError: another ``params_axis``, or no episodes.
     """
+    check_at_least("num_episodes", num_episodes, 1)
+    if params_axis not in (None, 0):
+        refuse("params_axis", params_axis, "None or 0")
 
     def one_agent(key: chex.PRNGKey, params: Any, task: Task) -> Trajectory:
         play = lambda k: rollout(k, game, principal, params, task)  # noqa: E731

@@ -15,7 +15,6 @@ remembers. Arms are counted from the target: for ``kind="arm"`` intervention ``u
 """
 
 import dataclasses
-import functools
 from typing import Literal, NamedTuple, get_args
 
 import chex
@@ -23,6 +22,7 @@ import jax
 import jax.numpy as jnp
 
 from mermaide_jax import _checks
+from mermaide_jax._caching import made_once
 from mermaide_jax.agents import RULES, BestResponseParams, best_response
 from mermaide_jax.games.base import Game, StepInfo, Task
 from mermaide_jax.games.intervention import GameConfig, Offer, decode_intervention
@@ -198,9 +198,7 @@ def add_readings(
     return state._replace(time=state.time + number, readings=state.readings + readings)
 
 
-def _record(
-    config: StackelbergConfig, state: StackelbergState, share: jax.Array, hit: jax.Array
-) -> StackelbergState:
+def _record(state: StackelbergState, share: jax.Array, hit: jax.Array) -> StackelbergState:
     """The state once the agent has answered an offer of ``share`` on the target."""
     answered = jnp.stack([~hit, hit]).astype(jnp.float32)
     return state._replace(
@@ -212,7 +210,7 @@ def _record(
     )
 
 
-@functools.cache
+@made_once
 def make_stackelberg_game(config: StackelbergConfig) -> Game:
     """The game as pure functions; equal configs give the same object.
 
@@ -237,7 +235,7 @@ def make_stackelberg_game(config: StackelbergConfig) -> Game:
         action = agent.act(key_agent, task.agent, (), bonus)
         hit = action == task.target
         reward = hit.astype(jnp.float32) - task.cost * task.bonus * offer.size
-        state = _record(config, state, offer.bonus[task.target], hit)
+        state = _record(state, offer.bonus[task.target], hit)
         state = add_readings(key_noise, state, jnp.int32(1), task)
         agent_reward = task.mean_rewards[action] + bonus[action]
         info = StepInfo(action, agent_reward, hit, task.mean_rewards)

@@ -13,6 +13,7 @@ from mermaide_jax._batching import (
     split_blocks,
     sum_over_blocks,
 )
+from mermaide_jax._checks import check_at_least, refuse
 from mermaide_jax.meta.inner_loop import Adapt, Loss, Params
 
 
@@ -75,9 +76,14 @@ def maml_gradient(
 
     Returns:
       mean loss, mean gradient, and the data that were played, leading axis ``N``.
+
+    Raises:
+      ConfigError: ``block_size`` does not divide ``N``.
     """
     number = jax.tree.leaves(support)[0].shape[0]
-    size = number if block_size is None else block_size
+    size = number if block_size is None else check_at_least("block_size", block_size, 1)
+    if number % size:
+        refuse("block_size", size, f"a divisor of the number of tasks, {number}")
 
     # The names of the parts appear in profiles.
     @jax.named_scope("adapt")

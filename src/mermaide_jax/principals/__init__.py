@@ -8,6 +8,7 @@ from mermaide_jax.principals.learned import (
     learned_principal,
 )
 from mermaide_jax.principals.network_pair import NetworkConfig
+from mermaide_jax.principals.offers import OfferPrincipal, offer_principal
 from mermaide_jax.principals.prescient import prescient
 from mermaide_jax.principals.scripted import first_k, random, random_rate
 
@@ -15,12 +16,14 @@ __all__ = [
     "Decision",
     "LearnedPrincipal",
     "NetworkConfig",
+    "OfferPrincipal",
     "Preview",
     "Principal",
     "Privileged",
     "Recorded",
     "first_k",
     "learned_principal",
+    "offer_principal",
     "prescient",
     "random",
     "random_rate",

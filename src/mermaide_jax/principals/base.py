@@ -13,8 +13,8 @@ class Principal(NamedTuple):
     Attributes:
       init: ``init(params) -> carry``, what the principal remembers at the start of an episode.
       act: ``act(key, params, carry, observation) -> (intervention, carry, info)``, called before
-        the agent acts. ``intervention`` is an int32 scalar; ``info`` is any pytree, for losses
-        and reports.
+        the agent acts. ``intervention`` is an int32 scalar (float32 where offers are continuous);
+        ``info`` is any pytree, for losses and reports.
       privileged: whether ``act`` is given a `Privileged` in place of the plain observation.
     """
 

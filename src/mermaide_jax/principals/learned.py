@@ -5,7 +5,6 @@ the agent's next action from what has been observed, the policy ``pi_theta(u_t |
 chooses the intervention. Its baselines are the same code with parts switched off.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,6 +12,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from mermaide_jax._caching import made_once
+from mermaide_jax._checks import check_at_least, refuse
 from mermaide_jax._distributions import Categorical
 from mermaide_jax.networks_arms import recollect
 from mermaide_jax.principals.base import Principal
@@ -84,9 +85,13 @@ def _decide(words: Words, intervention: jax.Array) -> Decision:
     )
 
 
-@functools.cache
+@made_once
 def learned_principal(
-    config: NetworkConfig, observation_size: int, num_arms: int, num_interventions: int
+    config: NetworkConfig,
+    observation_size: int,
+    num_arms: int,
+    num_interventions: int,
+    pays_arms: bool | None = None,
 ) -> LearnedPrincipal:
     """Binds a config and the sizes of a game into a `LearnedPrincipal`.
 
@@ -95,8 +100,21 @@ def learned_principal(
       observation_size: ``O``, see `games.Game`.
       num_arms: ``A``.
       num_interventions: ``U``.
+      pays_arms: whether intervention ``i`` is the payment of arm ``i - 1``, which networks over
+        arms go by (`games.Game.pays`); None: if ``U - 1 = A``.
+
+    Raises:
+      ConfigError: sizes below 1, or interventions other than ``A`` and "do nothing" with
+        ``pays_arms``.
     """
-    pair = make_pair(config, observation_size, num_arms, num_interventions)
+    check_at_least("observation_size", observation_size, 1)
+    check_at_least("num_arms", num_arms, 1)
+    check_at_least("num_interventions", num_interventions, 1)
+    one_each = num_interventions - 1 == num_arms
+    if pays_arms and not one_each:
+        refuse("num_interventions", num_interventions, f"{num_arms + 1}, if each pays one arm")
+    of_arms = one_each if pays_arms is None else pays_arms
+    pair = make_pair(config, observation_size, num_arms, num_interventions, of_arms)
 
     def init(params: Params):
         del params

@@ -29,7 +29,7 @@ class NetworkConfig:
     features: int = 128
     """Hidden units of each layer."""
     num_layers: int = 2
-    """Layers of each GRU stack."""
+    """Layers of each network (mlp has one hidden layer)."""
     world_model: bool = True
     """Whether there is a world model, whose prediction the policy reads."""
     memory: bool = False
@@ -91,10 +91,14 @@ class NetworkPair(NamedTuple):
 
 
 def make_pair(
-    config: NetworkConfig, observation_size: int, num_arms: int, num_interventions: int
+    config: NetworkConfig,
+    observation_size: int,
+    num_arms: int,
+    num_interventions: int,
+    pays_arms: bool,
 ) -> NetworkPair:
     """Binds a config and the sizes of a game; see `learned_principal`."""
-    heads = _make_heads(config, num_arms, num_interventions)
+    heads = _make_heads(config, num_arms, num_interventions, pays_arms)
     # A number, not an array: under a `jit` an array would belong to it.
     uniform = -math.log(num_arms)
 
@@ -123,7 +127,7 @@ def make_pair(
         return params
 
     if config.architecture == "arms":
-        reader = ArmReader(num_arms, num_interventions - 1)
+        reader = ArmReader(num_arms, num_interventions - 1, pays_arms)
         return _reading_pair(heads, reader, say, init_params)
     recorded = config.architecture == "gru" and config.recurrence != "reference"
     return _recurrent_pair(heads, recorded, say, init_params)
@@ -210,7 +214,9 @@ def _apply(head: Head, params: Any, *args: Any, **kwargs: Any) -> Any:
     return head.apply({"params": params}, *args, **kwargs)
 
 
-def _make_heads(config: NetworkConfig, num_arms: int, num_interventions: int) -> dict[str, Head]:
+def _make_heads(
+    config: NetworkConfig, num_arms: int, num_interventions: int, pays_arms: bool
+) -> dict[str, Head]:
     """The networks that there are, by name."""
     sizes = {"policy": num_interventions}
     if config.world_model:
@@ -223,12 +229,12 @@ def _make_heads(config: NetworkConfig, num_arms: int, num_interventions: int) ->
         if config.architecture == "mlp":
             return MLPHead(sizes[name], config.features)
         if config.architecture == "arms":
-            payments, per_arm = num_interventions - 1, name == "world_model"
             return ArmHead(
                 sizes[name],
                 num_arms,
-                payments,
-                per_arm,
+                num_interventions - 1,
+                pays_arms,
+                name == "world_model",
                 config.features,
                 config.num_layers,
                 config.memory,

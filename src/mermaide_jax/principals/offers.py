@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from mermaide_jax import _checks
+from mermaide_jax._caching import made_once
 from mermaide_jax._distributions import Categorical
 from mermaide_jax.networks import MLPHead
 from mermaide_jax.principals.base import Principal
@@ -53,7 +54,7 @@ class OfferPrincipal(NamedTuple):
     greedy: Callable[[Params, jax.Array], jax.Array]
 
 
-@functools.cache
+@made_once
 def offer_principal(
     observation_size: int, num_interventions: int, features: int = 64
 ) -> OfferPrincipal:

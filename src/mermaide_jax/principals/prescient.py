@@ -1,15 +1,15 @@
 """The prescient principal: an upper reference that reads the agent's state and next action."""
 
-import functools
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
+from mermaide_jax._caching import made_once
 from mermaide_jax.principals.base import Principal, Privileged
 
 
-@functools.cache
+@made_once
 def prescient(pay_target: Callable[[jax.Array], jax.Array]) -> Principal:
     """Pays only when the agent is about to take ``a*`` and leads by less than ``params``.
 

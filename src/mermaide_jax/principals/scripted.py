@@ -1,6 +1,5 @@
 """Principals that follow a rule written by hand: never, always, at random, the first k steps."""
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +7,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from mermaide_jax._caching import made_once
+from mermaide_jax._checks import check_at_least
 from mermaide_jax.principals.base import Principal
 
 PayTarget = Callable[[jax.Array], jax.Array]
@@ -30,7 +31,7 @@ def _scripted(
     return Principal(init, act)
 
 
-@functools.cache
+@made_once
 def random(pay_target: PayTarget) -> Principal:
     """Pays the target with probability ``params`` (scalar in [0, 1]) at every step.
 
@@ -44,7 +45,7 @@ def random(pay_target: PayTarget) -> Principal:
     )
 
 
-@functools.cache
+@made_once
 def first_k(pay_target: PayTarget) -> Principal:
     """Pays the target in the first ``params`` (scalar ``k``) steps, then never again.
 
@@ -54,7 +55,7 @@ def first_k(pay_target: PayTarget) -> Principal:
     return _scripted(lambda key, k, time: time < k, pay_target)
 
 
-@functools.cache
+@made_once
 def random_rate(num_interventions: int) -> Principal:
     """Explores: each episode has its own rate ``p ~ U[0, 1]``; any intervention is as likely.
 
@@ -63,7 +64,11 @@ def random_rate(num_interventions: int) -> Principal:
 
     Args:
       num_interventions: ``U``, see `games.Game`.
+
+    Raises:
+      ConfigError: fewer than two, so that there is nothing to explore.
     """
+    check_at_least("num_interventions", num_interventions, 2)
 
     def init(params):
         del params

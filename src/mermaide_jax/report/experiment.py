@@ -1,22 +1,56 @@
-"""What an experiment leaves behind: tables, figures, and how they were made."""
+"""How an experiment is started, and what it leaves behind: tables, figures, how they were made."""
 
 import functools
 import json
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+from mermaide_jax._checks import ConfigError, check_at_least, refuse
 from mermaide_jax.report._files import text_writer, write_atomically
 from mermaide_jax.report._style import save_png
 from mermaide_jax.report.provenance import script_record
 from mermaide_jax.report.schema import to_plain
 
-__all__ = ["write_experiment"]
+__all__ = ["check_shots", "start", "write_experiment"]
+
+E = TypeVar("E")
 
 _DECIMALS = 5
+
+
+def start(main: Callable[[E], Any], experiment: type[E], description: str | None) -> int:
+    """Runs ``main`` with what the command line says, and gives the exit code.
+
+    Args:
+      main: does the work.
+      experiment: the dataclass of its options.
+      description: what ``--help`` says first.
+
+    Returns:
+      0; or 2 if ``main`` refused an option, after one line that says which.
+    """
+    import tyro  # of the extra [experiments]
+
+    try:
+        main(tyro.cli(experiment, description=description))
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def check_shots(name: str, shots: Sequence[int]) -> None:
+    """Refuses numbers K of episodes to adapt on that are none, below zero, or there twice."""
+    check_at_least(f"number of {name}", len(shots), 1)
+    for number in shots:
+        check_at_least(name, number, 0)
+        if list(shots).count(number) > 1:
+            refuse(name, number, "each value once")
 
 
 def write_experiment(

@@ -29,8 +29,8 @@ def write_figures(directory: str | os.PathLike[str], results: Results) -> list[P
     """Draws all figures of a study and writes them as PNG at 150 dots per inch.
 
     `score.png`; `training.png` if there are curves; `episode_<rule>.png` for each agent rule with
-    a recorded episode. Either all former figures are replaced or, if one fails, none; an episode
-    figure of a known rule that these results do not have is removed.
+    a recorded episode. Either all former figures are replaced or, if one fails, none; a figure
+    of training, or of an episode of a known rule, that these results do not have is removed.
 
     Args:
       directory: an existing directory.
@@ -50,9 +50,9 @@ def write_figures(directory: str | os.PathLike[str], results: Results) -> list[P
         figures[f"episode_{rule}.png"] = episode_figure(episode)
     writers = {name: functools.partial(save_png, figure) for name, figure in figures.items()}
     paths = write_atomically(Path(directory), writers)
-    for rule in RULE_LABELS:
-        if f"episode_{rule}.png" not in paths:
-            (Path(directory) / f"episode_{rule}.png").unlink(missing_ok=True)
+    for name in ("training.png", *(f"episode_{rule}.png" for rule in RULE_LABELS)):
+        if name not in paths:
+            (Path(directory) / name).unlink(missing_ok=True)
     return list(paths.values())
 
 

@@ -6,10 +6,8 @@
 Several experiments write into the same file, each its own block.
 """
 
-import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,11 +33,9 @@ def read_findings(path: str | os.PathLike[str]) -> dict[str, Any]:
       ConfigError: if the file is not a JSON object.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    try:
-        content = json.loads(text)
     except ValueError as error:
         refuse(str(path), str(error), "complete JSON, not a truncated file")
     if not isinstance(content, dict):
@@ -52,8 +48,8 @@ def merge_finding(
 ) -> dict[str, Any]:
     """Replaces the block of one finding and leaves all others as they are.
 
-    The file is replaced as a whole and atomically, under a lock in the directory for temporary
-    files, so that experiments may end at the same time.
+    The file is replaced as a whole and atomically, under a lock beside it, so that experiments may
+    end at the same time.
 
     Args:
       path: of `findings.json`; its directory must exist.
@@ -90,6 +86,5 @@ def _check_measures(name: str, block: Mapping[str, Any]) -> None:
 
 
 def _lock_path(target: Path) -> Path:
-    """A file of its own for each findings file, outside of what is published."""
-    digest = hashlib.sha256(str(target.resolve()).encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"mermaide-findings-{digest}.lock"
+    """A hidden file beside the findings, where nobody writes who may not write these."""
+    return target.with_name(f".{target.name}.lock")

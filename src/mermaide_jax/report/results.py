@@ -174,6 +174,8 @@ def read_results(directory: str | os.PathLike[str]) -> Results:
     path = Path(directory) / RESULTS_FILE
     content = _read_json(path)
     version = content.pop("format_version", None)
+    if version is None:
+        refuse(str(path), sorted(content), "format_version among them: results of a study")
     if version != FORMAT_VERSION:
         refuse(str(path), version, f"format_version {FORMAT_VERSION}")
     content.setdefault("attained", [])

@@ -186,12 +186,14 @@ _NAME_WIDTH = 26
 _MISSING = "-"
 _NOTES = (
     "Score: interquartile mean over runs (seeds x agents) and its bootstrap interval.\n"
-    "Attained: where it lies between the best script (0%) and the all-knowing planner (100%).\n"
     "Success: share of steps on the target.  Paid: interventions per episode.\n"
     "WM: world model's log-likelihood of the agent's next action per step, and accuracy."
 )
 
 
+_ATTAINED = (
+    "Attained: where it lies between the best script (0%) and the all-knowing planner (100%)."
+)
 _REFERENCES = {
     "prescient": "Prescient reads the agent's own state: an upper reference, not a contender.",
     "all_knowing": "All-knowing plans with the true agent, but knows none of the draws to come.",
@@ -213,7 +215,14 @@ def format_table(frame: pd.DataFrame) -> str:
         lines = [[_short(line["principal"]), *_cells(line)] for line in part]
         blocks.append(f"{title}\n{_aligned([['Principal', *_HEADINGS.values()], *lines])}")
     present = set(frame["principal"])
-    notes = [_NOTES, *(note for name, note in _REFERENCES.items() if name in present)]
+    score, *others = _NOTES.split("\n")
+    known = [_ATTAINED] if "all_knowing" in present else []
+    notes = [
+        score,
+        *known,
+        *others,
+        *(note for name, note in _REFERENCES.items() if name in present),
+    ]
     return "\n\n".join([*blocks, "\n".join(notes)])
 
 

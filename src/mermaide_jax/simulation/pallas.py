@@ -5,12 +5,13 @@ a value of the loop, so nothing but results is written to memory. The step is th
 """
 
 import functools
+import importlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.experimental import pallas as pl
-from jax.experimental.pallas import triton
 
 from mermaide_jax.simulation import blocks, counters, stages
 from mermaide_jax.simulation.results import Bandits, Simulation
@@ -73,7 +74,7 @@ def simulate_fused(
         in_specs=jax.tree.leaves(specs),
         out_specs=tuple(map(last, outputs)),
         interpret=platform == "cpu",
-        compiler_params=triton.CompilerParams(num_warps=4) if platform == "gpu" else None,
+        compiler_params=_compiler_params(platform),
         name="simulate",
     )(*leaves)
     state = State(means, weights)
@@ -81,6 +82,14 @@ def simulate_fused(
     keep = slice(num_agents)
     recorded = (leaf[:, keep] for leaf in recorded)
     return Simulation(counts.T[keep], total[keep], share[keep], *recorded)
+
+
+def _compiler_params(platform: str) -> Any:
+    if platform != "gpu":
+        return None
+    # Imported here, as not every JAX has it.
+    triton = importlib.import_module("jax.experimental.pallas.triton")
+    return triton.CompilerParams(num_warps=4)
 
 
 def _by_last_axis(leaf, block_size: int) -> pl.BlockSpec:

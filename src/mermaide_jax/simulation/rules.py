@@ -123,10 +123,6 @@ def rule_of(agent: Agent, num_arms: int) -> Rule | None:
         ucb(num_arms): _UCB,
         thompson(num_arms): _THOMPSON,
         epsilon_greedy(num_arms): _GREEDY,
-        # However it was made: the factory's cache tells these calls apart.
-        epsilon_greedy(num_arms, True): _GREEDY,
-        epsilon_greedy(num_arms, initial_pull=True): _GREEDY,
-        epsilon_greedy(num_arms, False): _GREEDY_FROM_PRIOR,
         epsilon_greedy(num_arms, initial_pull=False): _GREEDY_FROM_PRIOR,
     }
     return known.get(agent)

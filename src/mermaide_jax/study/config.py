@@ -153,7 +153,7 @@ class EvaluationOptions:
         _check_distinct("shots", self.shots)
         _checks.check_at_least("episodes", self.episodes, 1)
         _checks.check_in_range("random_rate", self.random_rate, 0.0, 1.0)
-        _checks.check_at_least("all_knowing_rollouts", self.all_knowing_rollouts, 1)
+        _checks.check_at_least("all_knowing_rollouts", self.all_knowing_rollouts, 2)
         _checks.check_at_least("all_knowing_tuning", self.all_knowing_tuning, 1)
         _checks.check_at_least("all_knowing_episodes", self.all_knowing_episodes, 1)
         _checks.check_at_least("planner_beam", self.planner_beam, 1)
@@ -192,10 +192,19 @@ class StudyConfig:
         if blind and scripted:
             expected = "learned ones alone: scripted ones must observe the target to pay its arm"
             _checks.refuse("principals", scripted[0], expected)
+        if self.network.architecture == "arms":
+            for name in ("observe_target", "observe_intervention"):
+                if not getattr(self.game, name):
+                    expected = "True: networks over arms ('network.architecture') read it"
+                    _checks.refuse(f"game.{name}", False, expected)
+        if not self.network.world_model:
+            expected = "True: MERMAIDE without one is the principal maml_without_world_model"
+            _checks.refuse("network.world_model", False, expected)
         if self.training.credit == "hits":
             known = "'returns' where payments are not all of the target, or are seen beforehand"
-            if self.game.kind == "arm" or "best_response" in self.agents.families:
-                _checks.refuse("credit", "hits", known)
+            of_target = self.game.kind in ("binary", "magnitude")
+            if not of_target or "best_response" in self.agents.families:
+                _checks.refuse("training.credit", "hits", known)
         _checks.check_at_least("seeds", self.seeds, 1)
         _check_seed("seed", self.seed)
         if self.seed + self.seeds > _MAX_SEED + 1:

@@ -34,6 +34,7 @@ from mermaide_jax.training.checkpoint import (
 )
 
 SAVE_EVERY = 250
+LAST_GOOD = "last_good"
 """Updates between two checkpoints."""
 
 
@@ -51,7 +52,11 @@ def build(
     network, training = principal_configs(name, config)
     game = setting.game
     learned = learned_principal(
-        network, game.observation_size, game.num_arms, game.num_interventions
+        network,
+        game.observation_size,
+        game.num_arms,
+        game.num_interventions,
+        game.pays == "arms",
     )
     return learned, training
 
@@ -80,6 +85,9 @@ def train_principal(
     """
     learned, training = build(name, config, setting)
     start = None
+    if directory is not None:
+        # What a former run left there would be taken for this one's.
+        clear_checkpoints(directory / LAST_GOOD)
     if directory is not None and not resume:
         clear_checkpoints(directory)
     elif directory is not None and has_checkpoint(directory):
@@ -107,7 +115,7 @@ def train_principal(
         )
     except TrainingDiverged as failure:
         if directory is not None:
-            save_checkpoint(directory / "last_good", failure.state, failure.history)
+            save_checkpoint(directory / LAST_GOOD, failure.state, failure.history)
         raise
     if directory is not None:
         save_checkpoint(directory, state, history)

@@ -6,7 +6,7 @@ import numpy as np
 
 from mermaide_jax.evaluation.protocol import Scores
 from mermaide_jax.games import Trajectory
-from mermaide_jax.study.config import StudyConfig
+from mermaide_jax.study.config import StudyConfig, principal_configs
 from mermaide_jax.study.learned import Trained
 from mermaide_jax.study.scripted import episodes_played
 from mermaide_jax.study.setting import Setting
@@ -105,6 +105,7 @@ def episode_records(
       played: leading axes ``[S, m, T]``.
       num_shots: ``K``.
     """
+    has_model = principal_configs(principal, config)[0].world_model
     records = []
     for s, stream in enumerate(setting.streams):
         if stream.seed != config.seed:
@@ -113,7 +114,6 @@ def episode_records(
             target = int(setting.test.target[s, m])
             decision = played.principal
             predicted = np.exp(decision.prediction[s, m, :, target])
-            has_model = principal in ("mermaide", "world_model_without_meta")
             records.append(
                 {
                     "principal": principal,

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -216,13 +216,16 @@ def check_resumable(config: StudyConfig, directory: Path) -> None:
     """
     saved = dataclasses.asdict(load_config(directory))
     wanted = dataclasses.asdict(config)
-    for part in ("game", "agents", "network", "training"):
-        for name, value in wanted[part].items():
-            if value != saved[part][name]:
-                refuse(f"{part}.{name}", value, f"the saved {saved[part][name]!r} to go on from")
-    for name in ("seeds", "seed"):
-        if wanted[name] != saved[name]:
-            refuse(name, wanted[name], f"the saved {saved[name]!r} to go on from")
+    for name in wanted.keys() - {"evaluation", "principals"}:
+        _check_same(name, wanted[name], saved[name])
+
+
+def _check_same(name: str, wanted: Any, saved: Any) -> None:
+    if isinstance(wanted, dict):
+        for field, value in wanted.items():
+            _check_same(f"{name}.{field}", value, saved[field])
+    elif wanted != saved:
+        refuse(name, wanted, f"the saved {saved!r} to go on from")
 
 
 def _save_config(config: StudyConfig, directory: Path) -> None:

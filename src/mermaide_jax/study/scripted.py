@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mermaide_jax.evaluation.oracles import leads
 from mermaide_jax.evaluation.oracles.all_knowing import play_all_knowing
 from mermaide_jax.evaluation.oracles.planner import play_planned
 from mermaide_jax.evaluation.protocol import Scores, evaluate, summarise
@@ -18,7 +19,6 @@ from mermaide_jax.study.learned import stream_keys
 from mermaide_jax.study.setting import Setting
 from mermaide_jax.training import over_streams
 
-_LEADS = tuple(float(lead) for lead in np.round(np.linspace(0.0, 1.0, 21), 2))
 _TUNING_EPISODES = 16
 
 
@@ -29,8 +29,7 @@ def scripted_principal(name: str, game: Game, config: StudyConfig) -> tuple[Prin
         return random(game.pay_target), jnp.asarray([fixed[name]], jnp.float32)
     if name == "first_k":
         return first_k(game.pay_target), jnp.arange(game.horizon + 1, dtype=jnp.int32)
-    leads = (-jnp.inf, *_LEADS, jnp.inf)
-    return prescient(game.pay_target), config.game.bonus * jnp.asarray(leads, jnp.float32)
+    return prescient(game.pay_target), leads(config.game.bonus)
 
 
 def test_scripted(

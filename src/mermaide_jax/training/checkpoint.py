@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from mermaide_jax._checks import ConfigError
+from mermaide_jax._checks import ConfigError, refuse
 from mermaide_jax.training.update import Metrics, TrainState
 
 
@@ -40,10 +40,10 @@ def restore_checkpoint(directory: Path, like: TrainState) -> tuple[TrainState, M
     Raises:
       ConfigError: there is none, or it does not fit ``like`` (another network, other seeds).
     """
+    if not has_checkpoint(directory):  # asked first: the manager would make the directory
+        refuse("checkpoint", directory, "a directory with a saved checkpoint")
     with ocp.CheckpointManager(directory.absolute()) as manager:
-        step = manager.latest_step()
-        if step is None:
-            raise ConfigError(f"checkpoint: got {str(directory)!r}, expected a saved checkpoint")
+        step: Any = manager.latest_step()
         num_streams = like.update.shape[0]
         curve: Any = jax.ShapeDtypeStruct((num_streams, step), np.float32)
         history = Metrics(*(curve for _ in Metrics._fields))

@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from mermaide_jax._batching import map_batches
+from mermaide_jax._checks import refuse
 from mermaide_jax._compiling import LITTLE_MEMORY, CpuJit
 from mermaide_jax._threefry import unrolled
 from mermaide_jax.games import Game, Task, TaskTerms
@@ -29,7 +30,8 @@ class TrainingDiverged(RuntimeError):
 
     Attributes:
       updates: per stream, the update at which it arose, or -1.
-      state: the last good state of every stream.
+      state: the last good state of every stream; streams that failed are behind the others, so it
+        is there to be looked at, not to be gone on from.
       history: metrics of the updates before the first of these, ``[S, updates]``.
     """
 
@@ -153,8 +155,11 @@ def train(
       Final state ``[S]`` and metrics ``[S, updates]`` (numpy).
 
     Raises:
+      ConfigError: keys, tasks or ``resume`` that are not of ``S`` streams, or a state in which a
+        stream had failed.
       TrainingDiverged: NaN or infinity; it carries the last good state.
     """
+    _check_streams(keys, tasks, resume)
     num_streams = keys.shape[0]
     key_init, key_run = (jax.vmap(jax.random.fold_in, (0, None))(keys, salt) for salt in (0, 1))
     warm_up = config.world_model_updates if learned.config.world_model else 0
@@ -188,6 +193,27 @@ def train(
             kept = jax.tree.map(np.array, state)
             on_chunk(Progress(done, length * steps, kept, history))
     return state, history
+
+
+def _check_streams(
+    keys: chex.PRNGKey, tasks: Task, resume: tuple[TrainState, Metrics] | None
+) -> None:
+    """Refuses what `train` could not take apart into streams."""
+    if keys.ndim != 1:
+        refuse("keys", keys.shape, "the shape [S], a typed key for each stream")
+    num_streams = keys.shape[0]
+    shape = jnp.shape(tasks.target)
+    if len(shape) != 2 or shape[0] != num_streams:
+        refuse("tasks.target", shape, f"the shape [{num_streams}, number of agents]")
+    if resume is None:
+        return
+    done, failed_at = (np.asarray(leaf) for leaf in (resume[0].update, resume[0].failed_at))
+    if done.shape != (num_streams,):
+        refuse("resume", done.shape, f"a state of {num_streams} streams")
+    if (failed_at >= 0).any():
+        refuse("resume", failed_at.tolist(), "a state in which no stream has failed (-1)")
+    if len({*done.tolist(), resume[1].score.shape[1]}) > 1:
+        refuse("resume", done.tolist(), "as many updates in every stream as in the history")
 
 
 def _first(metrics: Metrics, length: int) -> Metrics:

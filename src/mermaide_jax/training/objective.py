@@ -64,8 +64,8 @@ def advantages(rewards: jax.Array) -> jax.Array:
       rewards: ``[N, M, T]`` principal's rewards of ``M`` episodes with each of ``N`` agents.
 
     Returns:
-      ``[N, M, T]``, divided by the standard deviation over everything (a scale, not a shift, so
-      that the baseline stays the only thing subtracted).
+      ``[N, M, T]``, divided by the root mean square of everything (a scale, not a shift, so that
+      the baseline stays the only thing subtracted).
     """
     returns = jax.vmap(jax.vmap(losses.rewards_to_go))(rewards)
     return _to_unit_variance(returns - jax.vmap(losses.leave_one_out_baseline)(returns))

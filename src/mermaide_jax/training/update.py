@@ -16,6 +16,7 @@ from mermaide_jax._batching import (
     split_blocks,
     sum_over_blocks,
 )
+from mermaide_jax._checks import refuse
 from mermaide_jax.games import (
     Game,
     Task,
@@ -145,7 +146,12 @@ def make_update(
       terms: terms of the game, for redrawn rewards.
       world_model_only: interventions are random (each episode with its own probability) and only
         the world model learns.
+
+    Raises:
+      ConfigError: credit of hits in a game whose interventions are not payments of the target.
     """
+    if config.credit == "hits" and game.pays != "target":
+        refuse("credit", "hits", "'returns' where interventions are not payments of the target")
     optimizer = make_optimizer(config)
     adapt = make_adapt(config, learned, world_model_only=world_model_only)
     in_blocks = config.agents_per_block not in (None, config.tasks_per_update)

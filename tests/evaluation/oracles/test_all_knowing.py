@@ -35,8 +35,12 @@ def one(tree, index):
     return jax.tree.map(lambda leaf: leaf[index], tree)
 
 
+def with_bonus(*bonus):
+    return tasks()._replace(bonus=jnp.asarray(bonus, jnp.float32))
+
+
 @functools.cache
-def followed(rule, number=20):
+def followed(rule, number=20, bonus=(1.0, 1.0, 1.0, 1.0)):
     """Episodes by one of `RULES`, with what was previewed at each step beside."""
     plain = by_rule(GAME)
 
@@ -47,12 +51,14 @@ def followed(rule, number=20):
     spied = principals.Principal(plain.init, act, privileged=True)
     params = one(RULES, rule)
     run = jax.jit(lambda key, met: games.collect(key, GAME, spied, params, met, number))
-    return jax.tree.map(np.asarray, run(jax.random.key(1), tasks()))
+    return jax.tree.map(np.asarray, run(jax.random.key(1), with_bonus(*bonus)))
 
 
+@pytest.mark.parametrize("bonus", [(1.0, 1.0, 1.0, 1.0), (1.0, 0.5, 2.0, 0.25)])
 @pytest.mark.parametrize("rule", [0, 1])
-def test_a_rule_pays_where_a_plain_loop_would(rule):
-    played = followed(rule)
+def test_a_rule_pays_where_a_plain_loop_would(rule, bonus):
+    """A lead is in units of the bonus of the agent at hand."""
+    played = followed(rule, bonus=bonus)
     chance, least, quiet = (float(leaf[rule]) for leaf in RULES)
     paid = 0
     for agent, target in enumerate(np.asarray(tasks().target)):
@@ -60,7 +66,8 @@ def test_a_rule_pays_where_a_plain_loop_would(rule):
             for time in range(STEPS):
                 estimates, law = (x[agent, episode, time] for x in played.principal)
                 lead = estimates[target] - np.delete(estimates, target).max()
-                pays = law[target] >= chance and lead < least and STEPS - time > quiet
+                close = lead < least * bonus[agent]
+                pays = law[target] >= chance and close and STEPS - time > quiet
                 assert played.intervention[agent, episode, time] == pays
                 paid += pays
     assert 0 < paid < 4 * 20 * STEPS
@@ -75,11 +82,11 @@ def test_the_law_previewed_is_that_of_what_follows():
 
 
 def test_the_grid_holds_never_and_always():
-    grid = rule_grid(20, 2.0)
+    grid = rule_grid(20)
     assert {leaf.shape for leaf in grid} == {(246,)}
     assert grid.lead[0] == -np.inf
     np.testing.assert_allclose(np.unique(grid.quiet), [0, 2, 4, 6, 8, 10, 12], atol=1e-5)
-    assert float(grid.lead.max()) == pytest.approx(1.6)
+    assert float(grid.lead.max()) == pytest.approx(0.8)
 
 
 def test_each_agent_gets_its_own_best_rules():
@@ -90,11 +97,20 @@ def test_each_agent_gets_its_own_best_rules():
 
 
 @functools.cache
-def planned(rollouts=8):
-    run = jax.jit(
-        lambda key, other, met: play_all_knowing(key, other, GAME, met, 5, rollouts, 2, 8)
-    )
-    return jax.tree.map(np.asarray, run(jax.random.key(1), jax.random.key(9), tasks()))
+def planner():
+    return jax.jit(lambda key, other, met: play_all_knowing(key, other, GAME, met, 5, 8, 2, 8))
+
+
+@functools.cache
+def planned(*bonus):
+    met = with_bonus(*bonus) if bonus else tasks()
+    return jax.tree.map(np.asarray, planner()(jax.random.key(1), jax.random.key(9), met))
+
+
+def test_how_an_agent_is_played_does_not_depend_on_the_bonus_of_another():
+    one, other = planned(1.0, 0.5, 2.0, 0.25), planned(3.0, 0.5, 2.0, 0.25)
+    assert_same(*(jax.tree.map(lambda leaf: leaf[1:], played) for played in (one, other)))
+    assert (one.intervention[0] != other.intervention[0]).any()
 
 
 def test_it_plays_the_first_of_the_episodes_that_others_play():
@@ -129,6 +145,9 @@ def test_batched_is_one_after_the_other():
         assert_same(alone(key, one(tasks(), index)), one(together, index), 1e-6)
 
 
-def test_no_rollouts_are_refused():
-    with pytest.raises(ConfigError, match=r"^num_rollouts: got 0"):
-        all_knowing(GAME, 0)
+@pytest.mark.parametrize("number", [0, 1])
+def test_too_few_rollouts_to_tell_an_error_are_refused(number):
+    with pytest.raises(
+        ConfigError, match=rf"^num_rollouts: got {number}, expected an integer >= 2"
+    ):
+        all_knowing(GAME, number)

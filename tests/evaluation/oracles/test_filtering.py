@@ -64,6 +64,17 @@ def test_beliefs_are_those_of_rejection_sampling(seed, is_told):
     assert compared >= 3
 
 
+def test_beliefs_are_alike_where_double_precision_is_on(x64):
+    action, bonus = jnp.asarray([0, 1, 2, 1, 0, 1, 2, 0], jnp.int32), jnp.ones(STEPS, jnp.float32)
+    beliefs = jax.jit(ucb_beliefs, static_argnums=(3, 5, 6))
+    run = lambda: beliefs(jax.random.key(0), action, bonus, ARMS, PRIOR, 50, 2)  # noqa: E731
+    double = run()
+    with jax.enable_x64(False):
+        single = run()
+    assert double.dtype == jnp.float32
+    np.testing.assert_allclose(double, single, rtol=1e-5)
+
+
 def test_an_impossible_action_is_left_out_of_the_evidence():
     # Without noise to speak of, an arm that gave ten more than the others is taken next.
     prior = UCBPrior(0.01, 0.0, 1.0, 0.0, 0.1)

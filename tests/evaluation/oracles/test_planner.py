@@ -11,7 +11,7 @@ from streams import assert_same, keys
 
 from mermaide_jax import agents, games
 from mermaide_jax._checks import ConfigError
-from mermaide_jax.evaluation.oracles.guided import Guide, guide_grid, guided, tune_each
+from mermaide_jax.evaluation.oracles.guided import Guide, guide_grid, guided, leads, tune_each
 from mermaide_jax.evaluation.oracles.planner import plan_episode, play_planned, replay
 
 ARMS = 3
@@ -163,6 +163,7 @@ def test_the_grid_holds_the_prescient_thresholds():
     grid = guide_grid(50, 2.0)
     plain = np.asarray(grid.lead)[np.asarray(grid.quiet) == 0]
     np.testing.assert_allclose(plain[1:-1], 2 * np.linspace(0, 1, 21), atol=1e-6)
+    np.testing.assert_array_equal(plain, leads(2.0))
     assert plain[0] == -np.inf and plain[-1] == np.inf
     assert grid.lead.shape == grid.quiet.shape == (78,)
 

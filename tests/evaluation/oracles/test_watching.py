@@ -146,6 +146,14 @@ def test_particles_told_all_but_the_noise_think_what_the_agent_thinks():
     assert int(beliefs.time) == STEPS - 1 and int(beliefs.action[-1]) == -1
 
 
+def test_it_plays_alike_where_double_precision_is_on(x64):
+    with jax.enable_x64(False):
+        single = played(False, 8, 2)
+    double = played.__wrapped__(False, 8, 2)
+    assert double.reward.dtype == np.float32
+    np.testing.assert_array_equal(double.intervention, single.intervention)
+
+
 def test_what_is_said_of_a_longer_episode_begins_with_the_shorter():
     _, seen, bonus = episode()
     say = jax.jit(ucb_beliefs, static_argnums=(3, 5, 6))
@@ -175,7 +183,7 @@ def test_another_choice_must_be_surely_better(worth, usual, expected):
     [
         (games.GameConfig(ARMS, STEPS, observe_target=False), BASE, (8,), "observe_target: got F"),
         (CONFIG, principals.prescient(GAME.pay_target), (8,), "base: got 'a privileged"),
-        (CONFIG, BASE, (0,), "num_particles: got 0"),
+        (CONFIG, BASE, (1,), "num_particles: got 1, expected an integer >= 2"),
         (CONFIG, BASE, (8, 0), "num_sweeps: got 0"),
     ],
 )

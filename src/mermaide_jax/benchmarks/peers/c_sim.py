@@ -1,8 +1,6 @@
 """Agents in C with AVX-512 (`simulator.c`), compiled when it is asked for: the practical limit."""
 
 import ctypes
-import hashlib
-import os
 import platform
 import shutil
 import subprocess
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mermaide_jax._caching import made_once
 from mermaide_jax._checks import refuse
 from mermaide_jax.benchmarks.contender import Run
 from mermaide_jax.benchmarks.peers import problem
@@ -59,30 +58,24 @@ def missing() -> str | None:
     return None
 
 
+@made_once
 def load(arms: int, paired: bool = False) -> ctypes.CDLL:
-    """Compiles the source into a cache directory, unless that was done before, and loads it.
+    """Compiles the source and loads it, once a process and arguments.
+
+    Compiled code is not kept for later: who could put a file in its place could run code here.
 
     Raises:
       RuntimeError: there is no compiler or no AVX-512, or the compiler failed.
     """
     if reason := missing():
         raise RuntimeError(reason)
-    command = ["cc", *_FLAGS, f"-DARMS={arms}", f"-DPAIRED={int(paired)}"]
-    model = next((line for line in _cpu_info() if line.startswith("model name")), "")
-    content = f"{SOURCE.read_text()}{command}{model}".encode()
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mermaide_jax"
-    target = home / f"simulator-{hashlib.sha256(content).hexdigest()[:16]}.so"
-    if not target.exists():
-        home.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=home) as scratch:
-            built = Path(scratch) / "simulator.so"
-            done = subprocess.run(
-                [*command, str(SOURCE), "-o", str(built)], capture_output=True, text=True
-            )
-            if done.returncode:
-                raise RuntimeError(f"cc failed: {done.stderr.strip()[-200:]}")
-            built.replace(target)
-    library = ctypes.CDLL(str(target))
+    command = ["cc", *_FLAGS, f"-DARMS={arms}", f"-DPAIRED={int(paired)}", str(SOURCE)]
+    with tempfile.TemporaryDirectory() as private:
+        built = Path(private) / "simulator.so"
+        done = subprocess.run([*command, "-o", str(built)], capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"cc failed: {done.stderr.strip()[-200:]}")
+        library = ctypes.CDLL(str(built))  # stays when its file goes
     number, floats = ctypes.c_uint32, np.ctypeslib.ndpointer(np.float32, flags="C")
     library.simulate.restype = ctypes.c_double
     library.simulate.argtypes = [

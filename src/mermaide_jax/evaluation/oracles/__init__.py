@@ -19,7 +19,7 @@ from mermaide_jax.evaluation.oracles.filtering import (
     ucb_beliefs,
 )
 from mermaide_jax.evaluation.oracles.filtering_moves import UCBPrior
-from mermaide_jax.evaluation.oracles.guided import Guide, guide_grid, guided, tune_each
+from mermaide_jax.evaluation.oracles.guided import Guide, guide_grid, guided, leads, tune_each
 from mermaide_jax.evaluation.oracles.planner import Plan, plan_episode, play_planned, replay
 from mermaide_jax.evaluation.oracles.play import BeliefTable, belief_principal, belief_table
 from mermaide_jax.evaluation.oracles.states import Layer, StateGraph, reachable_states
@@ -48,6 +48,7 @@ __all__ = [
     "foretell",
     "guide_grid",
     "guided",
+    "leads",
     "observe",
     "plan_episode",
     "play_all_knowing",

@@ -10,7 +10,6 @@ all-knowing optimum ``V`` of `exact.solve_exact`; the clairvoyant `planner` may 
 Source: Tesauro and Galperin (1997); Bertsekas, Tsitsiklis and Wu (1997).
 """
 
-import functools
 from typing import NamedTuple
 
 import chex
@@ -19,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mermaide_jax import _checks
+from mermaide_jax._caching import made_once
 from mermaide_jax.evaluation.planning import surely_better
 from mermaide_jax.evaluation.protocol import evaluate
 from mermaide_jax.games import Game, Task, Trajectory, collect
@@ -34,7 +34,8 @@ class Rule(NamedTuple):
 
     Attributes:
       chance: float32 scalar, the target is paid for only if its probability is at least this.
-      lead: float32 scalar, and only while its estimate leads the others' by less than this.
+      lead: float32 scalar, and only while its estimate leads the others' by less than this, in
+        units of the task's bonus ``delta``.
       quiet: float32 scalar, the last steps of the episode in which nothing is paid.
     """
 
@@ -43,21 +44,16 @@ class Rule(NamedTuple):
     quiet: chex.Numeric
 
 
-def rule_grid(horizon: int, bonus: chex.Numeric = 1.0) -> Rule:
+def rule_grid(horizon: int) -> Rule:
     """The rules that are tried, with one that never pays; leading axis ``[C]``, ``C = 246``.
 
     Args:
       horizon: ``T``.
-      bonus: scalar ``delta``, the unit of the leads.
     """
     members = [(1.0, -np.inf, 0.0)]
     members += [(p, d, q * horizon) for p in _CHANCES for d in _LEADS for q in _QUIET_SHARES]
     chance, lead, quiet = np.asarray(members, np.float32).T
-    return Rule(
-        chance=jnp.asarray(chance),
-        lead=jnp.asarray(bonus, jnp.float32) * lead,
-        quiet=jnp.asarray(quiet),
-    )
+    return Rule(jnp.asarray(chance), jnp.asarray(lead), jnp.asarray(quiet))
 
 
 def _wants(rule: Rule, seen: Preview, remaining: jax.Array) -> jax.Array:
@@ -65,10 +61,10 @@ def _wants(rule: Rule, seen: Preview, remaining: jax.Array) -> jax.Array:
     on_target = jnp.arange(seen.estimates.shape[0]) == seen.target
     lead = seen.estimates[seen.target] - jnp.max(jnp.where(on_target, -jnp.inf, seen.estimates))
     likely = seen.probabilities[seen.target] >= rule.chance
-    return likely & (lead < rule.lead) & (remaining > rule.quiet)
+    return likely & (lead < rule.lead * seen.task.bonus) & (remaining > rule.quiet)
 
 
-@functools.cache
+@made_once
 def by_rule(game: Game) -> Principal:
     """The privileged principal that follows a `Rule`, its params."""
 
@@ -84,7 +80,7 @@ def by_rule(game: Game) -> Principal:
     return Principal(init, act, privileged=True)
 
 
-@functools.cache
+@made_once
 def all_knowing(game: Game, num_rollouts: int) -> Principal:
     """Looks one step ahead and completes by rules, with the true game and fresh draws.
 
@@ -96,12 +92,12 @@ def all_knowing(game: Game, num_rollouts: int) -> Principal:
 
     Args:
       game: the game.
-      num_rollouts: ``M``.
+      num_rollouts: ``M``, at least 2.
 
     Raises:
-      ConfigError: ``num_rollouts`` is below 1.
+      ConfigError: ``num_rollouts`` is below 2.
     """
-    _checks.check_at_least("num_rollouts", num_rollouts, 1)
+    _checks.check_at_least("num_rollouts", num_rollouts, 2)
 
     def complete(key, observation, state, task: Task, remaining: jax.Array, rule: Rule):
         def body(_, carry):
@@ -185,7 +181,7 @@ def play_all_knowing(
       game: the game.
       tasks: ``N`` agents.
       num_episodes: ``M``.
-      num_rollouts: imagined episodes for each intervention and rule.
+      num_rollouts: imagined episodes for each intervention and rule, at least 2.
       num_rules: rules that complete imagined episodes, the best of `rule_grid` for each agent.
       tuning_episodes: episodes with each agent, on which these are chosen.
 
@@ -194,9 +190,9 @@ def play_all_knowing(
       / 2`` steps of the game for each episode.
 
     Raises:
-      ConfigError: ``num_rollouts`` is below 1.
+      ConfigError: ``num_rollouts`` is below 2.
     """
     principal = all_knowing(game, num_rollouts)
-    grid = rule_grid(game.horizon, jnp.asarray(tasks.bonus)[0])
+    grid = rule_grid(game.horizon)
     rules = best_rules(tune_key, game, tasks, grid, tuning_episodes, num_rules)
     return collect(key, game, principal, rules, tasks, num_episodes, params_axis=0)

@@ -272,7 +272,8 @@ def _resample(key: chex.PRNGKey, fit: jax.Array) -> jax.Array:
     """Systematic resampling of the particles that fit, ``[P]`` int32."""
     number = fit.shape[0]
     heights = jnp.cumsum(fit.astype(jnp.float32))
-    marks = (jnp.arange(number) + jax.random.uniform(key)) * (heights[-1] / number)
+    start = jax.random.uniform(key, dtype=jnp.float32)
+    marks = (jnp.arange(number) + start) * (heights[-1] / number)
     return jnp.minimum(jnp.searchsorted(heights, marks, side="right"), number - 1)
 
 
@@ -282,6 +283,7 @@ def _pull(
     """The estimate that follows a pull, with a reward from the particle's own arm."""
     arm = history.action[time]
     before = history.counts[time, arm].astype(jnp.float32)
-    reward = mind.rewards[arm] + history.bonus[time] + prior.noise * jax.random.normal(key)
+    noise = prior.noise * jax.random.normal(key, dtype=jnp.float32)
+    reward = mind.rewards[arm] + history.bonus[time] + noise
     total = mind.estimates[history.previous[time]] * before + reward
     return mind._replace(estimates=mind.estimates.at[time].set(total / (before + 1.0)))

@@ -120,7 +120,7 @@ def _shift_arm(
     lowest, highest = jnp.asarray(prior.reward_low)[arm], jnp.asarray(prior.reward_high)[arm]
     least = jnp.maximum(least, lowest - mind.rewards[arm])
     most = jnp.minimum(most, highest - mind.rewards[arm])
-    uniform = jax.random.uniform(key)
+    uniform = jax.random.uniform(key, dtype=jnp.float32)
     by = jnp.where(least < most, least + (most - least) * uniform, 0.0)
     return mind._replace(
         estimates=mind.estimates + by * (chosen == arm),
@@ -192,7 +192,7 @@ def _redraw_beta(
     least = jnp.max(jnp.where(used[:, None] & (gap > 0), ratio, prior.beta_low))
     most = jnp.min(jnp.where(used[:, None] & (gap < 0), ratio, prior.beta_high))
     least, most = jnp.maximum(least, prior.beta_low), jnp.minimum(most, prior.beta_high)
-    drawn = least + (most - least) * jax.random.uniform(key)
+    drawn = least + (most - least) * jax.random.uniform(key, dtype=jnp.float32)
     return jnp.where(least < most, drawn, mind.beta)
 
 
@@ -207,12 +207,15 @@ def truncated_normal(
     low, high = (least - mean) / spread, (most - mean) / spread
     key_body, key_tail = jax.random.split(key)
     body = jax.random.truncated_normal(
-        key_body, jnp.clip(low, -_TAIL - 1, _TAIL), jnp.clip(high, -_TAIL, _TAIL + 1)
+        key_body,
+        jnp.clip(low, -_TAIL - 1, _TAIL),
+        jnp.clip(high, -_TAIL, _TAIL + 1),
+        dtype=jnp.float32,
     )
     above = low > 0
     near, far = jnp.where(above, low, -high), jnp.where(above, high, -low)
     rate = jnp.maximum(near, 1.0)
-    uniform = jax.random.uniform(key_tail)
+    uniform = jax.random.uniform(key_tail, dtype=jnp.float32)
     reach = -jnp.expm1(-rate * (far - near))
     tail = near - jnp.log1p(-uniform * reach) / rate
     drawn = jnp.where(near > _TAIL, jnp.where(above, tail, -tail), body)

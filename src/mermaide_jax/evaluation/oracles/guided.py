@@ -1,6 +1,5 @@
 """A family of all-knowing principals with two numbers, and the best member for each agent."""
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,11 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mermaide_jax._caching import made_once
 from mermaide_jax.evaluation.protocol import evaluate
 from mermaide_jax.games import Game, Task
 from mermaide_jax.principals import Principal, Privileged, prescient
 
-_LEADS = tuple(float(lead) for lead in np.round(np.linspace(0.0, 1.0, 21), 2))
+_LEADS = (-np.inf, *np.round(np.linspace(0.0, 1.0, 21), 2).tolist(), np.inf)
 _QUIET_SHARES = (0.02, 0.04, 0.08, 0.16, 0.32)
 
 
@@ -30,7 +30,7 @@ class Guide(NamedTuple):
     quiet: chex.Numeric
 
 
-@functools.cache
+@made_once
 def guided(pay_target: Callable[[jax.Array], jax.Array], horizon: int) -> Principal:
     """The prescient principal with a quiet end.
 
@@ -56,11 +56,22 @@ def guided(pay_target: Callable[[jax.Array], jax.Array], horizon: int) -> Princi
     return Principal(init, act, privileged=True)
 
 
+def leads(bonus: chex.Numeric = 1.0) -> jax.Array:
+    """The leads that are tried: ``-inf`` (never pays), 0 to 1 in steps of 0.05, ``inf``.
+
+    Args:
+      bonus: scalar ``delta``, their unit.
+
+    Returns:
+      ``[23]`` float32, ascending.
+    """
+    return jnp.asarray(bonus, jnp.float32) * np.asarray(_LEADS, np.float32)
+
+
 def guide_grid(horizon: int, bonus: chex.Numeric = 1.0) -> Guide:
     """The members that are tried: every lead without a quiet end, every second one with each.
 
-    Leads are ``-inf``, 0 to 1 in steps of 0.05 and ``inf``, times ``bonus``; quiet ends are 2, 4,
-    8, 16 and 32 percent of the episode.
+    Leads are those of `leads`; quiet ends are 2, 4, 8, 16 and 32 percent of the episode.
 
     Args:
       horizon: ``T``.
@@ -69,10 +80,10 @@ def guide_grid(horizon: int, bonus: chex.Numeric = 1.0) -> Guide:
     Returns:
       Guide with leading axis ``[C]``, float32, ``C = 78``.
     """
-    members = [(lead, 0.0) for lead in (-np.inf, *_LEADS, np.inf)]
-    members += [(lead, share * horizon) for share in _QUIET_SHARES for lead in _LEADS[::2]]
-    leads, quiet = np.asarray(members, np.float32).T
-    return Guide(lead=jnp.asarray(bonus, jnp.float32) * leads, quiet=jnp.asarray(quiet))
+    members = [(lead, 0.0) for lead in _LEADS]
+    members += [(lead, share * horizon) for share in _QUIET_SHARES for lead in _LEADS[1:-1:2]]
+    lead, quiet = np.asarray(members, np.float32).T
+    return Guide(lead=jnp.asarray(bonus, jnp.float32) * lead, quiet=jnp.asarray(quiet))
 
 
 def tune_each(

@@ -1,6 +1,5 @@
 """The policy of a belief oracle as a principal, to be played like any other."""
 
-import functools
 from typing import NamedTuple
 
 import chex
@@ -8,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mermaide_jax._caching import made_once
 from mermaide_jax.evaluation.oracles.belief import BeliefSolution
 from mermaide_jax.games import GameConfig, observed_target
 from mermaide_jax.principals import Principal
@@ -43,7 +43,7 @@ def belief_table(solution: BeliefSolution) -> BeliefTable:
     return BeliefTable(as_int32(np.concatenate(children)), as_int32(policy), as_int32(roots))
 
 
-@functools.cache
+@made_once
 def belief_principal(config: GameConfig) -> Principal:
     """Principal that follows a `BeliefTable`, its params, in games of ``config``.
 

@@ -11,7 +11,6 @@ Source: Bertsekas and Castanon (1999), rollout algorithms; Silver and Veness (20
 particles of a belief.
 """
 
-import functools
 from typing import Any, NamedTuple
 
 import chex
@@ -19,6 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from mermaide_jax import _checks
+from mermaide_jax._caching import made_once
 from mermaide_jax.agents import UCBParams, ucb
 from mermaide_jax.agents.base import SampleMeans
 from mermaide_jax.evaluation.oracles.filtering import (
@@ -57,7 +57,7 @@ class Watcher(NamedTuple):
     bonus: chex.Numeric
 
 
-@functools.cache
+@made_once
 def watching(
     config: GameConfig, base: Principal, num_particles: int, num_sweeps: int = 2
 ) -> Principal:
@@ -71,7 +71,7 @@ def watching(
     Args:
       config: the game, in which targets are observed.
       base: a principal that is not privileged.
-      num_particles: ``P``.
+      num_particles: ``P``, at least 2.
       num_sweeps: Gibbs sweeps after each action.
 
     Returns:
@@ -79,14 +79,14 @@ def watching(
       of ``base``, and the sweeps (`ucb_beliefs`).
 
     Raises:
-      ConfigError: ``config.observe_target`` is off, ``base`` is privileged, ``num_particles`` or
-        ``num_sweeps`` is below 1.
+      ConfigError: ``config.observe_target`` is off, ``base`` is privileged, ``num_particles`` is
+        below 2 or ``num_sweeps`` below 1.
     """
     if not config.observe_target:
         _checks.refuse("observe_target", False, "True")
     if base.privileged:
         _checks.refuse("base", "a privileged principal", "one that sees actions only")
-    _checks.check_at_least("num_particles", num_particles, 1)
+    _checks.check_at_least("num_particles", num_particles, 2)
     _checks.check_at_least("num_sweeps", num_sweeps, 1)
     num_arms, horizon = config.num_arms, config.horizon
     game = make_intervention_game(ucb(num_arms), config)

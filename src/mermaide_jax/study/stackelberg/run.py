@@ -65,11 +65,24 @@ class SweepConfig:
     """Rates of Adam to choose from for the fresh principal."""
 
     def __post_init__(self) -> None:
+        _checks.check_non_negative("cost", self.cost)
+        _checks.check_positive("bonus", self.bonus)
+        _checks.check_at_least("number of noises", len(self.noises), 1)
+        for noise in self.noises:
+            _checks.check_non_negative("noises", noise)
+        for name in ("pretrained_rates", "fresh_rates"):
+            rates = getattr(self, name)
+            _checks.check_at_least(f"number of {name}", len(rates), 1)
+            for rate in rates:
+                _checks.check_non_negative(name, rate)
         _checks.check_at_least("seeds", self.seeds, 1)
+        _checks.check_at_least("test_agents", self.test_agents, 1)
         _checks.check_at_least("fresh_batch", self.fresh_batch, 2)
         _checks.check_in_range("fresh_agents", self.fresh_agents, 1, self.test_agents)
         if list(self.interactions) != sorted(set(self.interactions)) or not self.interactions:
             _checks.refuse("interactions", self.interactions, "ascending numbers")
+        _checks.check_at_least("interactions", self.interactions[0], 0)
+        _checks.check_at_least("fresh_interactions", self.fresh_interactions, self.interactions[0])
 
 
 def run_sweep(config: SweepConfig, note: Callable[[str], None] = print) -> list[dict[str, Any]]:
