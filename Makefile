@@ -46,7 +46,7 @@ STUDY := $(BIN)/mermaide reproduce --preset $(if $(REDUCED),quick,default) --for
 SHOTS := --evaluation.shots 0 1 2 5 10
 FEW := --seeds 3
 SCRIPTED := never always random first_k prescient all_knowing
-# The other protocols have half of the updates, and bonuses for entropy that fall linearly.
+# Most other protocols have half of the updates, and bonuses for entropy that fall linearly.
 LINEAR := --training.entropy-start 0.1 --training.entropy-decay 1
 HALF := $(LINEAR) --training.updates 1000
 HITS := --training.updates 1000 --training.credit hits --training.entropy-start 0.1
@@ -84,18 +84,18 @@ ifdef REDUCED
 	$(RUN)protocols.py results/bandits results/extrapolation --out results/protocols --force
 else
 	$(call study,bandits_1000,$(HALF) $(SHOTS))
-	$(call study,bandits_50,$(HALF) --game.horizon 50 $(SHOTS))
+	$(call study,bandits_50,--game.horizon 50 --training.entropy-start 0.1 $(SHOTS))
 	$(call study,bandits_200,$(ALL) $(HALF) --game.horizon 200 $(SHOTS))
 	$(call study,hits_200,$(MODEL) $(SCRIPTED) $(HITS) --game.horizon 200 $(SHOTS))
 	$(call study,mixed,$(ALL) $(HALF) $(SHOTS) --agents.mixed)
-	$(call study,same,$(ALL) $(HALF) $(SHOTS) --agents.split same)
+	$(call study,same,$(ALL) $(SHOTS) --agents.split same)
 	$(call study,extrapolation,$(ALL) $(HALF) $(SHOTS) --agents.split extrapolation)
 	$(call study,endless,$(MOST) $(HALF) $(FEW) --training.variation endless)
 	$(call study,noiseless,$(MOST) $(HALF) $(FEW) --game.noise 0 --evaluation.shots 0 1 5)
 	$(call study,bandits_linear,$(LINEAR) $(SHOTS))
 	$(call study,bandits_4000,$(MODEL) $(SCRIPTED) $(LINEAR) --training.updates 4000 $(SHOTS))
-	$(RUN)protocols.py $(addprefix results/,bandits_1000 bandits_linear bandits_4000 bandits bandits_50 \
-		bandits_200 hits_200 mixed same extrapolation endless noiseless) --out results/protocols --force
+	$(RUN)protocols.py $(addprefix results/,bandits bandits_50 same hits_200 bandits_1000 bandits_linear \
+		bandits_4000 bandits_200 mixed extrapolation endless noiseless) --out results/protocols --force
 endif
 
 results-ablations: $(VENV)/.stamp-experiments ## what each part is worth
