@@ -2,7 +2,7 @@
 
     mermaide reproduce --preset default --out results/bandits      # hours on two cores; a GPU helps
     mermaide reproduce --preset quick --out results/bandits        # the same, reduced: minutes
-    python experiments/bandits.py results/bandits --findings docs/results/findings.json
+    python experiments/bandits.py results/bandits --findings results/findings.json
 
 Reads what the first (or second) command wrote. A study may be run in parts, with some of the
 families, seeds or principals each, and is put together in the directory ``--out`` (``--compact``
