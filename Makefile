@@ -84,7 +84,7 @@ ifdef REDUCED
 	$(RUN)protocols.py results/bandits results/extrapolation --out results/protocols --force
 else
 	$(call study,bandits_1000,$(HALF) $(SHOTS))
-	$(call study,bandits_50,$(HALF) --game.horizon 50 $(SHOTS))
+	$(call study,bandits_50,--game.horizon 50 --training.entropy-start 0.1 $(SHOTS))
 	$(call study,bandits_200,$(ALL) $(HALF) --game.horizon 200 $(SHOTS))
 	$(call study,hits_200,$(MODEL) $(SCRIPTED) $(HITS) --game.horizon 200 $(SHOTS))
 	$(call study,mixed,$(ALL) $(HALF) $(SHOTS) --agents.mixed)
