@@ -10,7 +10,7 @@ anew. Each run is an ordinary study in ``OUT/GROUP/VARIANT/`` (`mermaide show` r
 the same is run once; what says what the base says is ``OUT/base``. Scores and shares of the
 attainable are those of every other table; differences are of interquartile means, paired by seed
 and agent, with a 95% bootstrap over training runs (none with a single seed). Writes
-``ablations.csv`` and ``ablations.png``.
+``ablations.csv``, ``ablations.png`` and ``about.json``.
 
 How to read it:
 - Another cost, bonus, noise, rule of charging or of the agents is another game with another scale
@@ -37,21 +37,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import tyro
 
 from mermaide_jax._checks import ConfigError, check_at_least, check_choice
 from mermaide_jax.cli import set_xla_flags
 from mermaide_jax.cli.compile_cache import compile_cache
 from mermaide_jax.cli.progress import TrainingProgress
 from mermaide_jax.principals import NetworkConfig
-from mermaide_jax.report._files import write_atomically
-from mermaide_jax.report._style import save_png
 from mermaide_jax.report.ablations import (
     DIFFERENCE,
     ablation_figure,
     format_ablations,
     paired_differences,
 )
+from mermaide_jax.report.experiment import start, write_experiment
 from mermaide_jax.report.results import Results, prepare_output, read_results, write_results
 from mermaide_jax.report.summary import frame_records, summarize
 from mermaide_jax.study import LEARNED, PRESETS, SCRIPTED, StudyConfig
@@ -135,6 +133,7 @@ def run(experiment: Experiment) -> list[str]:
     Raises:
       ConfigError: an impossible option, before any work.
     """
+    began = time.monotonic()
     check_at_least("number of --groups", len(experiment.groups), 1)
     for group in experiment.groups:
         check_choice("--groups", group, GROUPS)
@@ -147,14 +146,8 @@ def run(experiment: Experiment) -> list[str]:
     records = compare(entries, plan, runs)
     shown = {record["group"] for record in records}
     figure = ablation_figure(records, {name: GROUPS[name] for name in GROUPS if name in shown})
-    table = pd.DataFrame(records)
-    write_atomically(
-        directory,
-        {
-            "ablations.csv": lambda path: table.to_csv(path, index=False, float_format="%.5g"),
-            "ablations.png": lambda path: save_png(figure, path),
-        },
-    )
+    tables, figures = {"ablations": pd.DataFrame(records)}, {"ablations": figure}
+    write_experiment(directory, tables, figures, began, formats={"ablations": "%.5g"})
     print(format_ablations(records))
     return diverged
 
@@ -278,21 +271,17 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def main() -> int:
+def main(experiment: Experiment) -> int:
     """Runs what the command line asks for.
 
     Returns:
-      The exit code: 0 done, 1 some run diverged, 2 refused before any work.
+      The exit code: 0 done, 1 some run diverged.
     """
-    experiment = tyro.cli(Experiment, description=__doc__)
     if experiment.reduced:
         compile_quickly(os.environ)
     set_xla_flags(os.environ)  # read when the first array is made
     try:
         diverged = run(experiment)
-    except ConfigError as error:
-        _say(f"error: {error}")
-        return 2
     except TrainingDiverged:
         return 1
     if diverged:
@@ -301,4 +290,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main, Experiment, __doc__))

@@ -5,23 +5,32 @@
 The study chooses k on the training agents; this shows what hindsight would have chosen.
 """
 
-import argparse
+import dataclasses
+import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mermaide_jax._checks import check_choice
 from mermaide_jax.evaluation.protocol import evaluate
 from mermaide_jax.principals import first_k
+from mermaide_jax.report.experiment import start
 from mermaide_jax.study import PRESETS
 from mermaide_jax.study.setting import make_setting
 
 
-def main() -> None:
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What is played."""
+
+    preset: str = "standard"
+    """Preset whose agents are met."""
+
+
+def main(experiment: Experiment) -> None:
     """Prints the mean score over agents for each fifth k."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--preset", choices=PRESETS, default="standard")
-    config = PRESETS[parser.parse_args().preset]
+    config = PRESETS[check_choice("--preset", experiment.preset, PRESETS)]
     setting = make_setting(config)
     game, principal = setting.game, first_k(setting.game.pay_target)
     counts = jnp.arange(0, game.horizon + 1, 5)
@@ -38,4 +47,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(start(main, Experiment, __doc__))

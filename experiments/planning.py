@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import pandas as pd
@@ -61,6 +61,36 @@ class Experiment:
     """How many standard errors a gain must have to be sure enough."""
     force: bool = False
     """Accept an output directory that holds files."""
+
+
+class Part(NamedTuple):
+    """A principal with a world model, of one directory of a study."""
+
+    name: str
+    config: StudyConfig
+    trained: Trained
+
+
+def load(experiment: Experiment) -> list[Part]:
+    """Every principal with a world model of all directories.
+
+    Raises:
+      ConfigError: none of them, or a game in which there is no planning.
+    """
+    studies = [load_study(place) for place in experiment.results]
+    parts = [
+        Part(name, config, trained)
+        for config, principals in studies
+        for name, trained in principals.items()
+        if principal_configs(name, config)[0].world_model
+    ]
+    if not parts:
+        places = [str(place) for place in experiment.results]
+        refuse("results", places, "studies of a principal with a world model")
+    for name, config, _ in parts:
+        learned, _ = build(name, config, make_setting(config))
+        planning(config.game.rules, learned, experiment.rollouts, experiment.errors)
+    return parts
 
 
 def make_players(
@@ -118,22 +148,13 @@ def test_both(
     return found
 
 
-def measure(experiment: Experiment) -> pd.DataFrame:
-    """A line for each principal, family and K.
-
-    Raises:
-      ConfigError: no directory, or no principal with a world model.
-    """
+def measure(experiment: Experiment, parts: list[Part]) -> pd.DataFrame:
+    """A line for each principal, family and K."""
     found: dict[str, tuple[list[Record], list[Record]]] = {}
-    for config, principals in [load_study(directory) for directory in experiment.results]:
-        for name, trained in principals.items():
-            if principal_configs(name, config)[0].world_model:
-                both = test_both(experiment, name, config, trained)
-                for rows, more in zip(found.setdefault(name, ([], [])), both, strict=True):
-                    rows.extend(more)
-    if not found:
-        places = [str(place) for place in experiment.results]
-        refuse("results", places, "studies of a principal with a world model")
+    for part in parts:
+        both = test_both(experiment, *part)
+        for rows, more in zip(found.setdefault(part.name, ([], [])), both, strict=True):
+            rows.extend(more)
     return pd.concat([compare(name, *rows) for name, rows in found.items()])
 
 
@@ -185,8 +206,9 @@ def main(experiment: Experiment) -> None:
     check_at_least("--rollouts", experiment.rollouts, 2)
     check_shots("--shots", experiment.shots)
     check_non_negative("--errors", experiment.errors)
+    parts = load(experiment)
     directory = prepare_output(experiment.out, force=experiment.force)
-    table = measure(experiment)
+    table = measure(experiment, parts)
     sizes = {name: getattr(experiment, name) for name in ("episodes", "rollouts", "errors")}
     write_experiment(directory, {"planning": table}, {"planning": draw(table)}, began, **sizes)
     print(table.to_string(index=False, float_format="%.3f"))

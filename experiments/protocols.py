@@ -7,16 +7,17 @@
 
 Reads finished studies (one in parts is put together by ``experiments/bandits.py`` first) and names
 each by what its game, its agents, its networks or its training have that the first study's have
-not. Writes ``protocols.csv`` (scores and
-shares of the attainable with intervals, success, interventions), ``improvement.csv`` (the
-probability that MERMAIDE improves on each baseline) and ``protocols.png``, and prints both in
-short. Intervals are those of every other table.
+not. Writes ``protocols.csv`` (scores and shares of the attainable with intervals, success,
+interventions), ``improvement.csv`` (the probability that MERMAIDE improves on each baseline),
+``protocols.png`` and ``about.json``, and prints both tables in short. Intervals are those of every
+other table.
 """
 
 import dataclasses
 import itertools
 import sys
 import textwrap
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,7 +30,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mermaide_jax._checks import refuse
-from mermaide_jax.report._files import write_atomically
 from mermaide_jax.report._style import (
     BLUE,
     GREEN,
@@ -38,14 +38,14 @@ from mermaide_jax.report._style import (
     ORANGE,
     new_figure,
     quiet_grid,
-    save_png,
     styled,
 )
 from mermaide_jax.report.attained import SCRIPTS
-from mermaide_jax.report.experiment import start
+from mermaide_jax.report.experiment import start, write_experiment
 from mermaide_jax.report.improvement import improvement_records
 from mermaide_jax.report.names import RULE_LABELS, in_order, principal_label, rule_label
 from mermaide_jax.report.results import Results, prepare_output, read_results
+from mermaide_jax.report.schema import to_plain
 from mermaide_jax.report.summary import summarize
 from mermaide_jax.study.config import LEARNED, StudyConfig
 
@@ -54,8 +54,9 @@ COLORS = dict(zip(BASELINES, (GREEN, ORANGE, BLUE), strict=True))
 SHOTS = {0: GREY, 1: INK}
 FIRST = "base"
 """Name of the first study, which the others differ from."""
-_PARTS = ("game", "agents", "network", "training")
-"""What makes a protocol; baselines' own bonuses for entropy go with the schedule of the others."""
+_OWN_ENTROPY = "baseline_entropy"
+_PARTS = ("game", "agents", "network", "training", _OWN_ENTROPY)
+"""What makes a protocol."""
 _UNNAMED = ("agents.families", "network.recurrence", "training.agents_per_block")
 """What was run apart, or changes nothing but speed."""
 _SCHEDULE = ("training.entropy_start", "training.entropy_end", "training.entropy_decay")
@@ -75,17 +76,27 @@ class Experiment:
 
 def protocol_name(config: Mapping[str, Any], base: Mapping[str, Any]) -> str:
     """What a study has that the first has not, such as ``"split same"``."""
-    # Records of an earlier release lack what it did not know.
-    default = _protocol(dataclasses.asdict(StudyConfig()))
-    own, other = (default | _protocol(one) for one in (config, base))
-    different = [key for key in own if own[key] != other[key]]
-    changed = [f"{key.rpartition('.')[2]} {own[key]}" for key in different if key not in _SCHEDULE]
+    # Records of an earlier release lack what it did not have: it is as by default. But baselines
+    # had bonuses of their own there too, in runs of their own: these are compared if both tell.
+    default = to_plain(StudyConfig())
+    told = _OWN_ENTROPY in config and _OWN_ENTROPY in base
+    own, other = (_protocol(default) | _protocol(one) for one in (config, base))
+    different = [key for key in own if own[key] != other.get(key)]
+    if not told:
+        different = [key for key in different if not key.startswith(_OWN_ENTROPY)]
+    changed = [_said(key, own[key]) for key in different if key not in _SCHEDULE]
     if not set(different).isdisjoint(_SCHEDULE):
         start, end, decay = (own[key] for key in _SCHEDULE)
         shape = {1.0: "linearly", 2.0: "by the square"}.get(decay, f"by the power {decay:g}")
         until = f" to {end:g}" if end else ""
         changed.append(f"entropy {start:g}{until} {shape}")
     return ", ".join(changed).replace("mixed True", "mixed").replace("_", " ") or FIRST
+
+
+def _said(key: str, value: Any) -> str:
+    """A field and its value; whose entropy it is, if a baseline's."""
+    part, _, name = key.rpartition(".")
+    return f"entropy of {name} {value}" if part == _OWN_ENTROPY else f"{name} {value}"
 
 
 def _protocol(config: Mapping[str, Any], where: str = "") -> dict[str, Any]:
@@ -197,6 +208,7 @@ def run(experiment: Experiment) -> None:
     Raises:
       ConfigError: no study, two of the same protocol, or a directory that cannot be used.
     """
+    began = time.monotonic()
     if not experiment.results:
         refuse("results", [], "at least one directory that `mermaide reproduce` wrote")
     found = [read_results(place) for place in experiment.results]
@@ -206,17 +218,10 @@ def run(experiment: Experiment) -> None:
             refuse("results", name, "each protocol once")
     directory = prepare_output(experiment.out, force=experiment.force)
     scores, improvements = compare(dict(zip(names, found, strict=True)))
-    figure = draw(scores, improvements)
-    write_atomically(
-        directory,
-        {
-            "protocols.csv": lambda path: scores.to_csv(path, index=False, float_format="%.6g"),
-            "improvement.csv": lambda path: improvements.to_csv(
-                path, index=False, float_format="%.4g"
-            ),
-            "protocols.png": lambda path: save_png(figure, path),
-        },
-    )
+    tables = {"protocols": scores, "improvement": improvements}
+    figures = {"protocols": draw(scores, improvements)}
+    formats = {"protocols": "%.6g", "improvement": "%.4g"}
+    write_experiment(directory, tables, figures, began, formats=formats)
     print(in_short(scores).to_string(index=False, float_format="%.2f"))
     print(improvements.to_string(index=False, float_format="%.2f"))
 

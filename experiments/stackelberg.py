@@ -13,7 +13,8 @@ own; every design choice was made on other seeds than those of the test. The pay
 interactions is that of the most likely offer, on test agents, over the mean equilibrium payoff of
 the same agents. Sample need: the first n at which the mean over seeds is at 95%, linear in log(1+n)
 between the n tested. Intervals: 95% percentile bootstrap over seeds. Headline: continuous offers,
-readings of the rewards. Writes ``curves.parquet``, ``results.json``, ``payoff.png``, ``needs.png``.
+readings of the rewards. Writes ``curves.parquet``, ``results.json``, ``payoff.png``, ``needs.png``;
+the finding is in ``results.json`` if what is run measures it (`is_measured`).
 """
 
 import dataclasses
@@ -113,10 +114,15 @@ def games(experiment: Experiment) -> list[SweepConfig]:
     return several
 
 
-def run(experiment: Experiment) -> pd.DataFrame:
+def is_measured(experiment: Experiment) -> bool:
+    """Whether the finding can be: the headline without noise, after 10 interactions."""
+    return experiment.reduced or (0.0 in experiment.noises and experiment.most >= 10)
+
+
+def run(sweeps: list[SweepConfig]) -> pd.DataFrame:
     """All games, one record per game, noise, seed, principal and number of interactions."""
     rows: list[dict[str, Any]] = []
-    for sweep in games(experiment):
+    for sweep in sweeps:
         game, start = sweep.learning.game, time.monotonic()
         print(f"{game.kind}, reads {game.observe}", flush=True)
         rows += run_sweep(sweep, lambda text: print(f"  {text}", flush=True))
@@ -208,11 +214,8 @@ def need_ratio(table: pd.DataFrame, kind: str, setting: str, last: int) -> dict[
 
 
 def write(experiment: Experiment, directory: Path, table: pd.DataFrame, began: float) -> None:
-    """Tables, figures and, if asked for, the block of the findings."""
+    """Tables and figures, then what was found; if asked for, also among the findings."""
     curves, needs = summarize(table)
-    about = script_record(began) | {"config": experiment}
-    block = about["F1"] = finding(table, curves, needs, about["command"])
-    text = json.dumps(to_plain(about), allow_nan=False, indent=1) + "\n"
     head = curves["kind"] == "continuous"
     payoff = payoff_figure(curves[head].to_dict("records"), LEVEL)
     need = needs_figure(needs[needs["kind"] == "continuous"].to_dict("records"))
@@ -220,14 +223,18 @@ def write(experiment: Experiment, directory: Path, table: pd.DataFrame, began: f
         directory,
         {
             "curves.parquet": lambda path: table.to_parquet(path, index=False),
-            "results.json": text_writer(text),
             "payoff.png": lambda path: save_png(payoff, path),
             "needs.png": lambda path: save_png(need, path),
         },
     )
-    if experiment.findings is not None:
-        merge_finding(experiment.findings, "F1", block)
     show(curves, needs)
+    about = script_record(began) | {"config": experiment}
+    if is_measured(experiment):
+        about["F1"] = finding(table, curves, needs, about["command"])
+    text = json.dumps(to_plain(about), allow_nan=False, indent=1) + "\n"
+    write_atomically(directory, {"results.json": text_writer(text)})
+    if experiment.findings is not None:
+        merge_finding(experiment.findings, "F1", about["F1"])
 
 
 def show(curves: pd.DataFrame, needs: pd.DataFrame) -> None:
@@ -242,12 +249,14 @@ def show(curves: pd.DataFrame, needs: pd.DataFrame) -> None:
 def main(experiment: Experiment) -> None:
     """Runs the experiment that the command line asks for."""
     check_at_least("--seeds", experiment.seeds, 1)
-    if 0.0 not in experiment.noises and not experiment.reduced:
-        refuse("--noises", experiment.noises, "0 among them, at which the finding is measured")
-    check_at_least("--most", experiment.most, 10)
+    if experiment.findings is not None and not is_measured(experiment):
+        if 0.0 not in experiment.noises:
+            refuse("--noises", experiment.noises, "0 among them, at which the finding is measured")
+        refuse("--most", experiment.most, "at least 10, after which the finding is measured")
+    sweeps = games(experiment)
     directory = prepare_output(experiment.out, force=experiment.force)
     began = time.monotonic()
-    write(experiment, directory, run(experiment), began)
+    write(experiment, directory, run(sweeps), began)
 
 
 if __name__ == "__main__":

@@ -129,18 +129,29 @@ def profiles(found: Played, setting: Setting, about: dict[str, Any]) -> pd.DataF
     return pd.concat(frames)
 
 
-def measure(experiment: Experiment) -> pd.DataFrame:
-    """The `profiles` of all principals of all parts.
+Part = tuple[StudyConfig, dict[str, Trained]]
+"""One directory of a study."""
+
+
+def load(places: tuple[Path, ...]) -> list[Part]:
+    """The parts of a study.
 
     Raises:
       ConfigError: no directory, or another game than of payments for the target.
     """
-    frames = []
-    studies = [load_study(directory) for directory in experiment.results]
-    for config, _ in studies:
+    if not places:
+        refuse("results", [], "at least one directory of a finished study")
+    parts = [load_study(place) for place in places]
+    for config, _ in parts:
         if config.game.kind != "binary":
             refuse("kind", config.game.kind, "'binary'")
-    for config, principals in studies:
+    return parts
+
+
+def measure(experiment: Experiment, parts: list[Part]) -> pd.DataFrame:
+    """The `profiles` of all principals of all parts."""
+    frames = []
+    for config, principals in parts:
         setting = make_setting(config)
         for name, trained in principals.items():
             for number, found in play_learned(experiment, name, config, setting, trained):
@@ -148,8 +159,6 @@ def measure(experiment: Experiment) -> pd.DataFrame:
                 frames.append(profiles(found, setting, about))
         found = play_oracle(experiment, config, setting)
         frames.append(profiles(found, setting, {"principal": ORACLE, "k_shot": 0}))
-    if not frames:
-        refuse("results", [], "at least one directory of a finished study")
     return pd.concat(frames)
 
 
@@ -206,8 +215,9 @@ def main(experiment: Experiment) -> None:
     began = time.monotonic()
     check_at_least("--episodes", experiment.episodes, 1)
     check_shots("--shots", experiment.shots)
+    parts = load(experiment.results)
     directory = prepare_output(experiment.out, force=experiment.force)
-    runs = measure(experiment)
+    runs = measure(experiment, parts)
     table = over_runs(runs)
     sizes = {"episodes": experiment.episodes, "seeds": sorted(set(runs["seed"].tolist()))}
     write_experiment(directory, {"timing": table}, {"timing": draw(table)}, began, **sizes)

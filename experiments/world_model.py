@@ -28,7 +28,7 @@ import pandas as pd
 import tyro
 from matplotlib.figure import Figure
 
-from mermaide_jax._checks import refuse
+from mermaide_jax._checks import check_at_least, refuse
 from mermaide_jax.agents import RULES, standard_population
 from mermaide_jax.evaluation.prediction import action_law, prediction_quality
 from mermaide_jax.evaluation.protocol import play_adapted
@@ -94,7 +94,7 @@ def load(directories: tuple[Path, ...]) -> list[Run]:
 
     Raises:
       ConfigError: no directory, no study in it, one of mixed agents, unlike games or splits, nobody
-        to compare, or principals of unlike families or seeds.
+        to compare, or principals of unlike families, seeds or K.
     """
     runs, games = {}, {}
     if not directories:
@@ -117,6 +117,9 @@ def load(directories: tuple[Path, ...]) -> list[Run]:
         refuse("principals", names, f"{LEARNED[0]} and at least one it is compared with")
     if any(own != streams[LEARNED[0]] for own in streams.values()):
         refuse("results", names, "principals with the same families and seeds")
+    shots = {run.config.evaluation.shots for run in runs.values()}
+    if len(shots) > 1:
+        refuse("shots", sorted(shots), "the same in all parts")
     return list(runs.values())
 
 
@@ -287,6 +290,8 @@ def draw_prediction(steps: pd.DataFrame, predictions: list[dict]) -> Figure:
 def main(experiment: Experiment) -> None:
     """Plays, measures, prints, writes."""
     began = time.monotonic()
+    check_at_least("--agents", experiment.agents, 1)
+    check_at_least("--episodes", experiment.episodes, 1)
     runs = load(experiment.results)
     directory = prepare_output(experiment.out, force=experiment.force)
     scores, predictions = play(experiment, runs)
@@ -297,7 +302,8 @@ def main(experiment: Experiment) -> None:
     trained = list(dict.fromkeys(run.config for run in runs))
     tables = {"gains": table, "prediction": steps}
     figures = {"gains": draw_gains(table), "prediction": draw_prediction(steps, predictions)}
-    write_experiment(directory, tables, figures, began, trained=trained)
+    formats = {"gains": "%s"}  # all digits
+    write_experiment(directory, tables, figures, began, formats=formats, trained=trained)
 
 
 if __name__ == "__main__":

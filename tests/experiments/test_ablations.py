@@ -1,6 +1,7 @@
 """Ablations: the table of variants, differences by hand, and a tiny run from end to end."""
 
 import dataclasses
+import json
 import sys
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from mermaide_jax.report.schema import ROW_COLUMNS
 from mermaide_jax.study import PRESETS
 from mermaide_jax.study import run as study_run
 from mermaide_jax.study.ablations import BASE, GROUPS, VARIANTS, changed, planned
+from mermaide_jax.training import TrainingDiverged
 
 BLANK = {name: kind() for name, kind in ROW_COLUMNS.items()}
 
@@ -206,6 +208,8 @@ def test_a_tiny_run_writes_everything_and_is_resumed(ablations, tmp_path, monkey
         "cost/c_0.25",
     ]
     assert (experiment.out / "ablations.png").stat().st_size > 1000
+    about = json.loads((experiment.out / "about.json").read_text())
+    assert about["command"] == "python ablations.py there"
     by = table.set_index("variant")
     # Without meta-learning there is no outer objective to weigh: the same training, to the bit.
     weight = by.loc["weight = 0.9"]
@@ -304,3 +308,23 @@ def test_bad_options_are_refused_before_anything_is_written(ablations, tmp_path,
     with pytest.raises(ConfigError, match=message):
         ablations.run(ablations.Experiment(tmp_path / "out", **options))
     assert not (tmp_path / "out").exists()
+
+
+def test_the_exit_code_tells_what_became_of_it(ablations, tmp_path, monkeypatch, capsys):
+    def start(found=(), error=None):
+        def run(experiment):
+            if error is not None:
+                raise error
+            return list(found)
+
+        monkeypatch.setattr(ablations, "run", run)
+        return ablations.start(ablations.main, ablations.Experiment, None)
+
+    monkeypatch.setattr(ablations, "set_xla_flags", lambda environ: None)
+    monkeypatch.setattr(sys, "argv", ["ablations.py", "--out", str(tmp_path / "out")])
+    assert start() == 0
+    assert start(["cost/c_0.1"]) == 1
+    assert start(error=TrainingDiverged(np.array([3]), None, {})) == 1
+    assert start(error=ConfigError("--groups: got 'x'")) == 2
+    said = capsys.readouterr().err
+    assert "no results of cost/c_0.1" in said and "error: --groups: got 'x'\n" in said

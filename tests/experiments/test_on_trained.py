@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -20,7 +21,7 @@ from mermaide_jax.principals import NetworkConfig, learned_principal
 from mermaide_jax.report.findings import read_findings
 from mermaide_jax.report.results import read_results, write_results
 from mermaide_jax.study import PRESETS
-from mermaide_jax.study.run import load_config
+from mermaide_jax.study.run import load_config, load_study
 from mermaide_jax.study.setting import make_setting
 from mermaide_jax.training import TrainingConfig
 from mermaide_jax.training.objective import Episodes
@@ -146,6 +147,32 @@ def test_world_model_takes_a_study_in_parts(finished, tmp_path, monkeypatch):
             module.load((part,))
 
 
+def test_world_model_compares_like_with_like(finished, tmp_path, monkeypatch):
+    module, whole = load_experiment("world_model", monkeypatch), load_study(finished)
+
+    def load(*changes):
+        parts = {
+            Path(names[0]): (
+                dataclasses.replace(whole[0], **change),
+                {name: whole[1][name] for name in names},
+            )
+            for *names, change in changes
+        }
+        monkeypatch.setattr(module, "load_study", parts.__getitem__)
+        return module.load(tuple(parts))
+
+    assert len(load(("mermaide", {}), ("reinforce", {}))) == 2 * 2
+    with pytest.raises(ConfigError, match=r"^results: got .*the same families and seeds"):
+        load(("mermaide", {}), ("reinforce", {"seeds": 1}))
+    once = {"evaluation": dataclasses.replace(whole[0].evaluation, shots=(1,))}
+    with pytest.raises(ConfigError, match=r"^shots: got \[\(0, 1\), \(1,\)\]"):
+        load(("mermaide", {}), ("reinforce", once))
+    for options in ({"agents": 0}, {"episodes": 0}):
+        with pytest.raises(ConfigError, match=f"^--{next(iter(options))}: got 0"):
+            module.main(module.Experiment((finished,), tmp_path / "new", **options))
+    assert not (tmp_path / "new").exists()
+
+
 def test_protocols_are_named_by_all_that_differs(monkeypatch):
     name_of = load_experiment("protocols", monkeypatch).protocol_name
     base = json.loads(json.dumps(dataclasses.asdict(PRESETS["default"])))
@@ -158,6 +185,32 @@ def test_protocols_are_named_by_all_that_differs(monkeypatch):
     # A record of before bonuses could fall otherwise: they fell linearly.
     del other["training"]["entropy_decay"]
     assert name_of(other, base) == "split same, features 7, entropy 0.1 linearly"
+    other = json.loads(json.dumps(base))
+    other["training"] |= {"inner_steps": 3, "agents_per_block": None, "gone": 1}
+    other["baseline_entropy"]["reinforce"] = 0.3
+    assert name_of(other, base) == "inner steps 3, entropy of reinforce 0.3, gone 1"
+    # The principals, the test and the seeds are no protocol.
+    like = base | {"evaluation": {}, "principals": [], "seeds": 7, "seed": 7}
+    assert name_of(like, base) == "base"
+    # Where a record does not tell the baselines' own bonuses, nothing is made of them.
+    del other["baseline_entropy"]
+    assert name_of(other, base) == "inner steps 3, gone 1"
+    assert name_of(base, other).startswith("inner steps 1")
+
+
+def test_the_records_we_have_are_told_apart(monkeypatch):
+    module = load_experiment("protocols", monkeypatch)
+    names = ("bandits", "same", "hits_200", "bandits_200", "endless", "bandits_linear")
+    places = [Path(__file__).parents[2] / "docs" / "results" / name for name in names]
+    base, *others = [json.loads((place / "results.json").read_text())["config"] for place in places]
+    assert [module.protocol_name(config, base) for config in (base, *others)] == [
+        "base",
+        "split same",
+        "horizon 200, updates 1000, credit hits, entropy 0.1 by the square",
+        "horizon 200, updates 1000, entropy 0.1 linearly",
+        "updates 1000, variation endless, entropy 0.1 linearly",
+        "entropy 0.1 linearly",
+    ]
 
 
 def test_adaptation_takes_the_gradient_step_and_the_memory_apart(tmp_path, monkeypatch, capsys):
@@ -179,6 +232,9 @@ def test_adaptation_takes_the_gradient_step_and_the_memory_apart(tmp_path, monke
     with pytest.raises(ConfigError, match=r"^results: got \[\]"):
         module.main(module.Experiment((), tmp_path / "other"))
     assert not (tmp_path / "other").exists()
+    monkeypatch.setattr(module, "measure", None)  # not before --out is known to be good
+    with pytest.raises(ConfigError, match=r"^--out: got"):
+        module.main(module.Experiment((study,), out))
     capsys.readouterr()
 
 
@@ -227,9 +283,13 @@ def test_protocols_compares_studies(finished, tmp_path, monkeypatch, capsys):
     wins = pd.read_csv(out / "improvement.csv").set_index("protocol").loc["split same"]
     assert set(wins["baseline"]) == {"reinforce"} and (wins["value"] == 1).all()
     assert (out / "protocols.png").stat().st_size > 1000
+    assert "versions" in json.loads((out / "about.json").read_text())
     for places in ((), (finished, finished)):
         with pytest.raises(ConfigError, match=r"^results: got"):
             module.run(module.Experiment(places, tmp_path / "new"))
+    with pytest.raises(ConfigError, match=r"^--out: got"):
+        monkeypatch.setattr(module, "compare", None)  # not before --out is known to be good
+        module.run(module.Experiment((finished, other), out))
 
 
 def test_beliefs_compares_the_world_model_with_an_observer(finished, tmp_path, monkeypatch, capsys):
@@ -326,9 +386,24 @@ def test_planning_holds_every_world_model_with_and_without(finished, tmp_path, m
         ({"episodes": 0}, "--episodes: got 0"),
         ({"rollouts": 0}, "--rollouts: got 0"),
         ({"errors": -1.0}, "--errors: got -1.0"),
+        ({"shots": (0, -1)}, "--shots: got -1"),
     ):
         with pytest.raises(ConfigError, match=f"^{message}"):
             module.main(module.Experiment((finished,), tmp_path / "new", **change))
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("name", ["planning", "timing"])
+def test_all_parts_are_checked_before_one_is_played(name, finished, tmp_path, monkeypatch):
+    module, (config, trained) = load_experiment(name, monkeypatch), load_study(finished)
+    other = dataclasses.replace(config, game=dataclasses.replace(config.game, kind="magnitude"))
+    parts = {Path("good"): (config, trained), Path("bad"): (other, trained)}
+    monkeypatch.setattr(module, "load_study", parts.__getitem__)
+    monkeypatch.setattr(module, "measure", None)
+    with pytest.raises(ConfigError, match=r"^kind: got 'magnitude', expected .*binary"):
+        module.main(module.Experiment(tuple(parts), tmp_path / "new"))
+    with pytest.raises(ConfigError, match=r"^results: got \[\]"):
+        module.main(module.Experiment((), tmp_path / "new"))
     assert not (tmp_path / "new").exists()
 
 
@@ -351,8 +426,12 @@ def test_timing_tells_the_steps_that_are_paid_for(finished, tmp_path, monkeypatc
         assert (own["paid_least"] <= own["paid"]).all()
         assert (own["paid"] <= own["paid_greatest"]).all()
     assert (out / "timing.png").stat().st_size > 1000
-    with pytest.raises(ConfigError, match=r"^--episodes: got 0"):
-        module.main(module.Experiment((finished,), tmp_path / "new", episodes=0))
+    for change, message in (
+        ({"episodes": 0}, "episodes: got 0"),
+        ({"shots": (1, 1)}, "shots: got 1"),
+    ):
+        with pytest.raises(ConfigError, match=f"^--{message}"):
+            module.main(module.Experiment((finished,), tmp_path / "new", **change))
     assert not (tmp_path / "new").exists()
 
 

@@ -79,8 +79,38 @@ def test_the_whole_experiment_has_the_declared_games(experiment):
 def test_what_the_finding_needs_is_asked_for_before_any_work(
     experiment, options, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(experiment, "run", lambda experiment: pytest.fail("it was begun"))
-    monkeypatch.setattr(sys, "argv", ["x.py", "--out", str(tmp_path / "out"), *options])
+    monkeypatch.setattr(experiment, "run", lambda sweeps: pytest.fail("it was begun"))
+    places = ["--out", str(tmp_path / "out"), "--findings", str(tmp_path / "findings.json")]
+    monkeypatch.setattr(sys, "argv", ["x.py", *places, *options])
     assert experiment.start(experiment.main, experiment.Experiment, None) == 2
     assert capsys.readouterr().err.startswith(f"error: {options[0]}: got ")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("change", [{"noises": (0.25,)}, {"most": 5}])
+def test_without_the_finding_everything_else_is_written(
+    experiment, change, tmp_path, monkeypatch, capsys
+):
+    def few(asked):
+        (config,) = tiny_games(experiment)
+        numbers = tuple(number for number in (0, 1, 10) if number <= asked.most)
+        return [dataclasses.replace(config, noises=asked.noises[:1], interactions=numbers)]
+
+    monkeypatch.setattr(experiment, "games", few)
+    experiment.main(experiment.Experiment(tmp_path / "out", **change))
+    assert "meta" in capsys.readouterr().out
+    assert "F1" not in json.loads((tmp_path / "out" / "results.json").read_text())
+    names = ["curves.parquet", "needs.png", "payoff.png", "results.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+
+
+def test_if_the_finding_fails_the_tables_are_there(experiment, tmp_path, monkeypatch, capsys):
+    def failing(*arguments):
+        raise KeyError("no such row")
+
+    monkeypatch.setattr(experiment, "games", tiny_games)
+    monkeypatch.setattr(experiment, "finding", failing)
+    with pytest.raises(KeyError, match="no such row"):
+        experiment.main(experiment.Experiment(tmp_path / "out"))
+    assert len(pd.read_parquet(tmp_path / "out" / "curves.parquet")) == 2 * 2 * 3 * 4
+    capsys.readouterr()

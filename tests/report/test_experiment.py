@@ -24,6 +24,9 @@ def test_tables_figures_and_how_they_were_made(tmp_path):
     about = json.loads((tmp_path / "about.json").read_text())
     assert about["seeds"] == [3] and 0 <= about["wall_time_s"] < 60
     assert {"command", "device", "versions", "revision"} <= set(about)
+    write_experiment(tmp_path, {"one": table, "two": table}, {}, began, formats={"two": "%.2g"})
+    assert (tmp_path / "one.csv").read_text() == "a,b\n1,0.12346\n2,\n"
+    assert (tmp_path / "two.csv").read_text() == "a,b\n1,0.12\n2,\n"
 
 
 def test_if_one_cannot_be_written_the_former_files_stay(tmp_path):
@@ -48,15 +51,18 @@ class Options:
 def test_a_refused_option_is_one_line_and_exit_code_2(monkeypatch, capsys):
     seen = []
 
-    def main(options: Options) -> None:
+    def main(options: Options) -> int | None:
         if options.number < 0:
             refuse("--number", options.number, "an integer >= 0")
         seen.append(options.number)
+        return 1 if options.number == 7 else None
 
     monkeypatch.setattr(sys, "argv", ["x.py", "--number", "5"])
     assert start(main, Options, "What it does.") == 0 and seen == [5]
+    monkeypatch.setattr(sys, "argv", ["x.py", "--number", "7"])
+    assert start(main, Options, None) == 1 and seen == [5, 7]
     monkeypatch.setattr(sys, "argv", ["x.py", "--number", "-1"])
-    assert start(main, Options, None) == 2 and seen == [5]
+    assert start(main, Options, None) == 2 and seen == [5, 7]
     assert capsys.readouterr().err == "error: --number: got -1, expected an integer >= 0\n"
 
 

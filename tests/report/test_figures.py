@@ -193,8 +193,8 @@ def test_the_median_episode_of_the_first_principal_is_shown(episode):
     assert representative_episodes([]) == {}
 
 
-def test_old_episode_figures_go_and_foreign_files_stay(tmp_path, results_with, episode):
-    for name in ("episode_best_response.png", "episode_mine.png", "notes.txt"):
+def test_old_figures_go_and_foreign_files_stay(tmp_path, results_with, episode):
+    for name in ("training.png", "episode_best_response.png", "episode_mine.png", "notes.txt"):
         (tmp_path / name).write_text("x")
     write_figures(tmp_path, results_with(episodes=[episode("ucb")], curves=[]))
     names = {p.name for p in tmp_path.iterdir()}

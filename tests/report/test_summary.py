@@ -117,6 +117,16 @@ def test_single_run_has_a_score_and_no_interval(rows):
     assert "nan" not in text
 
 
+def test_headings_and_legend_say_what_is_there(rows):
+    records = rows(seeds=2)
+    for text in (format_table, markdown_table):
+        assert "Score [95% interval]" in text(summarize(records))
+        assert "Score [99.5% interval]" in text(summarize(records, confidence=0.995))
+    assert "(100%)" in format_table(summarize(records))
+    without = [row for row in records if row["principal"] != "all_knowing"]
+    assert "(100%)" not in format_table(summarize(without))
+
+
 def test_markdown_table_is_rectangular(rows):
     lines = markdown_table(summarize(rows())).splitlines()
     assert len(lines) == 2 + 44
@@ -140,7 +150,10 @@ def test_collapse_is_counted_per_seed_of_learned_principals_only(rows):
     assert counts["collapsed"].sum() == 2
     text = format_collapsed(counts)
     assert "REINFORCE: UCB 2 of 3, Epsilon-greedy 0 of 3" in text
+    assert "(0-shot: intervenes" in text
     assert max(map(len, text.splitlines())) <= 100
+    adapted = [row for row in records if row["k_shot"] == 1]
+    assert "(1-shot: intervenes" in format_collapsed(collapsed_seeds(adapted))
 
 
 def test_nothing_learned_nothing_to_say(rows):

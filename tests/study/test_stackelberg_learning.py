@@ -11,6 +11,7 @@ from mermaide_jax.games.stackelberg import StackelbergConfig, draw_stackelberg_t
 from mermaide_jax.study.stackelberg.config import LearningConfig
 from mermaide_jax.study.stackelberg.learning import bounded_sgd, init_params, make_adapt, to_support
 from mermaide_jax.study.stackelberg.play import interact, make_principal, state_after
+from mermaide_jax.study.stackelberg.run import SweepConfig
 from mermaide_jax.study.stackelberg.testing import with_inner_rate
 
 CONFIG = LearningConfig(game=StackelbergConfig(kind="binary", horizon=4), features=3)
@@ -71,3 +72,33 @@ def test_states_go_on_where_the_interactions_end():
 def test_bad_configs_are_refused(field, value):
     with pytest.raises(ConfigError, match=f"^{field}: got"):
         LearningConfig(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("cost", -0.1),
+        ("bonus", 0.0),
+        ("noises", (0.0, -0.1)),
+        ("noises", (0.1, 0.1)),
+        ("number of noises", ()),
+        ("seeds", 0),
+        ("test_agents", 0),
+        ("fresh_agents", 65),
+        ("interactions", (0, 2, 1)),
+        ("interactions", (0, 1, 1)),
+        ("interactions", (-1, 1)),
+        ("interactions", (0, 1.5)),
+        ("number of interactions", ()),
+        ("fresh_batch", 1),
+        ("pretrained_rates", (0.0, -1.0)),
+        ("number of pretrained_rates", ()),
+        ("fresh_rates", (-1.0,)),
+        ("number of fresh_rates", ()),
+    ],
+)
+def test_bad_sweeps_are_refused(field, value):
+    with pytest.raises(ConfigError, match=f"^{field}: got"):
+        SweepConfig(**{field.removeprefix("number of "): value})
+    with pytest.raises(ConfigError, match=r"^fresh_interactions: got 4"):
+        SweepConfig(interactions=(5, 10), fresh_interactions=4)

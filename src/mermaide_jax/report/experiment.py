@@ -23,25 +23,24 @@ E = TypeVar("E")
 _DECIMALS = 5
 
 
-def start(main: Callable[[E], Any], experiment: type[E], description: str | None) -> int:
+def start(main: Callable[[E], int | None], experiment: type[E], description: str | None) -> int:
     """Runs ``main`` with what the command line says, and gives the exit code.
 
     Args:
-      main: does the work.
+      main: does the work; may return an exit code of its own.
       experiment: the dataclass of its options.
       description: what ``--help`` says first.
 
     Returns:
-      0; or 2 if ``main`` refused an option, after one line that says which.
+      What ``main`` returns, else 0; or 2 if it refused an option, after one line that says which.
     """
     import tyro  # of the extra [experiments]
 
     try:
-        main(tyro.cli(experiment, description=description))
+        return main(tyro.cli(experiment, description=description)) or 0
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 def check_shots(name: str, shots: Sequence[int]) -> None:
@@ -58,15 +57,18 @@ def write_experiment(
     tables: Mapping[str, pd.DataFrame],
     figures: Mapping[str, Figure],
     began: float,
+    *,
+    formats: Mapping[str, str] | None = None,
     **about: Any,
 ) -> None:
     """Writes ``NAME.csv``, ``NAME.png`` and ``about.json``, all of them or none.
 
     Args:
       directory: where they go; must exist.
-      tables: by name, written to five decimals without their index.
+      tables: by name, written without their index.
       figures: by name.
       began: `time.monotonic` at the start of the script.
+      formats: of the floats of a table, such as ``{"gains": "%.4g"}``; else five decimals.
       **about: said in ``about.json`` beside command, versions, device, revision and wall time
         (`script_record`).
 
@@ -74,11 +76,18 @@ def write_experiment(
       OSError: if the disk refuses; the former files stay.
     """
     said = json.dumps(to_plain(script_record(began) | about), indent=1) + "\n"
-    writers: dict[str, Callable[[Path], None]] = {
-        f"{name}.csv": functools.partial(table.round(_DECIMALS).to_csv, index=False)
+    writers = {
+        f"{name}.csv": _csv_writer(table, (formats or {}).get(name))
         for name, table in tables.items()
     }
     writers |= {
         f"{name}.png": functools.partial(save_png, figure) for name, figure in figures.items()
     }
     write_atomically(directory, writers | {"about.json": text_writer(said)})
+
+
+def _csv_writer(table: pd.DataFrame, form: str | None) -> Callable[[Path], None]:
+    """A function that writes the table to a path, for `write_atomically`."""
+    if form is None:
+        return functools.partial(table.round(_DECIMALS).to_csv, index=False)
+    return functools.partial(table.to_csv, index=False, float_format=form)

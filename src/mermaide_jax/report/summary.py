@@ -67,7 +67,8 @@ def summarize(
     Returns:
       One line per group and principal, both in canonical order, with the columns `by`, principal,
       runs, score, low, high, attained, attained_low, attained_high, success_rate, interventions,
-      world_model_log_likelihood and world_model_accuracy; NaN where nothing was measured.
+      world_model_log_likelihood and world_model_accuracy; NaN where nothing was measured. Its
+      `attrs` tell the confidence, for headings.
 
     Raises:
       ConfigError: if a row lacks a column or `by` names none.
@@ -87,7 +88,9 @@ def summarize(
         line |= {name: share.get(of_share, np.nan) for name, of_share in _SHARE.items()}
         lines.append(line | {name: _mean(part, name) for name in _MEANS})
     columns = [*keys, "principal", *_METRICS]
-    return pd.DataFrame(_sorted(lines, keys), columns=columns)
+    frame = pd.DataFrame(_sorted(lines, keys), columns=columns)
+    frame.attrs["confidence"] = confidence
+    return frame
 
 
 def _score(rows: list[Record], confidence: float, resamples: int, seed: int) -> Record:
@@ -124,14 +127,14 @@ def collapsed_seeds(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Counts the training runs whose principal always, or never, intervenes.
 
     A learned run is collapsed when the mean share of steps with an intervention, over its test
-    rows of the smallest K (0-shot), is below 1% or above 99%.
+    rows of the smallest K, is below 1% or above 99%.
 
     Args:
       rows: as in `Results.rows`.
 
     Returns:
-      One line per principal that learns and agent rule: principal, agent_rule, collapsed (runs)
-      and seeds (runs in all); empty if no principal learns.
+      One line per principal that learns and agent rule: principal, agent_rule, k_shot, collapsed
+      (runs) and seeds (runs in all); empty if no principal learns.
 
     Raises:
       ConfigError: if a row lacks a column.
@@ -143,12 +146,11 @@ def collapsed_seeds(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     for (name, rule, _), part in grouped(records, ["principal", "agent_rule", "seed"]).items():
         rates = [r["interventions"] / r["horizon"] for r in part if r["interventions"] is not None]
         collapsed = bool(rates) and not 0.01 <= np.mean(rates) <= 0.99
-        line = counts.setdefault(
-            (name, rule), {"principal": name, "agent_rule": rule, "collapsed": 0, "seeds": 0}
-        )
+        about = {"principal": name, "agent_rule": rule, "k_shot": shot}
+        line = counts.setdefault((name, rule), about | {"collapsed": 0, "seeds": 0})
         line["collapsed"] += collapsed
         line["seeds"] += 1
-    columns = ["principal", "agent_rule", "collapsed", "seeds"]
+    columns = ["principal", "agent_rule", "k_shot", "collapsed", "seeds"]
     return pd.DataFrame(_sorted(list(counts.values()), ["agent_rule"]), columns=columns)
 
 
@@ -163,7 +165,8 @@ def format_collapsed(counts: pd.DataFrame) -> str:
     """
     if counts.empty:
         return ""
-    lines = ["Collapsed training runs (0-shot: intervenes in under 1% or over 99% of the steps):"]
+    shots = f"{counts['k_shot'].iloc[0]}-shot"
+    lines = [f"Collapsed training runs ({shots}: intervenes in under 1% or over 99% of the steps):"]
     for (name,), part in grouped(frame_records(counts), ["principal"]).items():
         entries = [
             f"{rule_label(line['agent_rule'])} {line['collapsed']} of {line['seeds']}"
@@ -175,7 +178,7 @@ def format_collapsed(counts: pd.DataFrame) -> str:
 
 _HEADINGS = {
     "runs": "Runs",
-    "score": "Score [95% interval]",
+    "score": "Score",
     "attained": "Attained",
     "success_rate": "Success",
     "interventions": "Paid",
@@ -213,16 +216,12 @@ def format_table(frame: pd.DataFrame) -> str:
     blocks = []
     for title, part in _groups(frame):
         lines = [[_short(line["principal"]), *_cells(line)] for line in part]
-        blocks.append(f"{title}\n{_aligned([['Principal', *_HEADINGS.values()], *lines])}")
+        blocks.append(f"{title}\n{_aligned([['Principal', *_headings(frame)], *lines])}")
     present = set(frame["principal"])
     score, *others = _NOTES.split("\n")
     known = [_ATTAINED] if "all_knowing" in present else []
-    notes = [
-        score,
-        *known,
-        *others,
-        *(note for name, note in _REFERENCES.items() if name in present),
-    ]
+    references = [note for name, note in _REFERENCES.items() if name in present]
+    notes = [score, *known, *others, *references]
     return "\n\n".join([*blocks, "\n".join(notes)])
 
 
@@ -237,7 +236,7 @@ def markdown_table(frame: pd.DataFrame) -> str:
     """
     keys = _keys(frame)
     names = {"agent_rule": "Agents", "k_shot": "K", "coefficient": "Coefficient"}
-    header = [*(names.get(key, key) for key in keys), "Principal", *_HEADINGS.values()]
+    header = [*(names.get(key, key) for key in keys), "Principal", *_headings(frame)]
     lines = [header, ["---"] * len(keys) + ["---"] + ["---:"] * len(_HEADINGS)]
     for line in frame_records(frame):
         group = [
@@ -245,6 +244,12 @@ def markdown_table(frame: pd.DataFrame) -> str:
         ]
         lines.append([*group, principal_label(line["principal"]), *_cells(line)])
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _headings(frame: pd.DataFrame) -> list[str]:
+    """Of the measures; that of the score says what its interval covers."""
+    covered = f"{100 * frame.attrs.get('confidence', 0.95):g}%"
+    return list((_HEADINGS | {"score": f"Score [{covered} interval]"}).values())
 
 
 def _keys(frame: pd.DataFrame) -> list[str]:
