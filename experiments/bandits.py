@@ -20,10 +20,8 @@ probability that MERMAIDE improves on each baseline, and the target pulls that a
 """
 
 import dataclasses
-import functools
 import itertools
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -33,9 +31,9 @@ from matplotlib.figure import Figure
 
 from mermaide_jax._checks import refuse
 from mermaide_jax.report._files import write_atomically
-from mermaide_jax.report._style import new_figure, save_png
+from mermaide_jax.report._style import new_figure
 from mermaide_jax.report.attained import ORACLES, attained_records
-from mermaide_jax.report.experiment import start
+from mermaide_jax.report.experiment import file_writers, start
 from mermaide_jax.report.figures import write_figures
 from mermaide_jax.report.findings import merge_finding
 from mermaide_jax.report.improvement import improvement_records
@@ -169,7 +167,7 @@ def main(experiment: Experiment) -> None:
     payments = intervention_records(results.rows)
     blocks = findings_of(results, records, payments)
     print(format_table(summarize(results.rows)))
-    tables = {"improvement.csv": pd.DataFrame(records), "interventions.csv": pd.DataFrame(payments)}
+    tables = {"improvement": pd.DataFrame(records), "interventions": pd.DataFrame(payments)}
     for frame in tables.values():
         print(frame.to_string(index=False, float_format="%.2f"))
     for family, share in blocks["attainable_share"].items():
@@ -177,15 +175,10 @@ def main(experiment: Experiment) -> None:
         value, low, high = ("none" if number is None else f"{number:.2f}" for number in numbers)
         print(f"share of the attainable, {rule_label(family)}: {value} [{low}, {high}]")
     figures = {
-        "improvement.png": draw(records),
-        "interventions.png": interventions_figure(payments, results.config["game"]["cost"]),
+        "improvement": draw(records),
+        "interventions": interventions_figure(payments, results.config["game"]["cost"]),
     }
-    writers: dict[str, Callable[[Path], None]] = {
-        name: functools.partial(frame.to_csv, index=False, float_format="%.6g")
-        for name, frame in tables.items()
-    }
-    writers |= {name: functools.partial(save_png, figure) for name, figure in figures.items()}
-    write_atomically(directory, writers)
+    write_atomically(directory, file_writers(tables, figures, dict.fromkeys(tables, "%.6g")))
     if experiment.findings is not None:
         for name, block in blocks.items():
             merge_finding(experiment.findings, name, block)

@@ -42,8 +42,8 @@ from mermaide_jax.games import (
 )
 from mermaide_jax.principals import prescient
 from mermaide_jax.report._files import text_writer, write_atomically
-from mermaide_jax.report._style import new_figure, save_png
-from mermaide_jax.report.experiment import start
+from mermaide_jax.report._style import new_figure
+from mermaide_jax.report.experiment import file_writers, start
 from mermaide_jax.report.names import rule_label
 from mermaide_jax.report.provenance import script_record
 from mermaide_jax.report.results import prepare_output
@@ -213,16 +213,9 @@ def main(config: Convergence) -> None:
     directory, began = prepare_output(config.out, force=config.force), time.monotonic()
     table = run(config)
     made = json.dumps(to_plain(script_record(began) | {"config": config}), indent=1) + "\n"
-    write_atomically(
-        directory,
-        {
-            "oracle_convergence.csv": functools.partial(
-                table.to_csv, index=False, float_format="%.4f"
-            ),
-            "oracle_convergence.json": text_writer(made),
-            "oracle_convergence.png": functools.partial(save_png, draw(table, config)),
-        },
-    )
+    name = "oracle_convergence"
+    writers = file_writers({name: table}, {name: draw(table, config)}, {name: "%.4f"})
+    write_atomically(directory, writers | {f"{name}.json": text_writer(made)})
     print(table.round(2).to_string(index=False))
 
 

@@ -25,13 +25,13 @@ import pandas as pd
 import tyro
 from matplotlib.figure import Figure
 
-from mermaide_jax._checks import check_at_least, check_non_negative, refuse
+from mermaide_jax._checks import check_at_least, check_counts, check_non_negative, refuse
 from mermaide_jax.evaluation.planning import Planner, planning
 from mermaide_jax.evaluation.protocol import Scores, adapt_to_tasks, summarise
 from mermaide_jax.evaluation.statistics import interquartile_mean
 from mermaide_jax.games import collect
 from mermaide_jax.report._style import SERIES, new_figure, quiet_grid, styled
-from mermaide_jax.report.experiment import check_shots, start, write_experiment
+from mermaide_jax.report.experiment import start, write_experiment
 from mermaide_jax.report.names import principal_label, rule_label
 from mermaide_jax.report.results import prepare_output
 from mermaide_jax.report.variants import variant_gains
@@ -204,7 +204,7 @@ def main(experiment: Experiment) -> None:
     began = time.monotonic()
     check_at_least("--episodes", experiment.episodes, 1)
     check_at_least("--rollouts", experiment.rollouts, 2)
-    check_shots("--shots", experiment.shots)
+    check_counts("--shots", experiment.shots)
     check_non_negative("--errors", experiment.errors)
     parts = load(experiment)
     directory = prepare_output(experiment.out, force=experiment.force)

@@ -26,12 +26,12 @@ import pandas as pd
 import tyro
 from matplotlib.figure import Figure
 
-from mermaide_jax._checks import check_at_least, refuse
+from mermaide_jax._checks import check_at_least, check_counts, refuse
 from mermaide_jax.evaluation.oracles import play_all_knowing
 from mermaide_jax.evaluation.protocol import play_adapted
 from mermaide_jax.games import Trajectory
 from mermaide_jax.report._style import GREY, SERIES, new_figure, quiet_grid, styled
-from mermaide_jax.report.experiment import check_shots, start, write_experiment
+from mermaide_jax.report.experiment import start, write_experiment
 from mermaide_jax.report.names import principal_label, rule_label
 from mermaide_jax.report.results import prepare_output
 from mermaide_jax.study.config import StudyConfig
@@ -214,7 +214,7 @@ def main(experiment: Experiment) -> None:
     """Plays, prints, writes."""
     began = time.monotonic()
     check_at_least("--episodes", experiment.episodes, 1)
-    check_shots("--shots", experiment.shots)
+    check_counts("--shots", experiment.shots)
     parts = load(experiment.results)
     directory = prepare_output(experiment.out, force=experiment.force)
     runs = measure(experiment, parts)

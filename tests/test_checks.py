@@ -9,6 +9,7 @@ from mermaide_jax._checks import (
     ConfigError,
     check_at_least,
     check_choice,
+    check_counts,
     check_in_range,
     check_non_negative,
     check_positive,
@@ -66,3 +67,14 @@ def test_long_values_stay_on_one_short_line():
         refuse("x", "a\nb" * 500, "little")
     assert len(str(error.value)) < 120 and "\n" not in str(error.value)
     assert issubclass(ConfigError, ValueError)
+
+
+def test_counts_are_some_and_each_there_once():
+    check_counts("--shots", (0, 1, 5))
+    for wrong, named in (((), "number of --shots: got 0"), ((0, -1), "got -1"), ((1, 1), "got 1")):
+        with pytest.raises(ConfigError, match=named):
+            check_counts("--shots", wrong)
+
+
+def test_a_count_with_a_bound_that_is_none_is_a_number():
+    assert check_in_range("x", 0.5, 0, 1e6) == 0.5

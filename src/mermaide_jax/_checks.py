@@ -8,13 +8,15 @@ import difflib
 import math
 import numbers
 import os
-from collections.abc import Iterable
-from typing import NoReturn, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn, TypeVar
 
 __all__ = [
     "ConfigError",
     "check_at_least",
     "check_choice",
+    "check_counts",
+    "check_distinct",
     "check_in_range",
     "check_non_negative",
     "check_positive",
@@ -79,9 +81,9 @@ def check_non_negative(name: str, value: Number) -> Number:
 def check_in_range(name: str, value: Number, low: float, high: float) -> Number:
     """Returns `value` if it lies in the closed interval [low, high], else raises `ConfigError`.
 
-    With an integer `low` the value is a count, so it must be an integer too.
+    With two integer bounds the value is a count, so it must be an integer too.
     """
-    is_count = isinstance(low, int)
+    is_count = isinstance(low, int) and isinstance(high, int)
     expected = f"{'an integer' if is_count else 'a finite number'} in [{low}, {high}]"
     if is_count and not isinstance(value, numbers.Integral):
         refuse(name, value, expected)
@@ -102,6 +104,21 @@ def check_at_least(name: str, value: Number, minimum: float) -> Number:
     if not _check_finite(name, value, expected) >= minimum:
         refuse(name, value, expected)
     return value
+
+
+def check_distinct(name: str, values: Sequence[Any]) -> None:
+    """Refuses a value that is there twice: what belongs to it could not be told apart."""
+    twice = [value for value in values if list(values).count(value) > 1]
+    if twice:
+        refuse(name, twice[0], "each value once")
+
+
+def check_counts(name: str, values: Sequence[int]) -> None:
+    """Refuses counts that are none at all, not integers of at least 0, or there twice."""
+    check_at_least(f"number of {name}", len(values), 1)
+    for value in values:
+        check_at_least(name, value, 0)
+    check_distinct(name, values)
 
 
 def check_choice(name: str, value: Choice, allowed: Iterable[Choice]) -> Choice:

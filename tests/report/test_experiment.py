@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from mermaide_jax._checks import ConfigError, refuse
-from mermaide_jax.report.experiment import check_shots, start, write_experiment
+from mermaide_jax._checks import refuse
+from mermaide_jax.report.experiment import start, write_experiment
 
 
 def test_tables_figures_and_how_they_were_made(tmp_path):
@@ -64,10 +64,3 @@ def test_a_refused_option_is_one_line_and_exit_code_2(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["x.py", "--number", "-1"])
     assert start(main, Options, None) == 2 and seen == [5, 7]
     assert capsys.readouterr().err == "error: --number: got -1, expected an integer >= 0\n"
-
-
-def test_numbers_of_episodes_to_adapt_on_are_checked():
-    check_shots("--shots", (0, 1, 5))
-    for wrong, named in (((), "number of --shots: got 0"), ((0, -1), "got -1"), ((1, 1), "got 1")):
-        with pytest.raises(ConfigError, match=named):
-            check_shots("--shots", wrong)

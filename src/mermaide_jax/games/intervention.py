@@ -65,6 +65,11 @@ class GameConfig:
         for magnitude in self.magnitudes:
             _checks.check_positive("magnitudes", magnitude)
 
+    @property
+    def pays(self) -> Pays:
+        """What interventions are, see `Game`."""
+        return _PAYS[self.kind]
+
 
 class GameState(NamedTuple):
     """Bookkeeping of one episode.
@@ -266,5 +271,5 @@ def make_intervention_game(agent: Agent, config: GameConfig) -> Game:
         observation_size=size,
         num_arms=config.num_arms,
         horizon=config.horizon,
-        pays=_PAYS[config.kind],
+        pays=config.pays,
     )

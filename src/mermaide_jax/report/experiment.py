@@ -3,20 +3,20 @@
 import functools
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mermaide_jax._checks import ConfigError, check_at_least, refuse
+from mermaide_jax._checks import ConfigError
 from mermaide_jax.report._files import text_writer, write_atomically
 from mermaide_jax.report._style import save_png
 from mermaide_jax.report.provenance import script_record
 from mermaide_jax.report.schema import to_plain
 
-__all__ = ["check_shots", "start", "write_experiment"]
+__all__ = ["file_writers", "start", "write_experiment"]
 
 E = TypeVar("E")
 
@@ -43,15 +43,6 @@ def start(main: Callable[[E], int | None], experiment: type[E], description: str
         return 2
 
 
-def check_shots(name: str, shots: Sequence[int]) -> None:
-    """Refuses numbers K of episodes to adapt on that are none, below zero, or there twice."""
-    check_at_least(f"number of {name}", len(shots), 1)
-    for number in shots:
-        check_at_least(name, number, 0)
-        if list(shots).count(number) > 1:
-            refuse(name, number, "each value once")
-
-
 def write_experiment(
     directory: Path,
     tables: Mapping[str, pd.DataFrame],
@@ -76,14 +67,19 @@ def write_experiment(
       OSError: if the disk refuses; the former files stay.
     """
     said = json.dumps(to_plain(script_record(began) | about), indent=1) + "\n"
-    writers = {
-        f"{name}.csv": _csv_writer(table, (formats or {}).get(name))
-        for name, table in tables.items()
-    }
-    writers |= {
-        f"{name}.png": functools.partial(save_png, figure) for name, figure in figures.items()
-    }
+    writers = file_writers(tables, figures, formats or {})
     write_atomically(directory, writers | {"about.json": text_writer(said)})
+
+
+def file_writers(
+    tables: Mapping[str, pd.DataFrame],
+    figures: Mapping[str, Figure],
+    formats: Mapping[str, str],
+) -> dict[str, Callable[[Path], None]]:
+    """What writes ``NAME.csv`` and ``NAME.png``, for `write_atomically`; see `write_experiment`."""
+    csv = {f"{name}.csv": _csv_writer(x, formats.get(name)) for name, x in tables.items()}
+    png = {f"{name}.png": functools.partial(save_png, x) for name, x in figures.items()}
+    return {**csv, **png}
 
 
 def _csv_writer(table: pd.DataFrame, form: str | None) -> Callable[[Path], None]:

@@ -188,14 +188,10 @@ _HEADINGS = {
 _NAME_WIDTH = 26
 _MISSING = "-"
 _NOTES = (
-    "Score: interquartile mean over runs (seeds x agents) and its bootstrap interval.\n"
-    "Success: share of steps on the target.  Paid: interventions per episode.\n"
-    "WM: world model's log-likelihood of the agent's next action per step, and accuracy."
-)
-
-
-_ATTAINED = (
-    "Attained: where it lies between the best script (0%) and the all-knowing planner (100%)."
+    "Score: interquartile mean over runs (seeds x agents) and its bootstrap interval.",
+    "Attained: where it lies between the best script (0%) and the all-knowing planner (100%).",
+    "Success: share of steps on the target.  Paid: interventions per episode.",
+    "WM: world model's log-likelihood of the agent's next action per step, and accuracy.",
 )
 _REFERENCES = {
     "prescient": "Prescient reads the agent's own state: an upper reference, not a contender.",
@@ -218,10 +214,9 @@ def format_table(frame: pd.DataFrame) -> str:
         lines = [[_short(line["principal"]), *_cells(line)] for line in part]
         blocks.append(f"{title}\n{_aligned([['Principal', *_headings(frame)], *lines])}")
     present = set(frame["principal"])
-    score, *others = _NOTES.split("\n")
-    known = [_ATTAINED] if "all_knowing" in present else []
-    references = [note for name, note in _REFERENCES.items() if name in present]
-    notes = [score, *known, *others, *references]
+    measured = "all_knowing" in present
+    notes = [note for note in _NOTES if measured or not note.startswith("Attained")]
+    notes += [note for name, note in _REFERENCES.items() if name in present]
     return "\n\n".join([*blocks, "\n".join(notes)])
 
 

@@ -1,7 +1,6 @@
 """What a study is: one frozen, nested config that the command line fills in."""
 
 import dataclasses
-from typing import Any
 
 from mermaide_jax import _checks
 from mermaide_jax.agents import RULES
@@ -91,7 +90,7 @@ class AgentOptions:
 
     def __post_init__(self) -> None:
         _checks.check_at_least("number of families", len(self.families), 1)
-        _check_distinct("families", self.families)
+        _checks.check_distinct("families", self.families)
         for family in self.families:
             _checks.check_choice("families", family, RULES)
             for role in ("train", "test"):
@@ -147,10 +146,7 @@ class EvaluationOptions:
     """Width of the beam of the planner that knows all draws; its time grows with it."""
 
     def __post_init__(self) -> None:
-        _checks.check_at_least("number of shots", len(self.shots), 1)
-        for shot in self.shots:
-            _checks.check_at_least("shots", shot, 0)
-        _check_distinct("shots", self.shots)
+        _checks.check_counts("shots", self.shots)
         _checks.check_at_least("episodes", self.episodes, 1)
         _checks.check_in_range("random_rate", self.random_rate, 0.0, 1.0)
         _checks.check_at_least("all_knowing_rollouts", self.all_knowing_rollouts, 2)
@@ -186,7 +182,7 @@ class StudyConfig:
         _checks.check_at_least("number of principals", len(self.principals), 1)
         for name in self.principals:
             _checks.check_choice("principals", name, LEARNED + SCRIPTED)
-        _check_distinct("principals", self.principals)
+        _checks.check_distinct("principals", self.principals)
         blind = self.game.kind == "arm" and not self.game.observe_target
         scripted = [name for name in self.principals if name in SCRIPTED]
         if blind and scripted:
@@ -202,20 +198,12 @@ class StudyConfig:
             _checks.refuse("network.world_model", False, expected)
         if self.training.credit == "hits":
             known = "'returns' where payments are not all of the target, or are seen beforehand"
-            of_target = self.game.kind in ("binary", "magnitude")
-            if not of_target or "best_response" in self.agents.families:
+            if self.game.pays != "target" or "best_response" in self.agents.families:
                 _checks.refuse("training.credit", "hits", known)
         _checks.check_at_least("seeds", self.seeds, 1)
         _check_seed("seed", self.seed)
         if self.seed + self.seeds > _MAX_SEED + 1:
             _checks.refuse("seeds", self.seeds, f"at most {_MAX_SEED + 1 - self.seed} from seed on")
-
-
-def _check_distinct(name: str, values: tuple[Any, ...]) -> None:
-    """Refuses a value that is there twice: its rows could not be told apart."""
-    twice = [value for value in values if values.count(value) > 1]
-    if twice:
-        _checks.refuse(name, twice[0], "each value once")
 
 
 def _check_seed(name: str, seed: int) -> None:

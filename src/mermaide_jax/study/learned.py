@@ -34,8 +34,9 @@ from mermaide_jax.training.checkpoint import (
 )
 
 SAVE_EVERY = 250
-LAST_GOOD = "last_good"
 """Updates between two checkpoints."""
+LAST_GOOD = "last_good"
+"""Where a run that diverges leaves its last good state, below its checkpoints."""
 
 
 class Trained(NamedTuple):
@@ -88,10 +89,10 @@ def train_principal(
     if directory is not None:
         # What a former run left there would be taken for this one's.
         clear_checkpoints(directory / LAST_GOOD)
-    if directory is not None and not resume:
-        clear_checkpoints(directory)
-    elif directory is not None and has_checkpoint(directory):
-        start = restore_checkpoint(directory, blank_state(name, config, setting))
+        if not resume:
+            clear_checkpoints(directory)
+        elif has_checkpoint(directory):
+            start = restore_checkpoint(directory, blank_state(name, config, setting))
 
     saved = 0 if start is None else int(np.asarray(start[0].update)[0])
 

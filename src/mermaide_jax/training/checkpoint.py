@@ -40,10 +40,11 @@ def restore_checkpoint(directory: Path, like: TrainState) -> tuple[TrainState, M
     Raises:
       ConfigError: there is none, or it does not fit ``like`` (another network, other seeds).
     """
-    if not has_checkpoint(directory):  # asked first: the manager would make the directory
-        refuse("checkpoint", directory, "a directory with a saved checkpoint")
-    with ocp.CheckpointManager(directory.absolute()) as manager:
-        step: Any = manager.latest_step()
+    options = ocp.CheckpointManagerOptions(create=False)
+    with ocp.CheckpointManager(directory.absolute(), options=options) as manager:
+        step = manager.latest_step()
+        if step is None:
+            refuse("checkpoint", directory, "a directory with a saved checkpoint")
         num_streams = like.update.shape[0]
         curve: Any = jax.ShapeDtypeStruct((num_streams, step), np.float32)
         history = Metrics(*(curve for _ in Metrics._fields))

@@ -70,8 +70,7 @@ class SweepConfig:
         _checks.check_at_least("number of noises", len(self.noises), 1)
         for noise in self.noises:
             _checks.check_non_negative("noises", noise)
-        if len(set(self.noises)) < len(self.noises):
-            _checks.refuse("noises", self.noises, "each value once")
+        _checks.check_distinct("noises", self.noises)
         for name in ("pretrained_rates", "fresh_rates"):
             rates = getattr(self, name)
             _checks.check_at_least(f"number of {name}", len(rates), 1)
@@ -81,11 +80,9 @@ class SweepConfig:
         _checks.check_at_least("test_agents", self.test_agents, 1)
         _checks.check_at_least("fresh_batch", self.fresh_batch, 2)
         _checks.check_in_range("fresh_agents", self.fresh_agents, 1, self.test_agents)
-        _checks.check_at_least("number of interactions", len(self.interactions), 1)
-        for number in self.interactions:
-            _checks.check_at_least("interactions", number, 0)
-        if list(self.interactions) != sorted(set(self.interactions)):
-            _checks.refuse("interactions", self.interactions, "ascending numbers, each once")
+        _checks.check_counts("interactions", self.interactions)
+        if list(self.interactions) != sorted(self.interactions):
+            _checks.refuse("interactions", self.interactions, "ascending numbers")
         _checks.check_at_least("fresh_interactions", self.fresh_interactions, self.interactions[0])
 
 
