@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from mermaide_jax._checks import check_at_least, check_counts, refuse
 from mermaide_jax.agents import standard_population
 from mermaide_jax.evaluation.oracles.all_knowing import by_rule, play_all_knowing, rule_grid
 from mermaide_jax.evaluation.oracles.guided import guide_grid, guided, tune_each
@@ -83,17 +84,31 @@ class Convergence:
     """Accept an output directory that holds files."""
 
 
+def check(config: Convergence) -> None:
+    """Refuses what cannot be measured, before any work."""
+    check_counts("--horizons", config.horizons, 1)
+    check_counts("--widths", config.widths, 1)
+    # Whether a gain is sure is judged by the spread of imagined episodes.
+    check_counts("--rollouts", config.rollouts, 2)
+    of_each = len(COEFFICIENTS[FAMILIES[0]])
+    if check_at_least("--agents", config.agents, 1) % of_each:
+        refuse("--agents", config.agents, f"a multiple of {of_each}, as many of each coefficient")
+    check_at_least("--episodes", config.episodes, 1)
+    check_at_least("--tuning-episodes", config.tuning_episodes, 1)
+
+
 def run(config: Convergence) -> pd.DataFrame:
     """One row for each horizon, reference and family."""
     rows = []
-    key_tune, key_play = jax.random.split(jax.random.key(0))
+    keys = jax.random.split(jax.random.key(0))
     for horizon in config.horizons:
         game = make_intervention_game(standard_population(10), GameConfig(horizon=horizon))
         for name, scorer in _scorers(config, game).items():
             compiled = None
             for family in FAMILIES:
                 tasks, others = _agents(config, family, 1), _agents(config, family, 2)
-                arguments = (key_tune, key_play, tasks, others)
+                # Every reference plays the same episodes, so keys are used again on purpose.
+                arguments = (*jax.random.clone(keys), tasks, others)
                 compiled = compiled or jax.jit(scorer).lower(*arguments).compile()
                 start = time.perf_counter()
                 scores = np.asarray(compiled(*arguments))
@@ -210,6 +225,7 @@ def main(config: Convergence) -> None:
             "episodes": 2,
         }
         config = dataclasses.replace(config, **small, tuning_episodes=4)
+    check(config)
     directory, began = prepare_output(config.out, force=config.force), time.monotonic()
     table = run(config)
     made = json.dumps(to_plain(script_record(began) | {"config": config}), indent=1) + "\n"

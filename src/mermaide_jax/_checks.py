@@ -113,11 +113,11 @@ def check_distinct(name: str, values: Sequence[Any]) -> None:
         refuse(name, twice[0], "each value once")
 
 
-def check_counts(name: str, values: Sequence[int]) -> None:
-    """Refuses counts that are none at all, not integers of at least 0, or there twice."""
+def check_counts(name: str, values: Sequence[int], minimum: int = 0) -> None:
+    """Refuses counts that are none at all, not integers >= `minimum`, or there twice."""
     check_at_least(f"number of {name}", len(values), 1)
     for value in values:
-        check_at_least(name, value, 0)
+        check_at_least(name, value, minimum)
     check_distinct(name, values)
 
 
