@@ -83,6 +83,8 @@ ifdef REDUCED
 	$(call study,extrapolation,$(ALL) --agents.split extrapolation)
 	$(RUN)protocols.py results/bandits results/extrapolation --out results/protocols --force
 else
+	$(call study,hundred,$(MODEL) $(SCRIPTED) --agents.test 100 --evaluation.shots 0 1 5 \
+		--evaluation.all-knowing-episodes 2)
 	$(call study,bandits_1000,$(HALF) $(SHOTS))
 	$(call study,bandits_50,--game.horizon 50 --training.entropy-start 0.1 $(SHOTS))
 	$(call study,bandits_200,$(ALL) $(HALF) --game.horizon 200 $(SHOTS))
