@@ -74,6 +74,9 @@ def test_counts_are_some_and_each_there_once():
     for wrong, named in (((), "number of --shots: got 0"), ((0, -1), "got -1"), ((1, 1), "got 1")):
         with pytest.raises(ConfigError, match=named):
             check_counts("--shots", wrong)
+    check_counts("--rollouts", (2, 8), 2)
+    with pytest.raises(ConfigError, match="got 1, expected an integer >= 2"):
+        check_counts("--rollouts", (8, 1), 2)
 
 
 def test_a_count_with_a_bound_that_is_none_is_a_number():
