@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mermaide_jax._checks import check_at_least, check_counts, refuse
+from mermaide_jax._checks import check_at_least, check_counts, check_multiple
 from mermaide_jax.agents import standard_population
 from mermaide_jax.evaluation.oracles.all_knowing import by_rule, play_all_knowing, rule_grid
 from mermaide_jax.evaluation.oracles.guided import guide_grid, guided, tune_each
@@ -90,9 +90,9 @@ def check(config: Convergence) -> None:
     check_counts("--widths", config.widths, 1)
     # Whether a gain is sure is judged by the spread of imagined episodes.
     check_counts("--rollouts", config.rollouts, 2)
-    of_each = len(COEFFICIENTS[FAMILIES[0]])
-    if check_at_least("--agents", config.agents, 1) % of_each:
-        refuse("--agents", config.agents, f"a multiple of {of_each}, as many of each coefficient")
+    for family in FAMILIES:
+        number = len(COEFFICIENTS[family])
+        check_multiple("--agents", config.agents, number, "as many of each coefficient")
     check_at_least("--episodes", config.episodes, 1)
     check_at_least("--tuning-episodes", config.tuning_episodes, 1)
 

@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -17,3 +18,11 @@ def load_experiment(name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, name, module)
     specification.loader.exec_module(module)
     return module
+
+
+def run_experiment(
+    module: ModuleType, experiment: type, monkeypatch: pytest.MonkeyPatch, *options: str
+) -> int:
+    """The exit code of the experiment as the command line starts it, with these options."""
+    monkeypatch.setattr(sys, "argv", [f"{module.__name__}.py", *options])
+    return module.start(module.main, experiment, None)

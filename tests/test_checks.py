@@ -11,6 +11,7 @@ from mermaide_jax._checks import (
     check_choice,
     check_counts,
     check_in_range,
+    check_multiple,
     check_non_negative,
     check_positive,
     refuse,
@@ -77,6 +78,13 @@ def test_counts_are_some_and_each_there_once():
     check_counts("--rollouts", (2, 8), 2)
     with pytest.raises(ConfigError, match="got 1, expected an integer >= 2"):
         check_counts("--rollouts", (8, 1), 2)
+
+
+def test_a_multiple_is_a_positive_one():
+    check_multiple("agents", 10, 5, "one of each")
+    for wrong in (0, -5, 6, 5.0):
+        with pytest.raises(ConfigError, match=f"agents: got {wrong}, expected an? "):
+            check_multiple("agents", wrong, 5, "one of each")
 
 
 def test_a_count_with_a_bound_that_is_none_is_a_number():

@@ -18,6 +18,7 @@ __all__ = [
     "check_counts",
     "check_distinct",
     "check_in_range",
+    "check_multiple",
     "check_non_negative",
     "check_positive",
     "refuse",
@@ -104,6 +105,12 @@ def check_at_least(name: str, value: Number, minimum: float) -> Number:
     if not _check_finite(name, value, expected) >= minimum:
         refuse(name, value, expected)
     return value
+
+
+def check_multiple(name: str, value: int, of: int, what: str) -> None:
+    """Refuses a count that is not a positive multiple of `of`, and says `what` that is."""
+    if check_at_least(name, value, 1) % of:
+        refuse(name, value, f"a multiple of {of}, {what}")
 
 
 def check_distinct(name: str, values: Sequence[Any]) -> None:

@@ -1,12 +1,11 @@
 """The sweep of costs at a tiny size, from the command line to its files."""
 
 import json
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
-from experiment_scripts import load_experiment
+from experiment_scripts import load_experiment, run_experiment
 
 
 @pytest.fixture
@@ -19,8 +18,7 @@ def test_where_payments_are_dear_whoever_may_choose_pays_nothing(
 ):
     out = tmp_path / "out"
     options = ["--agents", "3", "--horizon", "4", "--costs", "0", "10"]
-    monkeypatch.setattr(sys, "argv", ["cost_sweep.py", "--out", str(out), *options])
-    assert module.start(module.main, module.Sweep, None) == 0
+    assert run_experiment(module, module.Sweep, monkeypatch, "--out", str(out), *options) == 0
     capsys.readouterr()
     table = pd.read_csv(out / "cost_sweep.csv")
     assert len(table) == 2 * 4 * 2  # families, principals, costs
@@ -37,7 +35,7 @@ def test_where_payments_are_dear_whoever_may_choose_pays_nothing(
     "options", [["--agents", "0"], ["--horizon", "0"], ["--costs", "-1"], ["--costs"]]
 )
 def test_bad_options_are_refused(module, options, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["x.py", "--out", str(tmp_path / "out"), *options])
-    assert module.start(module.main, module.Sweep, None) == 2
+    out = str(tmp_path / "out")
+    assert run_experiment(module, module.Sweep, monkeypatch, "--out", out, *options) == 2
     assert f"{options[0]}: got " in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

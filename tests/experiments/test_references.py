@@ -1,13 +1,12 @@
 """Convergence of the upper references and pay-the-first-k in hindsight, at a tiny size."""
 
 import json
-import sys
 
 import jax
 import numpy as np
 import pandas as pd
 import pytest
-from experiment_scripts import load_experiment
+from experiment_scripts import load_experiment, run_experiment
 
 from mermaide_jax import games
 from mermaide_jax.evaluation.protocol import evaluate
@@ -28,8 +27,8 @@ def convergence(monkeypatch):
 
 def test_no_reference_beats_an_exhaustive_search(convergence, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
-    monkeypatch.setattr(sys, "argv", ["oracle_convergence.py", "--out", str(out), *CONVERGENCE])
-    assert convergence.start(convergence.main, convergence.Convergence, None) == 0
+    options = ["--out", str(out), *CONVERGENCE]
+    assert run_experiment(convergence, convergence.Convergence, monkeypatch, *options) == 0
     capsys.readouterr()
     table = pd.read_csv(out / "oracle_convergence.csv")
     score = table.pivot_table("score", "family", "reference")
@@ -58,16 +57,15 @@ def test_no_reference_beats_an_exhaustive_search(convergence, tmp_path, monkeypa
     ],
 )
 def test_what_cannot_be_measured_is_refused(convergence, options, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["x.py", "--out", str(tmp_path / "out"), *options])
-    assert convergence.start(convergence.main, convergence.Convergence, None) == 2
+    given = ["--out", str(tmp_path / "out"), *options]
+    assert run_experiment(convergence, convergence.Convergence, monkeypatch, *given) == 2
     assert f"{options[0]}: got " in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
 def test_the_first_k_are_scored_as_a_loop_over_k_scores_them(monkeypatch, capsys):
     module = load_experiment("first_k", monkeypatch)
-    monkeypatch.setattr(sys, "argv", ["first_k.py", "--preset", "smoke"])
-    assert module.start(module.main, module.Experiment, None) == 0
+    assert run_experiment(module, module.Experiment, monkeypatch, "--preset", "smoke") == 0
     head, *lines = capsys.readouterr().out.splitlines()
     assert head.split() == ["k", "0", "5", "10", "15", "20"]
     assert [line.split()[-6] for line in lines] == ["train", "test"] * 2
@@ -82,6 +80,5 @@ def test_the_first_k_are_scored_as_a_loop_over_k_scores_them(monkeypatch, capsys
 
 def test_an_unknown_preset_is_refused(monkeypatch, capsys):
     module = load_experiment("first_k", monkeypatch)
-    monkeypatch.setattr(sys, "argv", ["first_k.py", "--preset", "slow"])
-    assert module.start(module.main, module.Experiment, None) == 2
+    assert run_experiment(module, module.Experiment, monkeypatch, "--preset", "slow") == 2
     assert "--preset: got 'slow'" in capsys.readouterr().err

@@ -2,13 +2,12 @@
 
 import dataclasses
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from experiment_scripts import load_experiment
+from experiment_scripts import load_experiment, run_experiment
 
 from mermaide_jax.report.findings import read_findings
 from mermaide_jax.study.stackelberg import run as sweep
@@ -34,8 +33,8 @@ def tiny_games(experiment):
 def test_it_writes_tables_figures_and_the_finding(experiment, tmp_path, monkeypatch, capsys):
     out, findings = tmp_path / "out", tmp_path / "findings.json"
     monkeypatch.setattr(experiment, "games", tiny_games)
-    monkeypatch.setattr(sys, "argv", ["x.py", "--out", str(out), "--findings", str(findings)])
-    assert experiment.start(experiment.main, experiment.Experiment, None) == 0
+    options = ["--out", str(out), "--findings", str(findings)]
+    assert run_experiment(experiment, experiment.Experiment, monkeypatch, *options) == 0
     assert "meta" in capsys.readouterr().out
     names = ["curves.parquet", "needs.png", "payoff.png", "results.json"]
     assert sorted(path.name for path in out.iterdir()) == names
@@ -81,8 +80,8 @@ def test_what_the_finding_needs_is_asked_for_before_any_work(
 ):
     monkeypatch.setattr(experiment, "run", lambda sweeps: pytest.fail("it was begun"))
     places = ["--out", str(tmp_path / "out"), "--findings", str(tmp_path / "findings.json")]
-    monkeypatch.setattr(sys, "argv", ["x.py", *places, *options])
-    assert experiment.start(experiment.main, experiment.Experiment, None) == 2
+    given = [*places, *options]
+    assert run_experiment(experiment, experiment.Experiment, monkeypatch, *given) == 2
     assert capsys.readouterr().err.startswith(f"error: {options[0]}: got ")
     assert not (tmp_path / "out").exists()
 

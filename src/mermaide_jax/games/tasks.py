@@ -160,12 +160,8 @@ def finite_tasks(
             _checks.check_in_range("epsilon", coefficient, 0.0, 1.0)
         else:
             _checks.check_non_negative("coefficient", coefficient)
-    _checks.check_at_least("num_agents", num_agents, 1)
-    if num_agents % len(coefficients):
-        raise _checks.ConfigError(
-            f"num_agents: got {num_agents}, expected a multiple of {len(coefficients)}, the number "
-            f"of coefficients {coefficients} of {rule}"
-        )
+    what = f"the number of coefficients {coefficients} of {rule}"
+    _checks.check_multiple("num_agents", num_agents, len(coefficients), what)
     keys = jax.random.split(key, num_agents)
     values = jnp.tile(jnp.asarray(coefficients, jnp.float32), num_agents // len(coefficients))
 

@@ -187,12 +187,14 @@ _HEADINGS = {
 }
 _NAME_WIDTH = 26
 _MISSING = "-"
-_NOTES = (
-    "Score: interquartile mean over runs (seeds x agents) and its bootstrap interval.",
-    "Attained: where it lies between the best script (0%) and the all-knowing planner (100%).",
-    "Success: share of steps on the target.  Paid: interventions per episode.",
-    "WM: world model's log-likelihood of the agent's next action per step, and accuracy.",
-)
+_NOTES = {
+    "score": "Score: interquartile mean over runs (seeds x agents) and its bootstrap interval.",
+    "attained": (
+        "Attained: where it lies between the best script (0%) and the all-knowing planner (100%)."
+    ),
+    "paid": "Success: share of steps on the target.  Paid: interventions per episode.",
+    "model": "WM: world model's log-likelihood of the agent's next action per step, and accuracy.",
+}
 _REFERENCES = {
     "prescient": "Prescient reads the agent's own state: an upper reference, not a contender.",
     "all_knowing": "All-knowing plans with the true agent, but knows none of the draws to come.",
@@ -215,7 +217,7 @@ def format_table(frame: pd.DataFrame) -> str:
         blocks.append(f"{title}\n{_aligned([['Principal', *_headings(frame)], *lines])}")
     present = set(frame["principal"])
     measured = "all_knowing" in present
-    notes = [note for note in _NOTES if measured or not note.startswith("Attained")]
+    notes = [note for name, note in _NOTES.items() if measured or name != "attained"]
     notes += [note for name, note in _REFERENCES.items() if name in present]
     return "\n\n".join([*blocks, "\n".join(notes)])
 

@@ -95,9 +95,7 @@ class AgentOptions:
             _checks.check_choice("families", family, RULES)
             for role in ("train", "test"):
                 number = len(split_coefficients(family, self.split, role))
-                agents = _checks.check_at_least(role, getattr(self, role), 1)
-                if agents % number:
-                    _checks.refuse(role, agents, f"a multiple of {number}, the coefficients used")
+                _checks.check_multiple(role, getattr(self, role), number, "the coefficients used")
         _checks.check_choice("split", self.split, SPLITS)
         _check_seed("seed", self.seed)
 
