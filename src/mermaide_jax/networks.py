@@ -49,7 +49,8 @@ class GRULayer(nn.Module):
 
     def record(self, hidden: jax.Array, inputs: jax.Array) -> tuple[jax.Array, GRURecord]:
         """One step: new hidden state, and the record that `unroll` can go by in place of it."""
-        return step_gru(self.cell.variables["params"], hidden, inputs)
+        implementation = "auto" if self.recurrence == "reference" else self.recurrence
+        return step_gru(self.cell.variables["params"], hidden, inputs, implementation)
 
     def unroll(
         self, hidden: jax.Array, inputs: jax.Array, record: GRURecord | None = None

@@ -25,7 +25,7 @@ Gates are kept in arrays of their own, not side by side: XLA's CPU code for ``ta
 several times slower than for ``tanh`` of a whole array. Their cotangents stand side by side.
 
 Each of the four loops (forward, adjoint and the tangents of both) is one step function, which
-`mermaide_jax.recurrence_loops` runs as a loop of XLA or as one kernel.
+`mermaide_jax.recurrence_loops` runs as a loop of XLA, in C or as one kernel.
 """
 
 import functools
@@ -34,6 +34,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 
+from mermaide_jax import recurrence_native
 from mermaide_jax._checks import refuse
 from mermaide_jax.recurrence_loops import Dot, Implementation, Loop, Precision, choose_loop
 
@@ -78,20 +79,41 @@ class GRURecord(NamedTuple):
     candidate: jax.Array
 
 
-def step_gru(params: Any, hidden: jax.Array, inputs: jax.Array) -> tuple[jax.Array, GRURecord]:
+def step_gru(
+    params: Any, hidden: jax.Array, inputs: jax.Array, implementation: Implementation = "auto"
+) -> tuple[jax.Array, GRURecord]:
     """One step of a Flax ``nn.GRUCell``, and the record of it that `unroll_gru` takes.
 
     Args:
       params: the cell's params.
       hidden: ``h_{t-1}``, ``[..., H]``.
       inputs: ``x_t``, ``[..., I]``.
+      implementation: as of `gru_states`; only in C a step differs from the others.
 
     Returns:
       ``h_t``, and the record.
+
+    Raises:
+      ConfigError: as `gru_states` does.
     """
-    into = (params[name] for name in ("ir", "iz", "in"))
-    projected = Gates(*(inputs @ layer["kernel"] + layer["bias"] for layer in into))
-    return _forward_step(jnp.matmul, _recurrent(params), hidden, projected)[1]
+    dtype = jnp.result_type(hidden, inputs, *jax.tree.leaves(params))
+    loop = choose_loop(implementation, "default", hidden.shape[-1], dtype)
+    into = [params[name] for name in ("ir", "iz", "in")]
+    kernels, biases = ([layer[part] for layer in into] for part in ("kernel", "bias"))
+    weights = (kernels, biases, *_recurrent(params))
+    if loop.device == "native":
+        following, *record = recurrence_native.cell(_cell, weights, hidden, inputs)
+    else:
+        following, *record = _cell(weights, hidden, inputs)
+    return following, GRURecord(hidden, *record)
+
+
+def _cell(weights: Any, hidden: jax.Array, inputs: jax.Array) -> tuple[jax.Array, ...]:
+    """``h_t``, and all of the record but ``h_{t-1}``."""
+    kernels, biases, *recurrent = weights
+    projected = Gates(*(inputs @ k + bias for k, bias in zip(kernels, biases, strict=True)))
+    _, (following, record) = _forward_step(jnp.matmul, GRUWeights(*recurrent), hidden, projected)
+    return following, *record[1:]
 
 
 def unroll_gru(
@@ -185,8 +207,9 @@ def gru_states(
       projected: ``p_k``, each ``[T, ..., H]``; time first, then any batch axes.
       initial: ``[..., H]`` hidden state before the first step.
       implementation: ``"scan"``, ``"in_place"`` (under `jax.vmap`, if nothing is differentiated
-        twice in reverse mode), ``"pallas"`` (one kernel for all steps of a block of streams), or
-        ``"auto"``: the scan, until the kernel has been measured on an accelerator.
+        twice in reverse mode), ``"native"`` (in C, on CPUs), ``"pallas"`` (one kernel for all steps
+        of a block of streams), ``"fastest"`` (of those, for what is differentiated in reverse mode
+        once), or ``"auto"``: the scan, until the kernel has been measured on an accelerator.
       precision: of the operands of the recurrent products in the loops: ``"default"`` (JAX's own
         on the device), ``"full"``, ``"tf32"``, ``"bf16"``; docs/accelerators.md has their errors.
       record: what these very steps were made of, ``[T, ..., H]``, from whoever took them before
@@ -197,11 +220,11 @@ def gru_states(
       ``[T, ..., H]``, in the promoted dtype of the arguments.
 
     Raises:
-      ConfigError: for an unknown name, if ``"pallas"`` is asked for where it cannot run, or for a
-        record of other shapes.
+      ConfigError: for an unknown name, if ``"pallas"`` or ``"native"`` is asked for where it cannot
+        run, or for a record of other shapes.
 
-    Differentiable in reverse mode any number of times (with the kernel: once), and in forward mode
-    over reverse mode (``jax.jvp`` of ``jax.grad``); not in forward mode alone, which
+    Differentiable in reverse mode any number of times (in C or by the kernel: once), and in forward
+    mode over reverse mode (``jax.jvp`` of ``jax.grad``); not in forward mode alone, which
     `jax.custom_vjp` does not offer.
     """
     dtype = jnp.result_type(*jax.tree.leaves((weights, projected, initial)))

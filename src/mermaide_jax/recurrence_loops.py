@@ -1,4 +1,4 @@
-"""How the time loops of `mermaide_jax.recurrence` are run: by XLA's loops, or by one kernel.
+"""How the time loops of `mermaide_jax.recurrence` are run: by XLA, in C, or by one kernel.
 
 A `Loop` runs a step function over time. `choose_loop` picks one from what the caller asked for, the
 device and the sizes; the steps, and so the mathematics, are the same ones for each.
@@ -14,27 +14,33 @@ from typing import Any, Literal, get_args
 import jax
 import jax.numpy as jnp
 
+from mermaide_jax import recurrence_native
 from mermaide_jax._checks import check_choice, refuse
 from mermaide_jax.recurrence_pallas import persistent_scan
 
 __all__ = ["Implementation", "Loop", "Precision", "choose_loop"]
 
-Implementation = Literal["auto", "scan", "in_place", "pallas"]
+Implementation = Literal["auto", "scan", "in_place", "native", "pallas", "fastest"]
 """``"scan"``: `jax.lax.scan`. ``"in_place"``: a loop that slices time where it is, for members of a
 `jax.vmap` with weights or gradients of their own; to be differentiated once in reverse mode, and in
-forward mode over that (twice in reverse mode costs ``T^2``). ``"pallas"``: one kernel for all
-steps, interpreted on CPUs (slowly). ``"auto"``: the scan; the kernel has not been measured on a GPU
-or TPU yet."""
+forward mode over that (twice in reverse mode costs ``T^2``). ``"native"``: a loop in C on CPUs with
+a C compiler (`mermaide_jax.recurrence_native`), float32 alone; to be differentiated like that, and
+no further. ``"pallas"``: one kernel for all steps, interpreted on CPUs (slowly). ``"auto"``: the
+scan; the kernel has not been measured on a GPU or TPU yet. ``"fastest"``: for what is
+differentiated in reverse mode once: ``"native"`` where it can run and there are enough units,
+``"in_place"`` on other CPUs, else as ``"auto"``."""
 
 Precision = Literal["default", "full", "tf32", "bf16"]
 """Of the operands of the recurrent products; sums are in the arrays' own dtype. ``"default"``: what
 JAX takes on the device (``jax_default_matmul_precision``; else float32 on CPUs, TF32 on NVIDIA
 GPUs); ``"full"``: the dtype of the arrays."""
 
-Device = Literal["scan", "in_place", "interpreter", "gpu", "tpu"]
+Device = Literal["scan", "in_place", "native", "interpreter", "gpu", "tpu"]
 Dot = Callable[[jax.Array, jax.Array], jax.Array]
 Step = Callable[[Dot, Any, Any, Any], tuple[Any, Any]]
 
+_NATIVE_UNITS = 64
+"""Fewer are not worth the second that a compiler takes."""
 _VMEM_BYTES = 8 * 2**20
 """For blocks: half of what the TPUs of least VMEM have."""
 _SHARED_BYTES = 48 * 1024
@@ -48,8 +54,8 @@ class Loop:
     """Runs steps over time; static, and equal if its fields are.
 
     Attributes:
-      device: ``"scan"``, ``"in_place"``: any device, by a loop of XLA; else for whom the kernel is
-        made: ``"interpreter"``, ``"gpu"``, ``"tpu"``.
+      device: ``"scan"``, ``"in_place"``: any device, by a loop of XLA; ``"native"``: CPUs, in C;
+        else for whom the kernel is made: ``"interpreter"``, ``"gpu"``, ``"tpu"``.
       precision: of the operands of the recurrent products.
       block: streams of one program; chosen by their number if None.
       chunk: steps of one program; chosen by the memory of the device if None.
@@ -62,8 +68,8 @@ class Loop:
 
     @property
     def is_kernel(self) -> bool:
-        """Whether all steps are one kernel."""
-        return self.device not in ("scan", "in_place")
+        """Whether all steps are one kernel of Pallas."""
+        return self.device not in ("scan", "in_place", "native")
 
     def __call__(
         self, step: Step, constants: Any, initial: jax.Array, inputs: Any, reverse: bool = False
@@ -83,7 +89,11 @@ class Loop:
             constants = jax.tree.map(
                 lambda x: x.astype(jnp.bfloat16) if x.ndim == 2 else x, constants
             )
-        if not self.is_kernel or 0 in jax.tree.leaves(inputs)[0].shape:
+        empty = 0 in jax.tree.leaves(inputs)[0].shape
+        if self.device == "native" and not empty:
+            # The function of a step names its loop, and so the direction of time.
+            return recurrence_native.run(run, constants, initial, inputs)
+        if not self.is_kernel or empty:
             loop = _in_place if self.device == "in_place" else jax.lax.scan
             return loop(functools.partial(run, constants), initial, inputs, reverse=reverse)
         batch, streams = initial.shape[:-1], math.prod(initial.shape[:-1])
@@ -224,6 +234,12 @@ def choose_loop(
     """
     check_choice("implementation", implementation, get_args(Implementation))
     check_choice("precision", precision, get_args(Precision))
+    if implementation == "fastest":
+        implementation = _fastest(precision, hidden, dtype)
+    if implementation == "native":
+        if lack := _lack_native(precision, hidden, dtype):
+            refuse("implementation", implementation, f"'in_place' or 'auto', as it takes {lack}")
+        return Loop("native", precision)
     if implementation != "pallas":
         return Loop("in_place" if implementation == "in_place" else "scan", precision)
     kernels: dict[str, Device] = {"cpu": "interpreter", "tpu": "tpu"}
@@ -232,6 +248,19 @@ def choose_loop(
     if lack:
         refuse("implementation", implementation, f"'scan' or 'auto', as the kernel takes {lack}")
     return Loop(device, precision)
+
+
+def _fastest(precision: Precision, hidden: int, dtype: Any) -> Implementation:
+    if jax.default_backend() != "cpu":
+        return "auto"
+    enough = hidden >= _NATIVE_UNITS
+    return "native" if enough and not _lack_native(precision, hidden, dtype) else "in_place"
+
+
+def _lack_native(precision: Precision, hidden: int, dtype: Any) -> str | None:
+    if precision not in ("default", "full"):
+        return "'default' or 'full' precision only"
+    return recurrence_native.lack(hidden, dtype)
 
 
 def _lack(device: str, precision: Precision, hidden: int, dtype: Any) -> str | None:

@@ -15,6 +15,7 @@ from mermaide_jax._checks import refuse
 from mermaide_jax.benchmarks.contender import Run
 from mermaide_jax.benchmarks.peers import meta_workload, problem
 from mermaide_jax.benchmarks.programs import agent_of, compile_program
+from mermaide_jax.networks import Recurrence
 from mermaide_jax.principals import NetworkConfig, learned_principal
 from mermaide_jax.study.learned import build
 from mermaide_jax.study.presets import PRESETS
@@ -89,6 +90,7 @@ def meta_step(
     order: Order = "second",
     agents_per_block: int | None = None,
     updates: int = 1,
+    recurrence: Recurrence = "auto",
 ) -> Run:
     """Outer updates of `training.make_update`: play, adapt, play again, one Adam step.
 
@@ -104,6 +106,7 @@ def meta_step(
         order,
         zero_shot_weight=0.0,
         agents_per_block=agents_per_block,
+        recurrence=recurrence,
     )
     return _chunk_of(update, tasks, updates)
 
@@ -118,13 +121,22 @@ def training_chunk(
     features: int = 32,
     num_layers: int = 2,
     order: Order = "second",
+    recurrence: Recurrence = "auto",
 ) -> Run:
     """Whole updates as `training.train` makes them: a chunk of them in one program.
 
     The networks are GRUs; the defaults are small. Streams are spread over the devices there are.
     """
     update, tasks = _update(
-        num_tasks, episodes, horizon, num_arms, features, num_layers, order, zero_shot_weight=0.5
+        num_tasks,
+        episodes,
+        horizon,
+        num_arms,
+        features,
+        num_layers,
+        order,
+        zero_shot_weight=0.5,
+        recurrence=recurrence,
     )
     return _chunk_of(update, tasks, updates, streams)
 
@@ -227,6 +239,7 @@ def _update(
     order: Order,
     zero_shot_weight: float,
     agents_per_block: int | None = None,
+    recurrence: Recurrence = "auto",
 ) -> tuple[training.Update, games.Task]:
     """The update of UCB agents, and the agents to train on."""
     config = training.TrainingConfig(
@@ -245,7 +258,7 @@ def _update(
     game = games.make_intervention_game(
         rules.ucb(num_arms), games.GameConfig(num_arms=num_arms, horizon=horizon)
     )
-    network = NetworkConfig(features=features, num_layers=num_layers)
+    network = NetworkConfig(features=features, num_layers=num_layers, recurrence=recurrence)
     learned = learned_principal(network, game.observation_size, num_arms, game.num_interventions)
     tasks = games.finite_tasks(jax.random.key(7), "ucb", (0.42,), num_tasks, num_arms, terms)
     # The rule alone, as the peers have it, not a population of all.

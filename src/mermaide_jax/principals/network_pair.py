@@ -40,9 +40,10 @@ class NetworkConfig:
     recurrence: Recurrence = "auto"
     """How recurrences over known sequences are run: scan (hand-written derivatives), in_place (the
     same without transposed copies under vmap; not to be differentiated twice in reverse mode),
-    pallas (one kernel; interpreted, slowly, on a CPU), auto (in_place on CPUs, as second
-    derivatives here are forward over reverse; else scan) or reference (Flax's cell stepped and
-    differentiated by JAX, the definition that the others are tested against)."""
+    native (in C, on CPUs with a C compiler; so neither), pallas (one kernel; interpreted, slowly,
+    on a CPU), fastest or auto (native from 64 units on where it can run, in_place on other CPUs,
+    else scan) or reference (Flax's cell stepped and differentiated by JAX, the definition that the
+    others are tested against)."""
 
     def __post_init__(self) -> None:
         _checks.check_choice("architecture", self.architecture, get_args(Architecture))
@@ -221,9 +222,8 @@ def _make_heads(
     sizes = {"policy": num_interventions}
     if config.world_model:
         sizes["world_model"] = num_arms
-    recurrence = config.recurrence
-    if recurrence == "auto" and jax.default_backend() == "cpu":
-        recurrence = "in_place"
+    # Second derivatives here are forward over reverse.
+    recurrence = "fastest" if config.recurrence == "auto" else config.recurrence
 
     def head(name: str) -> Head:
         if config.architecture == "mlp":

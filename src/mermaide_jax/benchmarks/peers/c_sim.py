@@ -2,9 +2,6 @@
 
 import ctypes
 import platform
-import shutil
-import subprocess
-import tempfile
 import time
 from pathlib import Path
 
@@ -12,11 +9,11 @@ import numpy as np
 
 from mermaide_jax._caching import made_once
 from mermaide_jax._checks import refuse
+from mermaide_jax._native import compile_c, no_compiler
 from mermaide_jax.benchmarks.contender import Run
 from mermaide_jax.benchmarks.peers import problem
 
 SOURCE = Path(__file__).with_name("simulator.c")
-_FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC")
 
 
 def avx512(
@@ -51,8 +48,8 @@ def avx512(
 
 def missing() -> str | None:
     """Why the kernel cannot run here, or None if it can."""
-    if shutil.which("cc") is None:
-        return "no C compiler (cc)"
+    if reason := no_compiler():
+        return reason
     if platform.machine() not in ("x86_64", "AMD64") or "avx512dq" not in _cpu_flags():
         return "no AVX-512 on this processor"
     return None
@@ -62,20 +59,12 @@ def missing() -> str | None:
 def load(arms: int, paired: bool = False) -> ctypes.CDLL:
     """Compiles the source and loads it, once a process and arguments.
 
-    Compiled code is not kept for later: who could put a file in its place could run code here.
-
     Raises:
       RuntimeError: there is no compiler or no AVX-512, or the compiler failed.
     """
     if reason := missing():
         raise RuntimeError(reason)
-    command = ["cc", *_FLAGS, f"-DARMS={arms}", f"-DPAIRED={int(paired)}", str(SOURCE)]
-    with tempfile.TemporaryDirectory() as private:
-        built = Path(private) / "simulator.so"
-        done = subprocess.run([*command, "-o", str(built)], capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(f"cc failed: {done.stderr.strip()[-200:]}")
-        library = ctypes.CDLL(str(built))  # stays when its file goes
+    library = compile_c(SOURCE, (f"-DARMS={arms}", f"-DPAIRED={int(paired)}"))
     number, floats = ctypes.c_uint32, np.ctypeslib.ndpointer(np.float32, flags="C")
     library.simulate.restype = ctypes.c_double
     library.simulate.argtypes = [

@@ -1,0 +1,192 @@
+"""The recurrence's loops on CPUs in C (`recurrence.c`), called by XLA while a program runs.
+
+XLA on CPUs makes of a recurrence a loop of small operations, each of which writes arrays that the
+next one reads, and multiplies a single vector by weights at a third of the rate that their reading
+allows. Here a loop is one call: the weights are laid out once in the order in which they are read,
+sums stay in registers, and what follows from them is computed before they leave.
+
+The source is compiled for the machine when it is first needed (a second or two, once a process),
+and only where there is a C compiler; everywhere else the loops are those of XLA.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from mermaide_jax._caching import made_once
+from mermaide_jax._native import compile_c, no_compiler
+
+__all__ = ["cell", "lack", "run"]
+
+_SOURCE = Path(__file__).with_name("recurrence.c")
+_HANDLERS = (
+    "gru_cell",
+    "gru_state_step",
+    "gru_forward_step",
+    "gru_forward_tangent_step",
+    "gru_backward_step",
+    "gru_backward_tangent_step",
+)
+
+
+@made_once
+def _vector_width() -> int:
+    """Compiles the source, tells XLA of its functions, and says how many numbers a vector has."""
+    library = compile_c(_SOURCE, ("-fno-math-errno", f"-I{jax.ffi.include_dir()}"))
+    for name in _HANDLERS:
+        capsule = jax.ffi.pycapsule(getattr(library, name))
+        jax.ffi.register_ffi_target(_target(name), capsule, platform="cpu")
+    return library.vector_width()
+
+
+def _target(handler: str) -> str:
+    return f"mermaide_jax.{handler}"
+
+
+@made_once
+def _cannot_compile() -> str | None:
+    """Why the source cannot be used here, in words; None if it can."""
+    if reason := no_compiler():
+        return reason
+    try:
+        _vector_width()
+    except (RuntimeError, OSError) as error:
+        return str(error)
+    return None
+
+
+def lack(hidden: int, dtype: Any) -> str | None:
+    """What the loops take and do not get here, in words; None if they can run.
+
+    Args:
+      hidden: units.
+      dtype: of the arrays.
+    """
+    if jax.default_backend() != "cpu":
+        return "CPUs only"
+    if dtype != jnp.float32:
+        return "float32 arrays only"
+    if reason := _cannot_compile():
+        return f"a working C compiler ({reason})"
+    width = _vector_width()
+    return f"a multiple of {width} units only" if hidden % width else None
+
+
+def run(step: Any, constants: Any, initial: jax.Array, inputs: Any) -> tuple[jax.Array, Any]:
+    """All steps of a loop of `mermaide_jax.recurrence`, which the function of a step names.
+
+    Args:
+      step: ``(constants, carry, inputs) -> (carry, outputs)``, what C computes; called for the
+        shapes of the outputs alone.
+      constants: arrays of one or two axes.
+      initial: carry, ``[..., H]``.
+      inputs: arrays ``[T, ..., X]``, with the batch axes of ``initial``.
+
+    Returns:
+      The last carry, and the outputs of all steps.
+    """
+    batch, streams = initial.shape[:-1], math.prod(initial.shape[:-1])
+    inputs = jax.tree.map(lambda x: x.reshape(1, len(x), streams, x.shape[-1]), inputs)
+    constants = jax.tree.map(lambda x: x[None], constants)
+    call = _for_members(functools.partial(_call_loop, step))
+    final, outputs = call(constants, initial.reshape(1, streams, -1), inputs)
+    outputs = jax.tree.map(lambda x: x.reshape(x.shape[1], *batch, x.shape[-1]), outputs)
+    return final.reshape(initial.shape), outputs
+
+
+def _call_loop(step: Any, constants: Any, initial: jax.Array, inputs: Any) -> tuple[Any, Any]:
+    steps = jax.tree.leaves(inputs)[0].shape[1]
+
+    def like_one_step(constants: Any, initial: jax.Array, inputs: Any) -> tuple[Any, Any]:
+        weights = jax.tree.map(lambda x: x[0], constants)
+        first = jax.tree.map(lambda x: x[:, 0], inputs)
+        final, outputs = jax.vmap(functools.partial(step, weights))(initial, first)
+        return final, jax.tree.map(
+            lambda x: jnp.broadcast_to(x[:, None], (len(x), steps, *x.shape[1:])), outputs
+        )
+
+    shapes = jax.eval_shape(like_one_step, constants, initial, inputs)
+    return _call("gru" + getattr(step, "func", step).__name__, shapes, constants, initial, inputs)
+
+
+def _call(handler: str, shapes: Any, *operands: Any) -> Any:
+    """Calls C. Shapes are those of a computation in JAX, as on a mesh they say more than sizes."""
+    _vector_width()  # at the latest now XLA has to know of it
+    leaves, tree = jax.tree.flatten(shapes)
+    results = jax.ffi.ffi_call(_target(handler), leaves)(*jax.tree.leaves(operands))
+    return jax.tree.unflatten(tree, results)
+
+
+def cell(plain: Callable[..., Any], weights: Any, hidden: jax.Array, inputs: jax.Array) -> Any:
+    """One step from inputs that are not projected yet, in one call.
+
+    Rows that share weights are better multiplied by XLA, so they are stepped by ``plain``.
+
+    Args:
+      plain: ``(weights, hidden, inputs) -> outputs``, the step itself.
+      weights: ``W_k``, each ``[I, H]``; ``b_k``, each ``[H]``; ``U_k``, each ``[H, H]``; and ``d``,
+        ``[H]``.
+      hidden: ``h_{t-1}``, ``[..., H]``.
+      inputs: ``x_t``, ``[..., I]``.
+
+    Returns:
+      ``h_t``, ``r``, ``z``, ``q`` and ``n``, each ``[..., H]``.
+    """
+    if math.prod(hidden.shape[:-1]) != 1:
+        return plain(weights, hidden, inputs)
+    alone = jax.tree.map(lambda x: x[None], weights), hidden.reshape(1, -1), inputs.reshape(1, -1)
+    return tuple(x.reshape(hidden.shape) for x in _cells(plain)(*alone))
+
+
+def _cells(plain: Callable[..., Any]) -> Any:
+    """`cell` for ``M`` members, each with weights of its own."""
+
+    @jax.custom_batching.custom_vmap
+    def cells(weights: Any, hidden: jax.Array, inputs: jax.Array) -> Any:
+        shapes = jax.eval_shape(jax.vmap(plain), weights, hidden, inputs)
+        return _call("gru_cell", shapes, inputs, hidden, weights)
+
+    @cells.def_vmap
+    def _(size: int, batched: Any, *operands: Any) -> Any:
+        if all(jax.tree.leaves(batched)):
+            merged = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), operands)
+            results = cells(*merged)
+            results = jax.tree.map(lambda x: x.reshape(size, -1, *x.shape[1:]), results)
+        else:
+            axes = jax.tree.map(lambda own: 0 if own else None, tuple(batched))
+            results = jax.vmap(jax.vmap(plain), axes)(*operands)
+        return results, jax.tree.map(lambda _: True, results)
+
+    return cells
+
+
+def _for_members(call: Callable[..., Any]) -> Any:
+    """A call on members that any number of `jax.vmap` makes more.
+
+    Its first argument are constants ``[G, ...]``, of which each leaf has ``G = 1``, or as many as
+    there are members or groups of members that follow each other; the others, and its results, are
+    ``[M, ...]``.
+    """
+    folded = jax.custom_batching.custom_vmap(call)
+
+    @folded.def_vmap
+    def _(size: int, batched: Any, constants: Any, *members: Any) -> Any:
+        def grow(always: bool, array: jax.Array, own: bool) -> jax.Array:
+            if not own:
+                if not always and array.shape[0] == 1:
+                    return array
+                array = jnp.broadcast_to(array, (size, *array.shape))
+            return array.reshape(-1, *array.shape[2:])
+
+        constants = jax.tree.map(functools.partial(grow, False), constants, batched[0])
+        members = jax.tree.map(functools.partial(grow, True), members, tuple(batched[1:]))
+        results = folded(constants, *members)
+        results = jax.tree.map(lambda x: x.reshape(size, -1, *x.shape[1:]), results)
+        return results, jax.tree.map(lambda _: True, results)
+
+    return folded
