@@ -37,5 +37,5 @@ def compile_c(source: Path, options: Sequence[str] = ()) -> ctypes.CDLL:
         command = ["cc", *FLAGS, *options, str(source), "-o", str(built)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            raise RuntimeError(f"cc failed: {done.stderr.strip()[-200:]}")
+            raise RuntimeError(f"cc failed: {done.stderr.strip()[:500]}")
         return ctypes.CDLL(str(built))  # stays when its file goes
