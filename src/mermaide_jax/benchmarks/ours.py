@@ -191,7 +191,7 @@ def gru(
       inputs: inputs of the first layer.
       features: hidden units.
     """
-    stack = networks.GRUStack(features, 2)
+    stack = networks.GRUStack(features, 2, "fastest")
     sequence = problem.generator(1).standard_normal((batch, horizon, inputs), np.float32)
     layers = jax.tree.map(jnp.asarray, problem.gru_layers(inputs, features))
     params = {

@@ -115,6 +115,8 @@ ROWS: tuple[Row, ...] = (
         learning.JAX, learning.BLOCKED),
     Row("meta_step_memory_all_at_once_vs_jax", "temp memory, all agents at once, share of JAX",
         _STEP, _OURS, learning.JAX, quantity="temp_bytes"),
+    Row("meta_step_loops_of_xla", "meta-step, loops of XLA over loops in C", _STEP,
+        learning.XLA_LOOPS, _OURS),
     Row("meta_step_share_of_bound", "share of the matrix-product bound", _STEP,
         tuple(learning.BOUNDS), _OURS, at_least=0.5, aim=0.75),
     Row("second_over_first_order", "second order over first order", _STEP, _OURS,

@@ -12,6 +12,8 @@ BOUNDS = {f"matrix products, {library}": library for library in ("jax", "numpy",
 """The machine's rate for matrix products: that of the fastest of these."""
 BLOCKED, TORCH_PLAIN = "mermaide_jax, an agent at a time", "torch.func vmap, as first written"
 ONE_A_CALL, JAX_ONE_A_CALL = f"{OURS}, an update a call", f"{JAX}, an update a call"
+XLA_LOOPS = "mermaide_jax, loops of XLA"
+"""Where there is a C compiler the others run those of `mermaide_jax.recurrence_native`."""
 FIRST_ORDER, REMAT = "mermaide_jax, first order", "JAX Flax cells, checkpointed"
 ONE_DEVICE, TWO_DEVICES = "one device", "two devices"
 ONE_DEVICE_ALL_CORES = "one device, free to use both cores"
@@ -70,6 +72,7 @@ def meta_step(quick: bool) -> list[Case]:
     if quick:
         many |= {"horizon": 20, "num_tasks": 5}
     else:
+        contenders.append(_ours({**chunk, "recurrence": "in_place"}, XLA_LOOPS))
         contenders += [_ours(one, ONE_A_CALL), _peer(JAX_ONE_A_CALL, _FLAX, one)]
         contenders.append(_peer(TORCH_PLAIN, "meta_torch:torch_func", {**one, "plain": True}))
         slow = [(TORCH, "meta_torch:torch_gru"), (TORCH_OPT, "meta_torch:torch_opt")]
