@@ -126,8 +126,9 @@ def test_torch_has_the_meta_gradient_of_the_library(way, order, torch):
     work = dataclasses.replace(WORK, order=order)
     tree = double(meta_workload.make_params(work))
     params = meta_torch_play.to_torch(tree)
+    fields = meta_torch_play.Episodes._fields
     before, after = (
-        meta_torch_play.Episodes(*(torch.as_tensor(field) for field in episodes))
+        meta_torch_play.Episodes(*(torch.as_tensor(getattr(episodes, name)) for name in fields))
         for episodes in made_up_episodes()
     )
     _, say = make(work)(params, before)
