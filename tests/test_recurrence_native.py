@@ -15,7 +15,7 @@ from test_recurrence_pallas import SCAN, assert_close, everything, problem
 from mermaide_jax import _native, recurrence_loops, recurrence_native
 from mermaide_jax._checks import ConfigError
 from mermaide_jax.networks import RecurrentHead
-from mermaide_jax.recurrence import _backward_step, step_gru, unroll_gru
+from mermaide_jax.recurrence import _backward_step, prepare_gru, step_gru, unroll_gru
 from mermaide_jax.recurrence_loops import Loop, choose_loop
 
 NATIVE = Loop("native")
@@ -107,10 +107,10 @@ def test_members_with_weights_of_their_own_and_shared(axes):
 @needs_c
 def test_a_record_of_steps_one_by_one_tells_the_same():
     params, inputs, initial = cell_params(5), normal(1, 4, 5), normal(2, UNITS)
-    inputs = inputs.at[:, 2:4].set(0.0).at[1].set(0.0)  # zeros are left out of the products
     made = {}
     for way in ("native", "scan"):
-        step = lambda h, x, way=way: step_gru(params, h, x, way)  # noqa: E731
+        prepared = prepare_gru(params, way)
+        step = lambda h, x, prepared=prepared: step_gru(params, h, x, prepared)  # noqa: E731
         states, record = jax.lax.scan(step, initial, inputs)
         of = lambda p, way=way, record=record: jnp.sum(  # noqa: E731
             jnp.sin(unroll_gru(p, inputs, initial, way, record=record))
@@ -127,28 +127,31 @@ def test_a_record_of_steps_one_by_one_tells_the_same():
     assert_close(made["native"][2], made["native"][3], 1e-5)
 
 
+def step_by(way, params, hidden, inputs):
+    return step_gru(params, hidden, inputs, prepare_gru(params, way))
+
+
 @needs_c
 @pytest.mark.parametrize("own", [("p", "h", "x"), ("h", "x"), ("p", "x"), ("x",)])
-def test_steps_of_many_members(own):
-    """Members with all their own are stepped in C, others by XLA: nobody can tell."""
-    arguments = {"p": cell_params(3), "h": normal(1, UNITS), "x": normal(2, 3)}
+@pytest.mark.parametrize("rows", [(), (2,), (19,)])
+def test_steps_of_many_members(own, rows):
+    arguments = {"p": cell_params(3), "h": normal(1, *rows, UNITS), "x": normal(2, *rows, 3)}
     grow = lambda x: jnp.stack([x, 2 * x, -x])  # noqa: E731
     arguments = {k: jax.tree.map(grow, v) if k in own else v for k, v in arguments.items()}
     axes = tuple(0 if name in own else None for name in arguments)
     ours, theirs = (
-        jax.vmap(functools.partial(step_gru, implementation=way), axes)(*arguments.values())
+        jax.vmap(functools.partial(step_by, way), axes)(*arguments.values())
         for way in ("native", "scan")
     )
     assert_close(ours, theirs, 1e-5)
-    again = jax.vmap(jax.vmap(functools.partial(step_gru, implementation="native"), axes))
+    again = jax.vmap(jax.vmap(functools.partial(step_by, "native"), axes))
     twice = jax.tree.map(lambda x: jnp.stack([x, x]), tuple(arguments.values()))
     assert_close(jax.tree.map(lambda x: x[1], again(*twice)), theirs, 1e-5)
 
 
 @needs_c
 def test_activations_saturate_and_what_is_not_a_number_stays_so():
-    params = cell_params(1)
-    ways = [functools.partial(step_gru, implementation=way) for way in ("native", "scan")]
+    params, ways = cell_params(1), [functools.partial(step_by, way) for way in ("native", "scan")]
     for size in (0.0, 1e-20, 30.0, 500.0, 1e30, -1e30):
         ours, theirs = (way(params, jnp.full(UNITS, 0.1), jnp.array([size])) for way in ways)
         assert_same(ours, theirs, 1e-6)

@@ -13,12 +13,22 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from mermaide_jax.recurrence import GRURecord, Implementation, step_gru, unroll_gru
+from mermaide_jax.recurrence import (
+    GRURecord,
+    Implementation,
+    Prepared,
+    prepare_gru,
+    step_gru,
+    unroll_gru,
+)
 
 Carry = tuple[jax.Array, ...]
 
 Records = tuple[GRURecord, ...]
 """Of the layers of a stack."""
+
+Preparation = tuple[Prepared | None, ...]
+"""Of the layers of a stack, see `GRULayer.prepare`."""
 
 Recurrence = Literal[Implementation, "reference"]
 """How known sequences are unrolled; see `GRULayer`."""
@@ -47,10 +57,16 @@ class GRULayer(nn.Module):
         hidden, _ = self.cell(hidden, inputs)
         return hidden
 
-    def record(self, hidden: jax.Array, inputs: jax.Array) -> tuple[jax.Array, GRURecord]:
-        """One step: new hidden state, and the record that `unroll` can go by in place of it."""
+    def prepare(self) -> Prepared | None:
+        """What `record` can go by, made once for many steps; None if there is nothing to make."""
         implementation = "auto" if self.recurrence == "reference" else self.recurrence
-        return step_gru(self.cell.variables["params"], hidden, inputs, implementation)
+        return prepare_gru(self.cell.variables["params"], implementation)
+
+    def record(
+        self, hidden: jax.Array, inputs: jax.Array, prepared: Prepared | None = None
+    ) -> tuple[jax.Array, GRURecord]:
+        """One step: new hidden state, and the record that `unroll` can go by in place of it."""
+        return step_gru(self.cell.variables["params"], hidden, inputs, prepared)
 
     def unroll(
         self, hidden: jax.Array, inputs: jax.Array, record: GRURecord | None = None
@@ -110,11 +126,18 @@ class GRUStack(nn.Module):
             new_carry.append(inputs)
         return tuple(new_carry), inputs
 
-    def record(self, carry: Carry, inputs: jax.Array) -> tuple[Carry, jax.Array, Records]:
+    def prepare(self) -> Preparation:
+        """See `GRULayer.prepare`."""
+        return tuple(layer.prepare() for layer in self.layers)
+
+    def record(
+        self, carry: Carry, inputs: jax.Array, preparation: Preparation | None = None
+    ) -> tuple[Carry, jax.Array, Records]:
         """One step: carry, ``[H]``, and the record of every layer."""
         new_carry, records = [], []
-        for layer, hidden in zip(self.layers, carry, strict=True):
-            inputs, record = layer.record(hidden, inputs)
+        prepared = preparation or (None,) * self.num_layers
+        for layer, hidden, ready in zip(self.layers, carry, prepared, strict=True):
+            inputs, record = layer.record(hidden, inputs, ready)
             new_carry.append(inputs)
             records.append(record)
         return tuple(new_carry), inputs, tuple(records)
@@ -164,9 +187,15 @@ class RecurrentHead(nn.Module):
         carry, outputs = self.body(carry, inputs)
         return carry, self.head(outputs)
 
-    def record(self, carry: Carry, inputs: jax.Array) -> tuple[Carry, jax.Array, Records]:
+    def prepare(self) -> Preparation:
+        """See `GRULayer.prepare`."""
+        return self.body.prepare()
+
+    def record(
+        self, carry: Carry, inputs: jax.Array, preparation: Preparation | None = None
+    ) -> tuple[Carry, jax.Array, Records]:
         """One step: carry, ``[num_outputs]`` logits, and the records of the layers."""
-        carry, outputs, records = self.body.record(carry, inputs)
+        carry, outputs, records = self.body.record(carry, inputs, preparation)
         return carry, self.head(outputs), records
 
     def unroll(self, inputs: jax.Array, records: Records | None = None) -> jax.Array:

@@ -26,7 +26,6 @@
 
 typedef float Vec __attribute__((vector_size(4 * WIDTH), aligned(4), may_alias));
 typedef int32_t Ints __attribute__((vector_size(4 * WIDTH), aligned(4), may_alias));
-#define AHEAD 8 /* rows of weights to ask for before they are due */
 #define AT(pointer) (*(Vec *)(pointer))
 #define READ(pointer) (*(const Vec *)(pointer))
 #define INLINE static inline __attribute__((always_inline))
@@ -145,41 +144,6 @@ static void multiply(int64_t count, const float *const *rows, int64_t K, const f
     }
 }
 
-/* The rows of a matrix that a vector x [K] takes part in: those of its entries that are not zero, of
-   which a one-hot vector has few. In fours, the last of which ends on rows taken zero times. */
-typedef struct {
-  int64_t count;      /* of entries */
-  const int64_t *row; /* and AHEAD more, to be asked for in advance */
-  const float *x;
-} Taken;
-
-static Taken take(int64_t K, const float *x, int64_t *rows, float *values) {
-  int64_t count = 0;
-  for (int64_t k = 0; k < K; k++) {
-    rows[count] = k, values[count] = x[k];
-    count += x[k] != 0;
-  }
-  while (count % 4) rows[count] = 0, values[count++] = 0;
-  for (int64_t k = 0; k < AHEAD; k++) rows[count + k] = count ? rows[count - 1] : 0;
-  return (Taken){count, rows, values};
-}
-
-/* sums [H] = x times a matrix [K, H] that is read once, as it lies. */
-static void multiply_taken(Taken taken, const float *matrix, int64_t H, float *sums) {
-  memset(sums, 0, 4 * H);
-  for (int64_t k = 0; k < taken.count; k += 4) {
-    const float *w[4], *x = taken.x + k;
-    float x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3];
-    const float *later = matrix + taken.row[k + AHEAD] * H;
-    for (int u = 0; u < 4; u++) w[u] = matrix + taken.row[k + u] * H;
-    for (int64_t j = 0; j < H; j += WIDTH) {
-      if (j % 16 == 0) UNROLL for (int u = 0; u < 4; u++) __builtin_prefetch(later + u * H + j);
-      AT(sums + j) = READ(sums + j) + x0 * READ(w[0] + j) + x1 * READ(w[1] + j) +
-                     x2 * READ(w[2] + j) + x3 * READ(w[3] + j);
-    }
-  }
-}
-
 /* ---- the arguments of a call ---- */
 
 typedef struct {
@@ -258,49 +222,6 @@ static XLA_FFI_Error *no_memory(const XLA_FFI_CallFrame *frame) {
 
 /* Rows whose products are made together: few enough that these wait in the cache. */
 #define GROUP 16
-
-/* ---- one step of members with weights of their own, with the inputs' projection ----
-   x [M, I], h [M, H], W_r, W_z, W_n [M, I, H], b_r, b_z, b_n [M, H], U_r, U_z, U_n [M, H, H],
-   d [M, H]  ->  h_t, r, z, q, n, each [M, H] */
-
-XLA_FFI_Error *gru_cell(XLA_FFI_CallFrame *frame) {
-  if (answered(frame)) return NULL;
-  Call call = {.frame = frame};
-  if (frame->args.size != 12 || frame->rets.size != 5)
-    return fail(frame, "recurrence.c: another number of buffers than expected");
-  int64_t M = argument(&call, 1)->dims[0], H = argument(&call, 1)->dims[1];
-  int64_t I = argument(&call, 0)->dims[1];
-  if (H % WIDTH) return fail(frame, "recurrence.c: units in whole vectors");
-  int64_t room = (I > H ? I : H) + 3 + AHEAD; /* for what is taken of x, and of h */
-  int64_t *rows = malloc(2 * room * sizeof *rows);
-  float *p[3], *s[3], *memory = scratch(6 * H + 2 * room);
-  if (!memory || !rows) return no_memory(frame);
-  float *values = memory + 6 * H;
-  for (int gate = 0; gate < 3; gate++) p[gate] = memory + gate * H, s[gate] = p[gate] + 3 * H;
-  for (int64_t m = 0; m < M; m++) {
-    const float *x = in(&call, 0) + m * I, *h = in(&call, 1) + m * H, *b[3];
-    Taken of_x = take(I, x, rows, values);
-    Taken of_h = take(H, h, rows + room, values + room);
-    for (int gate = 0; gate < 3; gate++) {
-      b[gate] = in(&call, 5 + gate) + m * H;
-      multiply_taken(of_x, in(&call, 2 + gate) + m * I * H, H, p[gate]);
-      multiply_taken(of_h, in(&call, 8 + gate) + m * H * H, H, s[gate]);
-    }
-    float *outs[5];
-    for (int k = 0; k < 5; k++) outs[k] = out(&call, k) + m * H;
-    const float *d = in(&call, 11) + m * H;
-    for (int64_t j = 0; j < H; j += WIDTH) {
-      Vec r = sigmoid(READ(p[0] + j) + READ(b[0] + j) + READ(s[0] + j));
-      Vec z = sigmoid(READ(p[1] + j) + READ(b[1] + j) + READ(s[1] + j));
-      Vec q = READ(s[2] + j) + READ(d + j);
-      Vec n = hyperbolic_tangent(READ(p[2] + j) + READ(b[2] + j) + r * q);
-      AT(outs[0] + j) = n + z * (READ(h + j) - n);
-      AT(outs[1] + j) = r, AT(outs[2] + j) = z, AT(outs[3] + j) = q, AT(outs[4] + j) = n;
-    }
-  }
-  free(memory), free(rows);
-  return NULL;
-}
 
 /* ---- forward, and its tangent ----
    forward: U_r, U_z, U_n [G, H, H], d [G, H], h_0 [M, N, H], p_r, p_z, p_n [M, T, N, H]
@@ -383,6 +304,41 @@ XLA_FFI_Error *gru_state_step(XLA_FFI_CallFrame *frame) { return forward(frame, 
 XLA_FFI_Error *gru_forward_step(XLA_FFI_CallFrame *frame) { return forward(frame, RECORD); }
 XLA_FFI_Error *gru_forward_tangent_step(XLA_FFI_CallFrame *frame) {
   return forward(frame, TANGENT);
+}
+
+/* ---- one step, with the projection of its inputs ----
+   W packed [G, 3HI], its biases [G, 3H], U packed [G, 3HH], d [G, H], x [M, 1, N, I], h [M, 1, N, H]
+   ->  h_t, then h_{t-1}, r, z, q, n, each [M, 1, N, H] */
+
+XLA_FFI_Error *gru_cell(XLA_FFI_CallFrame *frame) {
+  if (answered(frame)) return NULL;
+  Call call;
+  XLA_FFI_Error *error = read_sizes(&call, frame, 6, 6, 5, 0);
+  if (error) return error;
+  int64_t H = call.H, I = argument(&call, 4)->dims[3];
+  float *projected = scratch(2 * GROUP * 3 * H), *sums = projected + GROUP * 3 * H;
+  if (!projected) return no_memory(frame);
+  for (int64_t m = 0; m < call.M; m += call.share)
+    for (int64_t first = 0; first < call.rows; first += GROUP) {
+      int64_t count = call.rows - first < GROUP ? call.rows - first : GROUP;
+      int64_t row = place_of_state(&call, m, first);
+      const float *x[GROUP], *h[GROUP], *bias = of(&call, 1, m);
+      for (int64_t i = 0; i < count; i++) {
+        x[i] = in(&call, 4) + (row + i) * I;
+        h[i] = in(&call, 5) + (row + i) * H;
+      }
+      multiply(count, x, I, of(&call, 0, m), 3 * H, projected);
+      multiply(count, h, H, of(&call, 2, m), 3 * H, sums);
+      for (int64_t i = 0; i < count; i++) {
+        float *p = projected + i * 3 * H, *to[6];
+        for (int64_t j = 0; j < 3 * H; j += WIDTH) AT(p + j) += READ(bias + j);
+        for (int k = 0; k < 6; k++) to[k] = out(&call, k) + (row + i) * H;
+        gates(H, 1, sums + i * 3 * H, of(&call, 3, m), h[i], (const float *[]){p, p + H, p + 2 * H},
+              to);
+      }
+    }
+  free(projected);
+  return NULL;
 }
 
 /* ---- adjoint, and its tangent ----

@@ -37,6 +37,7 @@ import jax.numpy as jnp
 from mermaide_jax import recurrence_native
 from mermaide_jax._checks import refuse
 from mermaide_jax.recurrence_loops import Dot, Implementation, Loop, Precision, choose_loop
+from mermaide_jax.recurrence_native import Prepared
 
 T = TypeVar("T")
 
@@ -79,8 +80,29 @@ class GRURecord(NamedTuple):
     candidate: jax.Array
 
 
+def prepare_gru(params: Any, implementation: Implementation = "auto") -> Prepared | None:
+    """What `step_gru` can go by in place of the params, made once for many steps.
+
+    Args:
+      params: of a Flax ``nn.GRUCell``.
+      implementation: as of `gru_states`.
+
+    Returns:
+      The weights as loops in C read them; None if the steps are not made in C.
+
+    Raises:
+      ConfigError: as `gru_states` does.
+    """
+    kernels, biases, recurrent = _weights(params)
+    dtype = jnp.result_type(*jax.tree.leaves(params))
+    loop = choose_loop(implementation, "default", recurrent.bias.shape[-1], dtype)
+    if loop.device != "native":
+        return None
+    return recurrence_native.prepare(kernels, biases, *recurrent)
+
+
 def step_gru(
-    params: Any, hidden: jax.Array, inputs: jax.Array, implementation: Implementation = "auto"
+    params: Any, hidden: jax.Array, inputs: jax.Array, prepared: Prepared | None = None
 ) -> tuple[jax.Array, GRURecord]:
     """One step of a Flax ``nn.GRUCell``, and the record of it that `unroll_gru` takes.
 
@@ -88,32 +110,17 @@ def step_gru(
       params: the cell's params.
       hidden: ``h_{t-1}``, ``[..., H]``.
       inputs: ``x_t``, ``[..., I]``.
-      implementation: as of `gru_states`; only in C a step differs from the others.
+      prepared: of the same params, by `prepare_gru`; then the step is one call of C.
 
     Returns:
       ``h_t``, and the record.
-
-    Raises:
-      ConfigError: as `gru_states` does.
     """
-    dtype = jnp.result_type(hidden, inputs, *jax.tree.leaves(params))
-    loop = choose_loop(implementation, "default", hidden.shape[-1], dtype)
-    into = [params[name] for name in ("ir", "iz", "in")]
-    kernels, biases = ([layer[part] for layer in into] for part in ("kernel", "bias"))
-    weights = (kernels, biases, *_recurrent(params))
-    if loop.device == "native":
-        following, *record = recurrence_native.cell(_cell, weights, hidden, inputs)
-    else:
-        following, *record = _cell(weights, hidden, inputs)
-    return following, GRURecord(hidden, *record)
-
-
-def _cell(weights: Any, hidden: jax.Array, inputs: jax.Array) -> tuple[jax.Array, ...]:
-    """``h_t``, and all of the record but ``h_{t-1}``."""
-    kernels, biases, *recurrent = weights
-    projected = Gates(*(inputs @ k + bias for k, bias in zip(kernels, biases, strict=True)))
-    _, (following, record) = _forward_step(jnp.matmul, GRUWeights(*recurrent), hidden, projected)
-    return following, *record[1:]
+    if prepared is not None:
+        following, *record = recurrence_native.cell(prepared, hidden, inputs)
+        return following, GRURecord(*record)
+    kernels, biases, recurrent = _weights(params)
+    projected = Gates(*(inputs @ k + b for k, b in zip(kernels, biases, strict=True)))
+    return _forward_step(jnp.matmul, recurrent, hidden, projected)[1]
 
 
 def unroll_gru(
@@ -144,18 +151,19 @@ def unroll_gru(
     Raises:
       ConfigError: as `gru_states` does.
     """
+    kernels, biases, recurrent = _weights(params)
     # One product for all gates is faster than three, above all for the gradient of its weights.
-    kernel, bias = (
-        jnp.concatenate([params[name][part] for name in ("ir", "iz", "in")], axis=-1)
-        for part in ("kernel", "bias")
-    )
+    kernel, bias = (jnp.concatenate(parts, axis=-1) for parts in (kernels, biases))
     projected = Gates(*jnp.split(affine(inputs, kernel, bias), 3, axis=-1))
-    return gru_states(_recurrent(params), projected, initial, implementation, precision, record)
+    return gru_states(recurrent, projected, initial, implementation, precision, record)
 
 
-def _recurrent(params: Any) -> GRUWeights:
-    kernels = Gates(*(params[name]["kernel"] for name in ("hr", "hz", "hn")))
-    return GRUWeights(kernels, params["hn"]["bias"])
+def _weights(params: Any) -> tuple[list[jax.Array], list[jax.Array], GRUWeights]:
+    """``W_k``, ``b_k``, and the recurrent weights."""
+    into = [params[name] for name in ("ir", "iz", "in")]
+    kernels, biases = ([layer[part] for layer in into] for part in ("kernel", "bias"))
+    recurrent = Gates(*(params[name]["kernel"] for name in ("hr", "hz", "hn")))
+    return kernels, biases, GRUWeights(recurrent, params["hn"]["bias"])
 
 
 @jax.custom_vjp

@@ -13,7 +13,7 @@ import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from mermaide_jax._caching import made_once
 from mermaide_jax._native import compile_c, no_compiler
 
-__all__ = ["cell", "lack", "run"]
+__all__ = ["Prepared", "cell", "lack", "prepare", "run"]
 
 _SOURCE = Path(__file__).with_name("recurrence.c")
 _HANDLERS = (
@@ -122,47 +122,61 @@ def _call(handler: str, shapes: Any, *operands: Any) -> Any:
     return jax.tree.unflatten(tree, results)
 
 
-def cell(plain: Callable[..., Any], weights: Any, hidden: jax.Array, inputs: jax.Array) -> Any:
-    """One step from inputs that are not projected yet, in one call.
+class Prepared(NamedTuple):
+    """The weights of a layer as C reads them, for many steps one by one.
 
-    Rows that share weights are better multiplied by XLA, so they are stepped by ``plain``.
+    Attributes:
+      into: ``W_k``, ``[3 H I]`` in the order in which they are read.
+      bias: ``b_k`` side by side, ``[3 H]``.
+      kernels: ``U_k``, ``[3 H H]`` like ``into``.
+      inner_bias: ``d``, ``[H]``.
+    """
+
+    into: jax.Array
+    bias: jax.Array
+    kernels: jax.Array
+    inner_bias: jax.Array
+
+
+def prepare(into: Any, bias: Any, kernels: Any, inner_bias: jax.Array) -> Prepared:
+    """Lays out weights.
 
     Args:
-      plain: ``(weights, hidden, inputs) -> outputs``, the step itself.
-      weights: ``W_k``, each ``[I, H]``; ``b_k``, each ``[H]``; ``U_k``, each ``[H, H]``; and ``d``,
-        ``[H]``.
+      into: input kernels ``W_k``, each ``[I, H]``.
+      bias: ``b_k``, each ``[H]``.
+      kernels: ``U_k``, each ``[H, H]``.
+      inner_bias: ``d``, ``[H]``.
+    """
+    return Prepared(_packed(into), jnp.concatenate(bias), _packed(kernels), inner_bias)
+
+
+def _packed(matrices: Any) -> jax.Array:
+    """Three matrices ``[K, H]`` side by side, three vectors of columns after the other."""
+    side_by_side = jnp.concatenate(matrices, axis=-1)
+    return side_by_side.reshape(len(side_by_side), -1, 3 * _vector_width()).swapaxes(0, 1).ravel()
+
+
+def cell(prepared: Prepared, hidden: jax.Array, inputs: jax.Array) -> tuple[jax.Array, ...]:
+    """One step from inputs that are not projected yet, in one call.
+
+    Args:
+      prepared: the weights.
       hidden: ``h_{t-1}``, ``[..., H]``.
       inputs: ``x_t``, ``[..., I]``.
 
     Returns:
-      ``h_t``, ``r``, ``z``, ``q`` and ``n``, each ``[..., H]``.
+      ``h_t``, and ``h_{t-1}``, ``r``, ``z``, ``q``, ``n``, each ``[..., H]``.
     """
-    if math.prod(hidden.shape[:-1]) != 1:
-        return plain(weights, hidden, inputs)
-    alone = jax.tree.map(lambda x: x[None], weights), hidden.reshape(1, -1), inputs.reshape(1, -1)
-    return tuple(x.reshape(hidden.shape) for x in _cells(plain)(*alone))
+    constants = jax.tree.map(lambda x: x[None], prepared)
+    streams = math.prod(hidden.shape[:-1])
+    rows = [x.reshape(1, 1, streams, x.shape[-1]) for x in (inputs, hidden)]
+    return tuple(x.reshape(hidden.shape) for x in _for_members(_call_cell)(constants, *rows))
 
 
-def _cells(plain: Callable[..., Any]) -> Any:
-    """`cell` for ``M`` members, each with weights of its own."""
-
-    @jax.custom_batching.custom_vmap
-    def cells(weights: Any, hidden: jax.Array, inputs: jax.Array) -> Any:
-        shapes = jax.eval_shape(jax.vmap(plain), weights, hidden, inputs)
-        return _call("gru_cell", shapes, inputs, hidden, weights)
-
-    @cells.def_vmap
-    def _(size: int, batched: Any, *operands: Any) -> Any:
-        if all(jax.tree.leaves(batched)):
-            merged = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), operands)
-            results = cells(*merged)
-            results = jax.tree.map(lambda x: x.reshape(size, -1, *x.shape[1:]), results)
-        else:
-            axes = jax.tree.map(lambda own: 0 if own else None, tuple(batched))
-            results = jax.vmap(jax.vmap(plain), axes)(*operands)
-        return results, jax.tree.map(lambda _: True, results)
-
-    return cells
+def _call_cell(prepared: Prepared, inputs: jax.Array, hidden: jax.Array) -> list[jax.Array]:
+    made_of_all = lambda *x: x[-1] + sum(jnp.sum(y) for y in jax.tree.leaves(x))  # noqa: E731
+    like = jax.eval_shape(made_of_all, prepared, inputs, hidden)
+    return _call("gru_cell", [like] * 6, prepared, inputs, hidden)
 
 
 def _for_members(call: Callable[..., Any]) -> Any:

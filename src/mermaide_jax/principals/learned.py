@@ -17,7 +17,7 @@ from mermaide_jax._checks import check_at_least, refuse
 from mermaide_jax._distributions import Categorical
 from mermaide_jax.networks_arms import recollect
 from mermaide_jax.principals.base import Principal
-from mermaide_jax.principals.network_pair import NetworkConfig, Params, Step, Words, make_pair
+from mermaide_jax.principals.network_pair import NetworkConfig, Params, Stepping, Words, make_pair
 
 
 class Decision(NamedTuple):
@@ -116,19 +116,15 @@ def learned_principal(
     of_arms = one_each if pays_arms is None else pays_arms
     pair = make_pair(config, observation_size, num_arms, num_interventions, of_arms)
 
-    def init(params: Params):
-        del params
-        return pair.init_carry()
-
-    def play(step: Step, told: Callable[[Decision, Any], Any]) -> Principal:
-        """A principal, from a step of the networks and what is told of it."""
+    def play(stepping: Stepping, told: Callable[[Decision, Any], Any]) -> Principal:
+        """A principal, from the networks step by step and what is told of a step."""
 
         def act(key: chex.PRNGKey, params: Params, carry: Any, observation: jax.Array):
-            carry, words, record = step(params, carry, observation)
+            carry, words, record = stepping.step(params, carry, observation)
             intervention = Categorical(logits=words.logits).sample(seed=key).astype(jnp.int32)
             return intervention, carry, told(_decide(words, intervention), record)
 
-        return Principal(init, act)
+        return Principal(stepping.init_carry, act)
 
     def replay(
         params: Params, observations: jax.Array, interventions: jax.Array, record: Any = None
@@ -145,8 +141,8 @@ def learned_principal(
         }
 
     return LearnedPrincipal(
-        principal=play(pair.step, lambda decision, record: decision),
-        recording=pair.recording_step and play(pair.recording_step, Recorded),
+        principal=play(pair.playing, lambda decision, record: decision),
+        recording=pair.recording and play(pair.recording, Recorded),
         init_params=pair.init_params,
         replay=replay,
         remember=remember,

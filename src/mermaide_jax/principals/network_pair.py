@@ -1,7 +1,6 @@
 """The networks of a learned principal: a world model, and a policy that reads its prediction."""
 
 import dataclasses
-import functools
 import math
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, get_args
@@ -70,23 +69,33 @@ class Words(NamedTuple):
 Step = Callable[[Params, Any, jax.Array], tuple[Any, Words, Any]]
 
 
+class Stepping(NamedTuple):
+    """How both networks are run step by step.
+
+    Attributes:
+      init_carry: ``init_carry(params) -> carry``, before the first step.
+      step: ``step(params, carry, observation) -> (carry, Words, record)``.
+    """
+
+    init_carry: Callable[[Params], Any]
+    step: Step
+
+
 class NetworkPair(NamedTuple):
     """Both networks as pure functions of their params, ``{"policy": ..., "world_model": ...}``.
 
     Attributes:
       init_params: ``init_params(key) -> params``.
-      init_carry: ``init_carry() -> carry``, before the first step.
-      step: ``step(params, carry, observation) -> (carry, Words, record)``.
-      recording_step: the same, if its record is of use to ``unroll``; else None.
+      playing: step by step.
+      recording: the same, if its record is of use to ``unroll``; else None.
       unroll: ``unroll(params, observations [T, ..., O], record=None) -> Words``, of known
         sequences; by a ``record`` of the same steps what it holds is not computed again.
       lasting_records: whether a record holds under any params, or only under those that played.
     """
 
     init_params: Callable[[chex.PRNGKey], Params]
-    init_carry: Callable[[], Any]
-    step: Step
-    recording_step: Step | None
+    playing: Stepping
+    recording: Stepping | None
     unroll: Callable[..., Words]
     lasting_records: bool
 
@@ -142,7 +151,10 @@ def _recurrent_pair(
 ) -> NetworkPair:
     """Each network with a carry of its own; records are of their activations."""
 
-    def make_step(step_of: Callable[..., tuple[Any, jax.Array, Any]]) -> Step:
+    def stepping(init_of: Callable[..., Any], step_of: Callable[..., Any]) -> Stepping:
+        def init_carry(params: Params) -> dict[str, Any]:
+            return {name: init_of(head, params[name]) for name, head in heads.items()}
+
         def step(params: Params, carry: dict[str, Any], observation: jax.Array):
             carry, records = dict(carry), {}
 
@@ -155,7 +167,18 @@ def _recurrent_pair(
             words = say(observation, logits_of)
             return carry, words, records
 
-        return step
+        return Stepping(init_carry, step)
+
+    def play(head: Any, params: Any, carry: Any, inputs: jax.Array):
+        return *_apply(head, params, carry, inputs), None
+
+    def prepare(head: Any, params: Any):
+        return head.initial_carry(), _apply(head, params, method="prepare")
+
+    def record(head: Any, params: Any, carry: Any, inputs: jax.Array):
+        carry, preparation = carry
+        carry, *said = _apply(head, params, carry, inputs, preparation, method="record")
+        return (carry, preparation), *said
 
     def unroll(params: Params, observations: jax.Array, record: Any = None) -> Words:
         def logits_of(name: str, inputs: jax.Array) -> jax.Array:
@@ -166,9 +189,8 @@ def _recurrent_pair(
 
     return NetworkPair(
         init_params=init_params,
-        init_carry=lambda: {name: head.initial_carry() for name, head in heads.items()},
-        step=make_step(lambda *x: (*_apply(*x), None)),
-        recording_step=make_step(functools.partial(_apply, method="record")) if recorded else None,
+        playing=stepping(lambda head, params: head.initial_carry(), play),
+        recording=stepping(prepare, record) if recorded else None,
         unroll=unroll,
         lasting_records=False,
     )
@@ -196,11 +218,11 @@ def _reading_pair(
         reading = reader.unroll(observations) if record is None else record
         return read(params, observations, reading)
 
+    stepping = Stepping(lambda params: empty_history(reader.num_arms), step)
     return NetworkPair(
         init_params=init_params,
-        init_carry=lambda: empty_history(reader.num_arms),
-        step=step,
-        recording_step=step,
+        playing=stepping,
+        recording=stepping,
         unroll=unroll,
         lasting_records=True,
     )
