@@ -1,68 +1,97 @@
-"""Writes docs/results/speed.json and the table of docs/performance.md from measured runs.
+r"""Writes docs/results/speed.json and the table of docs/performance.md from measured runs.
 
-    cd benchmarks/results
-    python ../publish.py {simulator,main,devices,scaling}/speed.json --beside xeon/speed.json
+    python benchmarks/publish.py benchmarks/results/zen3 \
+        --other "EPYC, Zen 5"=benchmarks/results/zen5 Xeon=benchmarks/results/xeon
 
-A row that several runs have is taken from the first that measured it. What another machine measured
-before can stand beside.
+A folder holds the runs of one machine, each a ``speed.json`` in it or in a folder of its own; a row
+that several of them have is that of the newest. Other machines stand beside, and give the rows that
+the first one has not.
 """
 
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PUBLISHED = DOCS / "results" / "speed.json"
 PAGE = DOCS / "performance.md"
+KNOWN = ("command", "created", "revision", "machine", "versions", "suites", "wall_time_s")
+
+Ratios = dict[str, dict[str, Any]]
 
 
-def main(files: list[Path], beside: Path | None) -> None:
-    """Merges the files' `ratios`; each row keeps the conditions of the run it comes from."""
-    runs = [json.loads(file.read_text(encoding="utf-8")) for file in files]
-    ratios: dict[str, dict] = {}
-    for run in runs:
-        for key, row in run["ratios"].items():
-            if key not in ratios or ratios[key]["ratio"] is None:
-                ratios[key] = row
-    known = ("command", "created", "revision", "machine", "versions", "suites", "wall_time_s")
-    about = [{name: run[name] for name in known if name in run} for run in runs]
+def main(folder: Path, others: dict[str, Path]) -> None:
+    """Merges the runs' `ratios`; each row keeps the conditions of the run it comes from."""
+    runs = read(folder)
+    ratios, beside = merge(runs), {title: merge(read(path)) for title, path in others.items()}
+    for title, path in others.items():
+        lacking = [key for key, row in ratios.items() if row["ratio"] is None]
+        found = {key: beside[title][key] for key in lacking if key in beside[title]}
+        found = {key: row for key, row in found.items() if row["ratio"] is not None}
+        ratios |= {key: row | {"measured_on": title} for key, row in found.items()}
+        runs += read(path) if found else []
+    about = [{name: run[name] for name in KNOWN if name in run} for run in runs]
     PUBLISHED.write_text(
         json.dumps({"ratios": ratios, "runs": about}, indent=1) + "\n", encoding="utf-8"
     )
     before, _, rest = PAGE.read_text(encoding="utf-8").partition("<!-- table -->\n")
     _, _, after = rest.partition("<!-- /table -->\n")
-    other = json.loads(beside.read_text(encoding="utf-8"))["ratios"] if beside else None
-    text = f"{before}<!-- table -->\n{table(ratios, other)}<!-- /table -->\n{after}"
+    text = f"{before}<!-- table -->\n{table(ratios, beside)}<!-- /table -->\n{after}"
     PAGE.write_text(text, encoding="utf-8")
 
 
-def table(ratios: dict[str, dict], other: dict[str, dict] | None = None) -> str:
-    """The rows in Markdown; ``other`` are those of another machine."""
-    lines = ["| row | ratio | 95% interval | bar | aim | |", "|---|---|---|---|---|---|"]
-    if other is not None:
-        lines = [f"{line}{more}" for line, more in zip(lines, (" before |", "---|"), strict=True)]
+def read(folder: Path) -> list[dict[str, Any]]:
+    """The runs of one machine, newest first."""
+    files = [*folder.glob("speed.json"), *folder.glob("*/speed.json")]
+    runs = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    return sorted(runs, key=lambda run: run["created"], reverse=True)
+
+
+def merge(runs: list[dict[str, Any]]) -> Ratios:
+    """Each row from the first run that measured it, in the order of the longest list of rows."""
+    order = max((run["ratios"] for run in runs), key=len)
+    measured = [
+        {key: row for key, row in run["ratios"].items() if row["ratio"] is not None}
+        for run in reversed(runs)
+    ]
+    found = {key: row for rows in measured for key, row in rows.items()}
+    return {key: found.get(key, row) for key, row in order.items()}
+
+
+def table(ratios: Ratios, others: dict[str, Ratios]) -> str:
+    """The rows in Markdown; ``others`` are those of other machines."""
+    heads = ["row", "ratio", "95% interval", "bar", "aim", "", *others]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for key, row in ratios.items():
-        bar = "at least" if "at_least" in row else "at most" if "at_most" in row else ""
-        value = row.get("at_least", row.get("at_most"))
-        verdict = {True: "met", False: "**not met**", None: ""}[row.get("passed")]
-        if row["ratio"] is None:
-            interval, ratio, verdict = "", "not measured", ""
-        else:
-            ratio, interval = f"{row['ratio']:.3g}", f"{row['low']:.3g} to {row['high']:.3g}"
-        bound = f"{bar} {value:.3g}" if bar else ""
-        aim = f"{row['aim']:.3g}" if "aim" in row else ""
-        line = f"| {row['title']} | {ratio} | {interval} | {bound} | {aim} | {verdict} |"
-        lines.append(line if other is None else f"{line} {_brief(other.get(key))} |")
+        cells = [row["title"], *_cells(row), *(_brief(rows.get(key)) for rows in others.values())]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _brief(row: dict | None) -> str:
-    return "" if row is None or row["ratio"] is None else f"{row['ratio']:.3g}"
+def _cells(row: dict[str, Any]) -> list[str]:
+    """Ratio, interval, bar, aim, and whether the bar is met."""
+    bar = "at least" if "at_least" in row else "at most" if "at_most" in row else ""
+    bound = f"{bar} {row.get('at_least', row.get('at_most')):.3g}" if bar else ""
+    aim = f"{row['aim']:.3g}" if "aim" in row else ""
+    if row["ratio"] is None or "measured_on" in row:
+        return ["not measured", "", bound, aim, ""]
+    verdict = {True: "met", False: "**not met**", None: ""}[row.get("passed")]
+    return [f"{row['ratio']:.3g}", f"{row['low']:.3g} to {row['high']:.3g}", bound, aim, verdict]
+
+
+def _brief(row: dict[str, Any] | None) -> str:
+    if row is None or row["ratio"] is None:
+        return ""
+    return f"**{row['ratio']:.3g}**" if row.get("passed") is False else f"{row['ratio']:.3g}"
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="speed.json of runs")
-    parser.add_argument("--beside", type=Path, metavar="FILE", help="of another machine")
+    parser.add_argument("folder", type=Path, help="runs of one machine")
+    parser.add_argument(
+        "--other", nargs="+", default=[], metavar="TITLE=FOLDER", help="runs of others"
+    )
     arguments = parser.parse_args()
-    main(arguments.files, arguments.beside)
+    pairs = (other.partition("=") for other in arguments.other)
+    main(arguments.folder, {title: Path(path) for title, _, path in pairs})
