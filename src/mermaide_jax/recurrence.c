@@ -206,7 +206,7 @@ static XLA_FFI_Error *read_sizes(Call *call, XLA_FFI_CallFrame *frame, int args,
     return fail(frame, "recurrence.c: sequences are [M, T, N, H] of float32");
   call->M = buffer->dims[0], call->T = buffer->dims[1], call->N = buffer->dims[2];
   call->H = buffer->dims[3];
-  if (call->H % WIDTH || call->M % weight->dims[0])
+  if (call->H % WIDTH || weight->dims[0] < 1 || call->M % weight->dims[0])
     return fail(frame, "recurrence.c: units in whole vectors, members in equal groups");
   call->share = call->M / weight->dims[0];
   call->rows = call->share * call->N;
