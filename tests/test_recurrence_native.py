@@ -201,6 +201,17 @@ def test_networks_of_many_units_take_it_by_themselves():
 
 
 @needs_c
+def test_steps_in_other_dtypes_are_not_misread(x64):
+    params, hidden = cell_params(3), normal(1, UNITS)
+    for inputs, of_hidden in ((normal(2, 3), jnp.float64), (jnp.array([1, 0, 2]), jnp.float32)):
+        ours, theirs = (
+            step_by(way, params, hidden.astype(of_hidden), inputs) for way in ("native", "scan")
+        )
+        assert ours[0].dtype == theirs[0].dtype == of_hidden
+        assert_same(ours, theirs, 1e-6)
+
+
+@needs_c
 def test_double_precision_is_left_to_xla(x64):
     assert choose_loop("fastest", "default", 64, jnp.dtype("float64")).device == "in_place"
     with pytest.raises(ConfigError, match="float32 arrays only"):

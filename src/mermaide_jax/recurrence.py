@@ -110,13 +110,15 @@ def step_gru(
       params: the cell's params.
       hidden: ``h_{t-1}``, ``[..., H]``.
       inputs: ``x_t``, ``[..., I]``.
-      prepared: of the same params, by `prepare_gru`; then the step is one call of C.
+      prepared: of the same params, by `prepare_gru`; then the step is one call of C (in float32; in
+        other dtypes it makes no difference).
 
     Returns:
       ``h_t``, and the record.
     """
-    if prepared is not None:
-        following, *record = recurrence_native.cell(prepared, hidden, inputs)
+    if prepared is not None and jnp.result_type(hidden, inputs) == jnp.float32:
+        rows = (x.astype(jnp.float32) for x in (hidden, inputs))
+        following, *record = recurrence_native.cell(prepared, *rows)
         return following, GRURecord(*record)
     kernels, biases, recurrent = _weights(params)
     projected = Gates(*(inputs @ k + b for k, b in zip(kernels, biases, strict=True)))
