@@ -23,14 +23,16 @@ Ratios = dict[str, dict[str, Any]]
 
 def main(folder: Path, others: dict[str, Path]) -> None:
     """Merges the runs' `ratios`; each row keeps the conditions of the run it comes from."""
-    runs = read(folder)
-    ratios, beside = merge(runs), {title: merge(read(path)) for title, path in others.items()}
-    for title, path in others.items():
-        lacking = [key for key, row in ratios.items() if row["ratio"] is None]
-        found = {key: beside[title][key] for key in lacking if key in beside[title]}
-        found = {key: row for key, row in found.items() if row["ratio"] is not None}
-        ratios |= {key: row | {"measured_on": title} for key, row in found.items()}
-        runs += read(path) if found else []
+    runs, elsewhere = read(folder), {title: read(path) for title, path in others.items()}
+    ratios, beside = merge(runs), {title: merge(those) for title, those in elsewhere.items()}
+    for title, rows in beside.items():
+        found = {
+            key: row | {"measured_on": title}
+            for key, row in rows.items()
+            if row["ratio"] is not None and key in ratios and ratios[key]["ratio"] is None
+        }
+        ratios |= found
+        runs += elsewhere[title] if found else []
     about = [{name: run[name] for name in KNOWN if name in run} for run in runs]
     PUBLISHED.write_text(
         json.dumps({"ratios": ratios, "runs": about}, indent=1) + "\n", encoding="utf-8"

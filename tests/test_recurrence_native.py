@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from streams import assert_same
 from test_recurrence_pallas import SCAN, assert_close, everything, problem
 
-from mermaide_jax import _native, recurrence_loops, recurrence_native
+from mermaide_jax import _native, recurrence, recurrence_loops, recurrence_native
 from mermaide_jax._checks import ConfigError
 from mermaide_jax.networks import RecurrentHead
-from mermaide_jax.recurrence import _backward_step, prepare_gru, step_gru, unroll_gru
+from mermaide_jax.recurrence import prepare_gru, step_gru, unroll_gru
 from mermaide_jax.recurrence_loops import Loop, choose_loop
 
 NATIVE = Loop("native")
@@ -85,23 +85,19 @@ DIRECTIONS = ((None, 0, 0), 0)
 @pytest.mark.parametrize("axes", [(OWN,), (SHARED,), (DIRECTIONS,), (OWN, SHARED), (SHARED, OWN)])
 def test_members_with_weights_of_their_own_and_shared(axes):
     """The innermost `jax.vmap` comes first; weights follow members in any order of the two."""
-    arguments = problem(steps=3, batch=(2,), hidden=UNITS)
-    of_members = {}
-    for loop in (NATIVE, SCAN):
-        given_to = arguments
-        for number, axis in enumerate(axes):
-            scales = 1.0 + 0.1 * jnp.arange(3 + number)
-            grow = lambda x, scales=scales: jnp.stack([x * s for s in scales])  # noqa: E731
-            weights, direction = axis if axis is not OWN else (0, 0)
-            given_to = tuple(
-                tuple(
-                    jax.tree.map(grow, part) if own is not None else part
-                    for part, own in zip(side, (which,) * 3 if which == 0 else which, strict=True)
-                )
-                for side, which in zip(given_to, (weights, direction), strict=True)
+    members = problem(steps=3, batch=(2,), hidden=UNITS)
+    for number, axis in enumerate(axes):
+        scales = 1.0 + 0.1 * jnp.arange(3 + number)
+        grow = lambda x, scales=scales: jnp.stack([x * s for s in scales])  # noqa: E731
+        members = tuple(
+            tuple(
+                jax.tree.map(grow, part) if own is not None else part
+                for part, own in zip(side, which or (0, 0, 0), strict=True)
             )
-        of_members[loop] = batched(loop, axes)(*given_to)
-    assert_close(of_members[NATIVE], of_members[SCAN], 1e-5)
+            for side, which in zip(members, axis, strict=True)
+        )
+    ours, theirs = (batched(loop, axes)(*members) for loop in (NATIVE, SCAN))
+    assert_close(ours, theirs, 1e-5)
 
 
 @needs_c
@@ -157,6 +153,12 @@ def test_activations_saturate_and_what_is_not_a_number_stays_so():
         assert_same(ours, theirs, 1e-6)
     for way in ways:
         assert np.isnan(way(params, jnp.zeros(UNITS), jnp.array([jnp.nan]))[0]).all()
+
+
+def test_every_loop_has_its_name_in_c():
+    """Steps are functions of `recurrence`, and with the single step of a cell they are all."""
+    steps = [name for name in vars(recurrence) if name.endswith("_step")]
+    assert {"gru_cell", *(f"gru{name}" for name in steps)} == set(recurrence_native._HANDLERS)
 
 
 @needs_c
@@ -268,4 +270,3 @@ def test_buffers_that_do_not_fit_are_an_error_and_not_a_crash():
     with pytest.raises(Exception, match="members in equal groups"):
         call = jax.ffi.ffi_call(recurrence_native._target("gru_backward_step"), step)
         jax.block_until_ready(call(weights, state, *rows))
-    assert _backward_step.__name__ == "_backward_step"  # names a handler

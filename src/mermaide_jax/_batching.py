@@ -60,3 +60,16 @@ def sum_over_blocks(function: Callable[..., Any], blocks: Any) -> Any:
     step = lambda sums, block: (jax.tree.map(jnp.add, sums, function(block)), None)  # noqa: E731
     zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(function, first))
     return jax.lax.scan(step, zeros, blocks)[0]
+
+
+def fold_batch(size: int, axis: int, array: jax.Array, batched: bool) -> jax.Array:
+    """Makes an axis of an array larger by the batch, which is its first axis if it has one."""
+    array = array if batched else jnp.broadcast_to(array, (size, *array.shape))
+    array = jnp.moveaxis(array, 0, axis)
+    return array.reshape(*array.shape[:axis], -1, *array.shape[axis + 2 :])
+
+
+def unfold_batch(size: int, axis: int, array: jax.Array) -> jax.Array:
+    """Undoes `fold_batch`; the batch comes first."""
+    shape = (*array.shape[:axis], size, -1, *array.shape[axis + 1 :])
+    return jnp.moveaxis(array.reshape(shape), axis, 0)

@@ -4,7 +4,6 @@ import ctypes
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from mermaide_jax._caching import made_once
@@ -18,14 +17,14 @@ def no_compiler() -> str | None:
 
 
 @made_once
-def compile_c(source: Path, options: Sequence[str] = ()) -> ctypes.CDLL:
+def compile_c(source: Path, options: tuple[str, ...] = ()) -> ctypes.CDLL:
     """Compiles a file of C and loads it, once a process and arguments.
 
     Compiled code is not kept for later: who could put a file in its place could run code here.
 
     Args:
       source: the file.
-      options: more options of the compiler, a tuple.
+      options: more options of the compiler.
 
     Raises:
       RuntimeError: there is no compiler, or it failed.

@@ -3,7 +3,7 @@
 
    Arrays are dense and of float32: states [M, N, H], sequences [M, T, N, X], weights [G, ...] with
    G = 1 (all M members share them) or M a multiple of G (M / G members share each). All rows that
-   share weights go through a step together, in tiles of a few rows by one vector of columns, whose
+   share weights go through a step together, in tiles of a few rows by a few vectors of columns, whose
    sums stay in registers while the weights are read once, in the order in which they lie. */
 
 #include <stdint.h>
@@ -223,6 +223,13 @@ static XLA_FFI_Error *no_memory(const XLA_FFI_CallFrame *frame) {
 /* Rows whose products are made together: few enough that these wait in the cache. */
 #define GROUP 16
 
+static int64_t group_at(const Call *call, int64_t first) {
+  return call->rows - first < GROUP ? call->rows - first : GROUP;
+}
+
+/* Input k of a row, at the columns from j on. */
+#define IN(k) READ(ins[k] + j)
+
 /* ---- forward, and its tangent ----
    forward: U_r, U_z, U_n [G, H, H], d [G, H], h_0 [M, N, H], p_r, p_z, p_n [M, T, N, H]
      ->  h_T [M, N, H], then of every step h_t and, for the record, h_{t-1}, r, z, q, n
@@ -232,7 +239,6 @@ static XLA_FFI_Error *no_memory(const XLA_FFI_CallFrame *frame) {
 /* Of one row, from its products s: writes the step's outputs. */
 INLINE void gates(int64_t H, int record, const float *s, const float *d, const float *h,
                   const float *const *ins, float *const *outs) {
-#define IN(k) READ(ins[k] + j)
   for (int64_t j = 0; j < H; j += WIDTH) {
     Vec r = sigmoid(IN(0) + READ(s + j)), z = sigmoid(IN(1) + READ(s + H + j));
     Vec q = READ(s + 2 * H + j) + READ(d + j), n = hyperbolic_tangent(IN(2) + r * q);
@@ -273,7 +279,7 @@ static XLA_FFI_Error *forward(XLA_FFI_CallFrame *frame, Way way) {
     pack(packed, (const float *[]){of(&call, 0, m), of(&call, 1, m), of(&call, 2, m)}, H, H, 3 * H);
     for (int64_t t = 0; t < call.T; t++)
       for (int64_t first = 0; first < call.rows; first += GROUP) {
-        int64_t count = call.rows - first < GROUP ? call.rows - first : GROUP;
+        int64_t count = group_at(&call, first);
         const float *h[GROUP];
         for (int64_t i = 0; i < count; i++)
           h[i] = t ? out(&call, 1) + place(&call, m, t - 1, first + i) * H
@@ -320,7 +326,7 @@ XLA_FFI_Error *gru_cell(XLA_FFI_CallFrame *frame) {
   if (!projected) return no_memory(frame);
   for (int64_t m = 0; m < call.M; m += call.share)
     for (int64_t first = 0; first < call.rows; first += GROUP) {
-      int64_t count = call.rows - first < GROUP ? call.rows - first : GROUP;
+      int64_t count = group_at(&call, first);
       int64_t row = place_of_state(&call, m, first);
       const float *x[GROUP], *h[GROUP], *bias = of(&call, 1, m);
       for (int64_t i = 0; i < count; i++) {
@@ -378,7 +384,6 @@ INLINE void attribute_tangent(int64_t H, const float *const *ins, float *const *
     AT(outs[2] + j) = dc;
     AT(carry + j) = dx * z + x * dz + IN(12);
   }
-#undef IN
 }
 
 static XLA_FFI_Error *backward(XLA_FFI_CallFrame *frame, Way way) {
@@ -396,7 +401,7 @@ static XLA_FFI_Error *backward(XLA_FFI_CallFrame *frame, Way way) {
     memcpy(carry, in(&call, 1) + place_of_state(&call, m, 0) * H, 4 * call.rows * H);
     for (int64_t t = call.T - 1; t >= 0; t--)
       for (int64_t first = 0; first < call.rows; first += GROUP) {
-        int64_t count = call.rows - first < GROUP ? call.rows - first : GROUP;
+        int64_t count = group_at(&call, first);
         const float *products[GROUP];
         for (int64_t i = 0; i < count; i++) {
           int64_t row = place(&call, m, t, first + i) * H;

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from mermaide_jax import recurrence_native
+from mermaide_jax._batching import fold_batch, unfold_batch
 from mermaide_jax._checks import check_choice, refuse
 from mermaide_jax.recurrence_pallas import persistent_scan
 
@@ -91,8 +92,8 @@ class Loop:
             )
         empty = 0 in jax.tree.leaves(inputs)[0].shape
         if self.device == "native" and not empty:
-            # The function of a step names its loop, and so the direction of time.
-            return recurrence_native.run(run, constants, initial, inputs)
+            # The name of a step is that of its loop in C, which knows the direction of time.
+            return recurrence_native.run(step.__name__, run, constants, initial, inputs)
         if not self.is_kernel or empty:
             loop = _in_place if self.device == "in_place" else jax.lax.scan
             return loop(functools.partial(run, constants), initial, inputs, reverse=reverse)
@@ -183,30 +184,17 @@ def _foldable(kernel: Callable[[Any, Any, Any], tuple[Any, Any]]) -> Any:
     def _(size: int, batched: Any, constants: Any, initial: jax.Array, inputs: Any) -> Any:
         own = any(jax.tree.leaves(batched[0]))
         axis = 0 if own else 1  # of the states, to grow; one more where time leads
-        fold = functools.partial(_fold, size)
+        fold = functools.partial(fold_batch, size)
         if own:
             constants = jax.tree.map(functools.partial(fold, 0), constants, batched[0])
         initial = fold(axis, initial, batched[1])
         inputs = jax.tree.map(functools.partial(fold, axis + 1), inputs, batched[2])
         final, outputs = folded(constants, initial, inputs)
-        unfold = functools.partial(_unfold, size)
+        unfold = functools.partial(unfold_batch, size)
         out = unfold(axis, final), jax.tree.map(functools.partial(unfold, axis + 1), outputs)
         return out, jax.tree.map(lambda _: True, out)
 
     return folded
-
-
-def _fold(size: int, axis: int, array: jax.Array, batched: bool) -> jax.Array:
-    """Makes an axis of an array larger by the batch, which is its first axis if it has one."""
-    array = array if batched else jnp.broadcast_to(array, (size, *array.shape))
-    array = jnp.moveaxis(array, 0, axis)
-    return array.reshape(*array.shape[:axis], -1, *array.shape[axis + 2 :])
-
-
-def _unfold(size: int, axis: int, array: jax.Array) -> jax.Array:
-    """Undoes `_fold`; the batch comes first."""
-    shape = (*array.shape[:axis], size, -1, *array.shape[axis + 1 :])
-    return jnp.moveaxis(array.reshape(shape), axis, 0)
 
 
 def _compiler_params(device: str, hidden: int) -> Any:
@@ -229,8 +217,8 @@ def choose_loop(
       dtype: of the arrays.
 
     Raises:
-      ConfigError: if a name is unknown, or if the kernel is asked for on a device that does not
-        take these sizes.
+      ConfigError: if a name is unknown, or if the kernel or the loop in C is asked for where it
+        does not take these sizes.
     """
     check_choice("implementation", implementation, get_args(Implementation))
     check_choice("precision", precision, get_args(Precision))

@@ -3,7 +3,7 @@
 XLA on CPUs makes of a recurrence a loop of small operations, each of which writes arrays that the
 next one reads, and multiplies a single vector by weights at a third of the rate that their reading
 allows. Here a loop is one call: the weights are laid out once in the order in which they are read,
-sums stay in registers, and what follows from them is computed before they leave.
+sums stay in registers, and what follows from them is computed before they leave the cache.
 
 The source is compiled for the machine when it is first needed (a second or two, once a process),
 and only where there is a C compiler; everywhere else the loops are those of XLA.
@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from mermaide_jax._batching import fold_batch, unfold_batch
 from mermaide_jax._caching import made_once
-from mermaide_jax._native import compile_c, no_compiler
+from mermaide_jax._native import compile_c
 
 __all__ = ["Prepared", "cell", "lack", "prepare", "run"]
 
@@ -51,8 +52,6 @@ def _target(handler: str) -> str:
 @made_once
 def _cannot_compile() -> str | None:
     """Why the source cannot be used here, in words; None if it can."""
-    if reason := no_compiler():
-        return reason
     try:
         _vector_width()
     except (RuntimeError, OSError) as error:
@@ -77,10 +76,13 @@ def lack(hidden: int, dtype: Any) -> str | None:
     return f"a multiple of {width} units only" if hidden % width else None
 
 
-def run(step: Any, constants: Any, initial: jax.Array, inputs: Any) -> tuple[jax.Array, Any]:
-    """All steps of a loop of `mermaide_jax.recurrence`, which the function of a step names.
+def run(
+    name: str, step: Any, constants: Any, initial: jax.Array, inputs: Any
+) -> tuple[jax.Array, Any]:
+    """All steps of a loop of `mermaide_jax.recurrence`.
 
     Args:
+      name: of the function of a step, by which C has the loop.
       step: ``(constants, carry, inputs) -> (carry, outputs)``, what C computes; called for the
         shapes of the outputs alone.
       constants: arrays of one or two axes.
@@ -93,13 +95,15 @@ def run(step: Any, constants: Any, initial: jax.Array, inputs: Any) -> tuple[jax
     batch, streams = initial.shape[:-1], math.prod(initial.shape[:-1])
     inputs = jax.tree.map(lambda x: x.reshape(1, len(x), streams, x.shape[-1]), inputs)
     constants = jax.tree.map(lambda x: x[None], constants)
-    call = _for_members(functools.partial(_call_loop, step))
+    call = _for_members(functools.partial(_call_loop, f"gru{name}", step))
     final, outputs = call(constants, initial.reshape(1, streams, -1), inputs)
     outputs = jax.tree.map(lambda x: x.reshape(x.shape[1], *batch, x.shape[-1]), outputs)
     return final.reshape(initial.shape), outputs
 
 
-def _call_loop(step: Any, constants: Any, initial: jax.Array, inputs: Any) -> tuple[Any, Any]:
+def _call_loop(
+    handler: str, step: Any, constants: Any, initial: jax.Array, inputs: Any
+) -> tuple[Any, Any]:
     steps = jax.tree.leaves(inputs)[0].shape[1]
 
     def like_one_step(constants: Any, initial: jax.Array, inputs: Any) -> tuple[Any, Any]:
@@ -111,7 +115,7 @@ def _call_loop(step: Any, constants: Any, initial: jax.Array, inputs: Any) -> tu
         )
 
     shapes = jax.eval_shape(like_one_step, constants, initial, inputs)
-    return _call("gru" + getattr(step, "func", step).__name__, shapes, constants, initial, inputs)
+    return _call(handler, shapes, constants, initial, inputs)
 
 
 def _call(handler: str, shapes: Any, *operands: Any) -> Any:
@@ -190,17 +194,15 @@ def _for_members(call: Callable[..., Any]) -> Any:
 
     @folded.def_vmap
     def _(size: int, batched: Any, constants: Any, *members: Any) -> Any:
-        def grow(always: bool, array: jax.Array, own: bool) -> jax.Array:
-            if not own:
-                if not always and array.shape[0] == 1:
-                    return array
-                array = jnp.broadcast_to(array, (size, *array.shape))
-            return array.reshape(-1, *array.shape[2:])
+        fold = functools.partial(fold_batch, size, 0)
 
-        constants = jax.tree.map(functools.partial(grow, False), constants, batched[0])
-        members = jax.tree.map(functools.partial(grow, True), members, tuple(batched[1:]))
+        def fold_constant(array: jax.Array, own: bool) -> jax.Array:
+            return array if not own and array.shape[0] == 1 else fold(array, own)
+
+        constants = jax.tree.map(fold_constant, constants, batched[0])
+        members = jax.tree.map(fold, members, tuple(batched[1:]))
         results = folded(constants, *members)
-        results = jax.tree.map(lambda x: x.reshape(size, -1, *x.shape[1:]), results)
+        results = jax.tree.map(functools.partial(unfold_batch, size, 0), results)
         return results, jax.tree.map(lambda _: True, results)
 
     return folded

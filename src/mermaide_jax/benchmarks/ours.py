@@ -121,22 +121,13 @@ def training_chunk(
     features: int = 32,
     num_layers: int = 2,
     order: Order = "second",
-    recurrence: Recurrence = "auto",
 ) -> Run:
     """Whole updates as `training.train` makes them: a chunk of them in one program.
 
     The networks are GRUs; the defaults are small. Streams are spread over the devices there are.
     """
     update, tasks = _update(
-        num_tasks,
-        episodes,
-        horizon,
-        num_arms,
-        features,
-        num_layers,
-        order,
-        zero_shot_weight=0.5,
-        recurrence=recurrence,
+        num_tasks, episodes, horizon, num_arms, features, num_layers, order, zero_shot_weight=0.5
     )
     return _chunk_of(update, tasks, updates, streams)
 
