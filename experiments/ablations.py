@@ -38,23 +38,32 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mermaide_jax._checks import ConfigError, check_at_least, check_choice
 from mermaide_jax.cli import set_xla_flags
 from mermaide_jax.cli.compile_cache import compile_cache
 from mermaide_jax.cli.progress import TrainingProgress
-from mermaide_jax.principals import NetworkConfig
+from mermaide_jax.errors import ConfigError, check_at_least, check_choice
+from mermaide_jax.networks.world_model_policy import NetworkConfig
 from mermaide_jax.report.ablations import (
     DIFFERENCE,
     ablation_figure,
     format_ablations,
     paired_differences,
 )
-from mermaide_jax.report.experiment import start, write_experiment
-from mermaide_jax.report.results import Results, prepare_output, read_results, write_results
 from mermaide_jax.report.summary import frame_records, summarize
-from mermaide_jax.study import LEARNED, PRESETS, SCRIPTED, StudyConfig
-from mermaide_jax.study.ablations import BASE, GROUPS, VARIANTS, Plan, Variant, as_played, planned
-from mermaide_jax.study.run import (
+from mermaide_jax.results.configs import config_from_dict
+from mermaide_jax.results.results import Results, prepare_output, read_results, write_results
+from mermaide_jax.studies.kit import start, write_experiment
+from mermaide_jax.studies.mermaide import LEARNED, PRESETS, SCRIPTED, StudyConfig
+from mermaide_jax.studies.mermaide.ablations import (
+    BASE,
+    GROUPS,
+    VARIANTS,
+    Plan,
+    Variant,
+    as_played,
+    planned,
+)
+from mermaide_jax.studies.mermaide.run import (
     CONFIG_FILE,
     Tested,
     check_resumable,
@@ -62,7 +71,6 @@ from mermaide_jax.study.run import (
     test_study,
     train_study,
 )
-from mermaide_jax.study.serialize import config_from_dict
 from mermaide_jax.training import TrainingConfig, TrainingDiverged
 
 PRINCIPAL = LEARNED[0]

@@ -23,19 +23,19 @@ import tyro
 from matplotlib.figure import Figure
 
 from mermaide_jax import meta
-from mermaide_jax._checks import refuse
-from mermaide_jax.evaluation.statistics import interquartile_mean
+from mermaide_jax.errors import refuse
 from mermaide_jax.principals import LearnedPrincipal
 from mermaide_jax.report._style import SERIES, new_figure, quiet_grid, styled
 from mermaide_jax.report.ablations import paired_differences
-from mermaide_jax.report.experiment import start, write_experiment
 from mermaide_jax.report.names import principal_label, rule_label
-from mermaide_jax.report.results import prepare_output
-from mermaide_jax.study.config import StudyConfig, principal_configs
-from mermaide_jax.study.learned import Trained, build, test_principal
-from mermaide_jax.study.records import Record, score_rows
-from mermaide_jax.study.run import load_study
-from mermaide_jax.study.setting import make_setting
+from mermaide_jax.results.results import prepare_output
+from mermaide_jax.statistics import interquartile_mean
+from mermaide_jax.studies.kit import start, write_experiment
+from mermaide_jax.studies.mermaide.config import StudyConfig, principal_configs
+from mermaide_jax.studies.mermaide.learned import Trained, build, test_principal
+from mermaide_jax.studies.mermaide.records import Record, score_rows
+from mermaide_jax.studies.mermaide.run import load_study
+from mermaide_jax.studies.mermaide.setting import make_setting
 from mermaide_jax.training import TrainingConfig, make_adapt
 
 BOTH, STEP, MEMORY = "both", "gradient step alone", "memory alone"

@@ -29,25 +29,25 @@ import pandas as pd
 import tyro
 from matplotlib.figure import Figure
 
-from mermaide_jax._checks import refuse
-from mermaide_jax.report._files import write_atomically
+from mermaide_jax.errors import refuse
 from mermaide_jax.report._style import new_figure
 from mermaide_jax.report.attained import ORACLES, attained_records
-from mermaide_jax.report.experiment import file_writers, start
 from mermaide_jax.report.figures import write_figures
-from mermaide_jax.report.findings import merge_finding
 from mermaide_jax.report.improvement import improvement_records
 from mermaide_jax.report.interventions import intervention_records, interventions_figure
 from mermaide_jax.report.names import principal_label, rule_label, rules_and_shots
-from mermaide_jax.report.results import (
+from mermaide_jax.report.summary import format_table, summarize
+from mermaide_jax.results.files import write_atomically
+from mermaide_jax.results.findings import merge_finding
+from mermaide_jax.results.results import (
     Results,
     merge_results,
     prepare_output,
     read_results,
     write_results,
 )
-from mermaide_jax.report.summary import format_table, summarize
-from mermaide_jax.study.config import LEARNED
+from mermaide_jax.studies.kit import file_writers, start
+from mermaide_jax.studies.mermaide.config import LEARNED
 
 PRINCIPAL, BASELINES = LEARNED[0], LEARNED[1:]
 

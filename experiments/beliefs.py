@@ -25,13 +25,13 @@ import pandas as pd
 import tyro
 from matplotlib.figure import Figure
 
-from mermaide_jax._checks import check_at_least, refuse
-from mermaide_jax.evaluation.oracles import UCBPrior, ucb_beliefs
-from mermaide_jax.evaluation.statistics import stratified_bootstrap_interval
+from mermaide_jax.errors import check_at_least, refuse
+from mermaide_jax.oracles import UCBPrior, ucb_beliefs
 from mermaide_jax.report._style import BLUE, GREEN, ORANGE, new_figure, quiet_grid, styled
-from mermaide_jax.report.experiment import start, write_experiment
 from mermaide_jax.report.names import principal_label
-from mermaide_jax.report.results import Results, prepare_output, read_results
+from mermaide_jax.results.results import Results, prepare_output, read_results
+from mermaide_jax.statistics import stratified_bootstrap_interval
+from mermaide_jax.studies.kit import start, write_experiment
 
 OBSERVER, TOLD, MODEL = "observer", "observer, told the agent", "world model"
 COLORS = {TOLD: GREEN, OBSERVER: ORANGE, MODEL: BLUE}

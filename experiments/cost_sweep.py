@@ -19,18 +19,19 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mermaide_jax._checks import check_at_least, check_non_negative
 from mermaide_jax.agents import RULES, standard_population
-from mermaide_jax.evaluation.oracles import leads
+from mermaide_jax.errors import check_at_least, check_non_negative
 from mermaide_jax.evaluation.protocol import evaluate
 from mermaide_jax.evaluation.tuning import tune
 from mermaide_jax.games import COEFFICIENTS, GameConfig, TaskTerms, draw_task
 from mermaide_jax.games import make_intervention_game as make_game
-from mermaide_jax.principals import first_k, prescient, random
+from mermaide_jax.oracles import leads
+from mermaide_jax.oracles.prescient import prescient
+from mermaide_jax.principals import first_k, random
 from mermaide_jax.report._style import new_figure
-from mermaide_jax.report.experiment import start, write_experiment
 from mermaide_jax.report.names import rule_label
-from mermaide_jax.report.results import prepare_output
+from mermaide_jax.results.results import prepare_output
+from mermaide_jax.studies.kit import start, write_experiment
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,12 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mermaide_jax._checks import check_choice
+from mermaide_jax.errors import check_choice
 from mermaide_jax.evaluation.protocol import evaluate
 from mermaide_jax.principals import first_k
-from mermaide_jax.report.experiment import start
-from mermaide_jax.study import PRESETS
-from mermaide_jax.study.setting import make_setting
+from mermaide_jax.studies.kit import start
+from mermaide_jax.studies.mermaide import PRESETS
+from mermaide_jax.studies.mermaide.setting import make_setting
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,31 +24,30 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mermaide_jax._checks import check_at_least, check_counts, check_multiple
 from mermaide_jax.agents import standard_population
-from mermaide_jax.evaluation.oracles.all_knowing import by_rule, play_all_knowing, rule_grid
-from mermaide_jax.evaluation.oracles.guided import guide_grid, guided, tune_each
-from mermaide_jax.evaluation.oracles.planner import play_planned
-from mermaide_jax.evaluation.statistics import interquartile_mean, stratified_bootstrap_interval
+from mermaide_jax.base import Game, Task
+from mermaide_jax.errors import check_at_least, check_counts, check_multiple
 from mermaide_jax.evaluation.tuning import tune
 from mermaide_jax.games import (
     COEFFICIENTS,
-    Game,
     GameConfig,
-    Task,
     TaskTerms,
     collect,
     finite_tasks,
     make_intervention_game,
 )
-from mermaide_jax.principals import prescient
-from mermaide_jax.report._files import text_writer, write_atomically
+from mermaide_jax.oracles.all_knowing import by_rule, play_all_knowing, rule_grid
+from mermaide_jax.oracles.clairvoyant import play_planned
+from mermaide_jax.oracles.guided import guide_grid, guided, tune_each
+from mermaide_jax.oracles.prescient import prescient
 from mermaide_jax.report._style import new_figure
-from mermaide_jax.report.experiment import file_writers, start
 from mermaide_jax.report.names import rule_label
-from mermaide_jax.report.provenance import script_record
-from mermaide_jax.report.results import prepare_output
-from mermaide_jax.report.schema import to_plain
+from mermaide_jax.results.files import text_writer, write_atomically
+from mermaide_jax.results.provenance import script_record
+from mermaide_jax.results.results import prepare_output
+from mermaide_jax.results.schema import to_plain
+from mermaide_jax.statistics import interquartile_mean, stratified_bootstrap_interval
+from mermaide_jax.studies.kit import file_writers, start
 
 FAMILIES = ("ucb", "epsilon_greedy")
 REFERENCES = {

@@ -25,21 +25,21 @@ import pandas as pd
 import tyro
 from matplotlib.figure import Figure
 
-from mermaide_jax._checks import check_at_least, check_counts, check_non_negative, refuse
-from mermaide_jax.evaluation.planning import Planner, planning
+from mermaide_jax.errors import check_at_least, check_counts, check_non_negative, refuse
 from mermaide_jax.evaluation.protocol import Scores, adapt_to_tasks, summarise
-from mermaide_jax.evaluation.statistics import interquartile_mean
 from mermaide_jax.games import collect
+from mermaide_jax.principals.planning import Planner, planning
 from mermaide_jax.report._style import SERIES, new_figure, quiet_grid, styled
-from mermaide_jax.report.experiment import start, write_experiment
 from mermaide_jax.report.names import principal_label, rule_label
-from mermaide_jax.report.results import prepare_output
 from mermaide_jax.report.variants import variant_gains
-from mermaide_jax.study.config import StudyConfig, principal_configs
-from mermaide_jax.study.learned import Trained, build, stream_by_stream, stream_keys
-from mermaide_jax.study.records import Record, score_rows
-from mermaide_jax.study.run import load_study
-from mermaide_jax.study.setting import Setting, Stream, make_setting
+from mermaide_jax.results.results import prepare_output
+from mermaide_jax.statistics import interquartile_mean
+from mermaide_jax.studies.kit import start, write_experiment
+from mermaide_jax.studies.mermaide.config import StudyConfig, principal_configs
+from mermaide_jax.studies.mermaide.learned import Trained, build, stream_by_stream, stream_keys
+from mermaide_jax.studies.mermaide.records import Record, score_rows
+from mermaide_jax.studies.mermaide.run import load_study
+from mermaide_jax.studies.mermaide.setting import Setting, Stream, make_setting
 from mermaide_jax.training import make_adapt
 
 

@@ -29,7 +29,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mermaide_jax._checks import refuse
+from mermaide_jax.errors import refuse
 from mermaide_jax.report._style import (
     BLUE,
     GREEN,
@@ -41,13 +41,13 @@ from mermaide_jax.report._style import (
     styled,
 )
 from mermaide_jax.report.attained import SCRIPTS
-from mermaide_jax.report.experiment import start, write_experiment
 from mermaide_jax.report.improvement import improvement_records
 from mermaide_jax.report.names import RULE_LABELS, in_order, principal_label, rule_label
-from mermaide_jax.report.results import Results, prepare_output, read_results
-from mermaide_jax.report.schema import to_plain
 from mermaide_jax.report.summary import summarize
-from mermaide_jax.study.config import LEARNED, StudyConfig
+from mermaide_jax.results.results import Results, prepare_output, read_results
+from mermaide_jax.results.schema import to_plain
+from mermaide_jax.studies.kit import start, write_experiment
+from mermaide_jax.studies.mermaide.config import LEARNED, StudyConfig
 
 PRINCIPAL, BASELINES = LEARNED[0], LEARNED[1:]
 COLORS = dict(zip(BASELINES, (GREEN, ORANGE, BLUE), strict=True))

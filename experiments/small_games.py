@@ -28,14 +28,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mermaide_jax._checks import check_at_least, refuse
 from mermaide_jax.agents import standard_population
-from mermaide_jax.evaluation.oracles import StateGraph, policy_value, solve_belief, solve_exact
-from mermaide_jax.games import COEFFICIENTS, GameConfig, Task, TaskTerms, finite_tasks
+from mermaide_jax.base import Task
+from mermaide_jax.errors import check_at_least, refuse
+from mermaide_jax.games import COEFFICIENTS, GameConfig, TaskTerms, finite_tasks
+from mermaide_jax.oracles import StateGraph, policy_value, solve_belief, solve_exact
 from mermaide_jax.report._style import BLUE, ORANGE, new_figure, quiet_grid, styled
-from mermaide_jax.report.experiment import start, write_experiment
 from mermaide_jax.report.names import rule_label
-from mermaide_jax.report.results import prepare_output
+from mermaide_jax.results.results import prepare_output
+from mermaide_jax.studies.kit import start, write_experiment
 
 FAMILIES = ("ucb", "epsilon_greedy")
 COINS = (-1.0, 1.0)

@@ -27,19 +27,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mermaide_jax._checks import check_at_least, refuse
+from mermaide_jax.errors import check_at_least, refuse
 from mermaide_jax.games.stackelberg import StackelbergConfig, StackelbergKind
-from mermaide_jax.report._files import text_writer, write_atomically
 from mermaide_jax.report._style import save_png
-from mermaide_jax.report.experiment import start
-from mermaide_jax.report.findings import merge_finding
-from mermaide_jax.report.provenance import script_record
-from mermaide_jax.report.results import prepare_output
-from mermaide_jax.report.schema import to_plain
-from mermaide_jax.report.stackelberg import needs_figure, payoff_figure
-from mermaide_jax.study.stackelberg.config import LearningConfig
-from mermaide_jax.study.stackelberg.needs import over_seeds, payoff_ratio, sample_need
-from mermaide_jax.study.stackelberg.run import SweepConfig, run_sweep
+from mermaide_jax.results.files import text_writer, write_atomically
+from mermaide_jax.results.findings import merge_finding
+from mermaide_jax.results.provenance import script_record
+from mermaide_jax.results.results import prepare_output
+from mermaide_jax.results.schema import to_plain
+from mermaide_jax.studies.kit import start
+from mermaide_jax.studies.stackelberg.config import LearningConfig
+from mermaide_jax.studies.stackelberg.figures import needs_figure, payoff_figure
+from mermaide_jax.studies.stackelberg.needs import over_seeds, payoff_ratio, sample_need
+from mermaide_jax.studies.stackelberg.run import SweepConfig, run_sweep
 
 LEVEL = 0.95
 KEYS = ["kind", "setting", "principal"]

@@ -26,18 +26,18 @@ import pandas as pd
 import tyro
 from matplotlib.figure import Figure
 
-from mermaide_jax._checks import check_at_least, check_counts, refuse
-from mermaide_jax.evaluation.oracles import play_all_knowing
+from mermaide_jax.base import Trajectory
+from mermaide_jax.errors import check_at_least, check_counts, refuse
 from mermaide_jax.evaluation.protocol import play_adapted
-from mermaide_jax.games import Trajectory
+from mermaide_jax.oracles import play_all_knowing
 from mermaide_jax.report._style import GREY, SERIES, new_figure, quiet_grid, styled
-from mermaide_jax.report.experiment import start, write_experiment
 from mermaide_jax.report.names import principal_label, rule_label
-from mermaide_jax.report.results import prepare_output
-from mermaide_jax.study.config import StudyConfig
-from mermaide_jax.study.learned import Trained, build, stream_by_stream, stream_keys
-from mermaide_jax.study.run import load_study
-from mermaide_jax.study.setting import Setting, Stream, make_setting
+from mermaide_jax.results.results import prepare_output
+from mermaide_jax.studies.kit import start, write_experiment
+from mermaide_jax.studies.mermaide.config import StudyConfig
+from mermaide_jax.studies.mermaide.learned import Trained, build, stream_by_stream, stream_keys
+from mermaide_jax.studies.mermaide.run import load_study
+from mermaide_jax.studies.mermaide.setting import Setting, Stream, make_setting
 from mermaide_jax.training import make_adapt
 
 ORACLE = "all_knowing"

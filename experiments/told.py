@@ -30,24 +30,25 @@ import jax
 import jax.numpy as jnp
 import tyro
 
-from mermaide_jax._checks import check_choice, check_in_range, refuse
-from mermaide_jax.agents.base import (
+from mermaide_jax.agents.sample_means import (
     SampleMeans,
     init_sample_means,
     untried_first,
     update_sample_means,
 )
 from mermaide_jax.agents.ucb import ucb_index
-from mermaide_jax.games import Game, GameState, Task
+from mermaide_jax.base import Game, Task
+from mermaide_jax.errors import check_choice, check_in_range, refuse
+from mermaide_jax.games import GameState
 from mermaide_jax.report.attained import ORACLES, SCRIPTS
-from mermaide_jax.report.experiment import start, write_experiment
-from mermaide_jax.report.results import Results, prepare_output, read_results
 from mermaide_jax.report.variants import variant_figure, variant_table
-from mermaide_jax.study.config import StudyConfig
-from mermaide_jax.study.learned import test_principal, train_principal
-from mermaide_jax.study.records import Record, score_rows
-from mermaide_jax.study.serialize import config_from_dict
-from mermaide_jax.study.setting import make_setting
+from mermaide_jax.results.configs import config_from_dict
+from mermaide_jax.results.results import Results, prepare_output, read_results
+from mermaide_jax.studies.kit import start, write_experiment
+from mermaide_jax.studies.mermaide.config import StudyConfig
+from mermaide_jax.studies.mermaide.learned import test_principal, train_principal
+from mermaide_jax.studies.mermaide.records import Record, score_rows
+from mermaide_jax.studies.mermaide.setting import make_setting
 from mermaide_jax.training import Progress
 
 PRINCIPAL = "world_model_without_meta"

@@ -31,26 +31,26 @@ import numpy as np
 import pandas as pd
 import tyro
 
-from mermaide_jax._checks import (
+from mermaide_jax.base import Principal, Task
+from mermaide_jax.errors import (
     check_at_least,
     check_choice,
     check_in_range,
     check_positive,
     refuse,
 )
-from mermaide_jax.evaluation.oracles import UCBPrior, Watcher, watching
 from mermaide_jax.evaluation.protocol import Scores, summarise
-from mermaide_jax.games import Task, collect
-from mermaide_jax.principals import Principal
+from mermaide_jax.games import collect
+from mermaide_jax.oracles import UCBPrior, Watcher, watching
 from mermaide_jax.report.attained import ORACLES, SCRIPTS
-from mermaide_jax.report.experiment import start, write_experiment
-from mermaide_jax.report.results import prepare_output, read_results
 from mermaide_jax.report.variants import variant_figure, variant_gains, variant_table
-from mermaide_jax.study.config import LEARNED, StudyConfig
-from mermaide_jax.study.learned import build, stream_by_stream, stream_keys
-from mermaide_jax.study.records import Record, score_rows
-from mermaide_jax.study.run import load_study
-from mermaide_jax.study.setting import Setting, Stream, make_setting
+from mermaide_jax.results.results import prepare_output, read_results
+from mermaide_jax.studies.kit import start, write_experiment
+from mermaide_jax.studies.mermaide.config import LEARNED, StudyConfig
+from mermaide_jax.studies.mermaide.learned import build, stream_by_stream, stream_keys
+from mermaide_jax.studies.mermaide.records import Record, score_rows
+from mermaide_jax.studies.mermaide.run import load_study
+from mermaide_jax.studies.mermaide.setting import Setting, Stream, make_setting
 
 FAMILY = "ucb"
 ALONE, WATCHING, TOLD = "alone", "watching", "told"

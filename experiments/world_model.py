@@ -28,20 +28,21 @@ import pandas as pd
 import tyro
 from matplotlib.figure import Figure
 
-from mermaide_jax._checks import check_at_least, refuse
 from mermaide_jax.agents import RULES, standard_population
+from mermaide_jax.base import Task
+from mermaide_jax.errors import check_at_least, refuse
 from mermaide_jax.evaluation.prediction import action_law, prediction_quality
 from mermaide_jax.evaluation.protocol import play_adapted
-from mermaide_jax.evaluation.statistics import stratified_bootstrap_interval
-from mermaide_jax.games import COEFFICIENTS, Task, finite_tasks, target_first
+from mermaide_jax.games import COEFFICIENTS, finite_tasks, target_first
 from mermaide_jax.report._style import new_figure
-from mermaide_jax.report.experiment import start, write_experiment
 from mermaide_jax.report.names import coefficient_label, rule_label, rules_and_shots
-from mermaide_jax.report.results import prepare_output
-from mermaide_jax.study.config import LEARNED, StudyConfig, principal_configs
-from mermaide_jax.study.learned import build
-from mermaide_jax.study.run import load_study
-from mermaide_jax.study.setting import Stream, make_setting
+from mermaide_jax.results.results import prepare_output
+from mermaide_jax.statistics import stratified_bootstrap_interval
+from mermaide_jax.studies.kit import start, write_experiment
+from mermaide_jax.studies.mermaide.config import LEARNED, StudyConfig, principal_configs
+from mermaide_jax.studies.mermaide.learned import build
+from mermaide_jax.studies.mermaide.run import load_study
+from mermaide_jax.studies.mermaide.setting import Stream, make_setting
 from mermaide_jax.training import make_adapt
 
 OVER = {

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-import oracles
+import numpy_oracles as oracles
 import scipy.stats
 
 from mermaide_jax import agents, games

@@ -3,8 +3,9 @@
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax.games import Game, StepInfo, Task, Trajectory
-from mermaide_jax.principals import NetworkConfig, learned_principal
+from mermaide_jax.base import Game, StepInfo, Task, Trajectory
+from mermaide_jax.networks.world_model_policy import NetworkConfig
+from mermaide_jax.principals import learned_principal
 
 ARMS, STEPS = 3, 6
 OPTIMUM = STEPS / ARMS

@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 
-from mermaide_jax._checks import ConfigError
+from mermaide_jax.errors import ConfigError
 
 __all__ = ["ConfigError", "__version__"]
 

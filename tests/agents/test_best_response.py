@@ -2,7 +2,7 @@
 
 import jax
 import numpy as np
-import oracles
+import numpy_oracles as oracles
 import pytest
 from streams import keys
 

@@ -10,7 +10,7 @@ import scipy.stats
 from streams import assert_same, keys, play
 
 from mermaide_jax import agents
-from mermaide_jax._checks import ConfigError
+from mermaide_jax.errors import ConfigError
 
 ARMS, STEPS = 4, 6
 PAIR = (agents.epsilon_greedy(ARMS, False), agents.ucb(ARMS))

@@ -7,11 +7,11 @@ from collections import Counter
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracles
+import numpy_oracles as oracles
 import pytest
 from streams import act_keys, keys, play
 
-from mermaide_jax.agents import EpsilonGreedyParams, base, epsilon_greedy
+from mermaide_jax.agents import EpsilonGreedyParams, SampleMeans, epsilon_greedy
 
 ARMS, STEPS, NUMBER = 5, 30, 2000
 
@@ -88,7 +88,7 @@ def test_whole_episodes_equal_a_plain_loop(initial_pull):
 def test_exploration_is_uniform_with_probability_epsilon(epsilon):
     number, best = 20_000, 2
     means = jnp.arange(float(ARMS)).at[best].set(9.0)
-    state = base.SampleMeans(counts=jnp.ones(ARMS), means=means)
+    state = SampleMeans(counts=jnp.ones(ARMS), means=means)
     params = EpsilonGreedyParams(epsilon)
     act = jax.vmap(lambda key: epsilon_greedy(ARMS).act(key, params, state, jnp.zeros(ARMS)))
     counts = np.bincount(jax.jit(act)(keys(4, number)), minlength=ARMS)

@@ -5,15 +5,15 @@ from collections import Counter
 
 import jax
 import numpy as np
-import oracles
+import numpy_oracles as oracles
 import pytest
 import scipy.integrate
 import scipy.stats
 from streams import keys, play
 
 from mermaide_jax.agents import (
+    SampleMeans,
     ThompsonParams,
-    base,
     thompson,
     thompson_draw,
     thompson_probabilities,
@@ -21,13 +21,13 @@ from mermaide_jax.agents import (
 
 
 def test_draws_have_the_posterior_mean_and_width():
-    state = base.SampleMeans(counts=np.float32([1, 4, 0, 9]), means=np.float32([0.5, 0.25, 0, 1]))
+    state = SampleMeans(counts=np.float32([1, 4, 0, 9]), means=np.float32([0.5, 0.25, 0, 1]))
     draw = thompson_draw(np.float32([0.3, -2, 1, 0.5]), 0.6, state)
     np.testing.assert_allclose(draw, [0.5 + 0.18, 0.25 - 0.6, np.inf, 1 + 0.1], rtol=1e-6)
 
 
 def test_choices_are_as_likely_as_the_posterior_says():
-    state = base.SampleMeans(counts=np.float32([4, 9]), means=np.float32([0.5, 0.4]))
+    state = SampleMeans(counts=np.float32([4, 9]), means=np.float32([0.5, 0.4]))
     act = jax.jit(jax.vmap(lambda key: thompson(2).act(key, ThompsonParams(0.6), state, None)))
     second = int(np.sum(act(keys(0, 20_000))))
     spread = 0.6 * np.sqrt(1 / 4 + 1 / 9)
@@ -68,14 +68,14 @@ def test_probabilities_equal_an_integral_of_scipy(seed):
         )
         for arm in range(number)
     ]
-    state = base.SampleMeans(counts=np.float32(counts), means=np.float32(means))
+    state = SampleMeans(counts=np.float32(counts), means=np.float32(means))
     np.testing.assert_allclose(law(np.float32(scale), state), exact, rtol=0, atol=2e-6)
 
 
 def test_probabilities_with_untried_arms_or_without_width():
-    state = base.SampleMeans(counts=np.float32([2, 0, 0]), means=np.float32([1, 0, 0]))
+    state = SampleMeans(counts=np.float32([2, 0, 0]), means=np.float32([1, 0, 0]))
     np.testing.assert_array_equal(law(0.5, state), [0, 0.5, 0.5])
-    state = base.SampleMeans(counts=np.float32([2, 1, 9]), means=np.float32([1, 0, 1]))
+    state = SampleMeans(counts=np.float32([2, 1, 9]), means=np.float32([1, 0, 1]))
     np.testing.assert_array_equal(law(0.0, state), [0.5, 0, 0.5])
-    narrow = base.SampleMeans(counts=np.float32([2, 1, 9]), means=np.float32([1, 0, 2]))
+    narrow = SampleMeans(counts=np.float32([2, 1, 9]), means=np.float32([1, 0, 2]))
     np.testing.assert_allclose(law(1e-6, narrow), [0, 0, 1], atol=1e-6)

@@ -5,11 +5,11 @@ from collections import Counter
 
 import jax
 import numpy as np
-import oracles
+import numpy_oracles as oracles
 import pytest
 from streams import keys, play
 
-from mermaide_jax.agents import UCBParams, base, ucb, ucb_index
+from mermaide_jax.agents import SampleMeans, UCBParams, ucb, ucb_index
 
 ARMS, STEPS = 5, 40
 batch = jax.jit(jax.vmap(lambda key, beta, rewards: play(ucb(ARMS), key, UCBParams(beta), rewards)))
@@ -47,7 +47,7 @@ def test_whole_episodes_equal_a_plain_loop():
 
 
 def test_index_is_the_published_one():
-    state = base.SampleMeans(counts=np.float32([1, 4, 0, 9]), means=np.float32([0.5, 0.25, 0, 1]))
+    state = SampleMeans(counts=np.float32([1, 4, 0, 9]), means=np.float32([0.5, 0.25, 0, 1]))
     expected = [
         0.5 + 0.42 * np.sqrt(np.log(14)),
         0.25 + 0.42 * np.sqrt(np.log(14) / 4),

@@ -11,10 +11,11 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from mermaide_jax import meta
-from mermaide_jax._checks import ConfigError
 from mermaide_jax.benchmarks.peers import meta_bound, meta_flax, meta_torch, meta_workload
 from mermaide_jax.benchmarks.peers.meta_workload import MetaWorkload
-from mermaide_jax.principals import NetworkConfig, learned_principal
+from mermaide_jax.errors import ConfigError
+from mermaide_jax.networks.world_model_policy import NetworkConfig
+from mermaide_jax.principals import learned_principal
 from mermaide_jax.training.config import TrainingConfig
 from mermaide_jax.training.objective import (
     Episodes,

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mermaide_jax._checks import ConfigError
 from mermaide_jax.benchmarks import machine, ours
 from mermaide_jax.benchmarks.contender import Case
 from mermaide_jax.benchmarks.peers import c_sim, gru_jax, jax_sim, numpy_sim, problem
 from mermaide_jax.benchmarks.runner import Settings, measure_case
 from mermaide_jax.benchmarks.statistics import agree
 from mermaide_jax.benchmarks.suites import simulator
+from mermaide_jax.errors import ConfigError
 
 RULES = ["ucb", "epsilon_greedy"]
 needs_c = pytest.mark.skipif(c_sim.missing() is not None, reason=str(c_sim.missing()))

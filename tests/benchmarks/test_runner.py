@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from mermaide_jax._checks import ConfigError
 from mermaide_jax.benchmarks.contender import Case, Contender
 from mermaide_jax.benchmarks.process import NotMeasured, Worker, available_cores, environment
 from mermaide_jax.benchmarks.runner import Settings, measure_case
+from mermaide_jax.errors import ConfigError
 
 HERE = {
     "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])

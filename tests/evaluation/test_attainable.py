@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from mermaide_jax._checks import ConfigError
+from mermaide_jax.errors import ConfigError
 from mermaide_jax.evaluation.attainable import attainable_share
-from mermaide_jax.evaluation.statistics import interquartile_mean, stratified_bootstrap_interval
+from mermaide_jax.statistics import interquartile_mean, stratified_bootstrap_interval
 
 
 def test_by_hand():

@@ -9,9 +9,11 @@ import probe
 import pytest
 from streams import assert_same, keys
 
+from mermaide_jax.base import StepInfo, Trajectory
 from mermaide_jax.evaluation.protocol import adapt_to_tasks, evaluate, k_shot, summarise
-from mermaide_jax.games import StepInfo, Trajectory, collect
-from mermaide_jax.principals import Decision, NetworkConfig, random
+from mermaide_jax.games import collect
+from mermaide_jax.networks.world_model_policy import NetworkConfig
+from mermaide_jax.principals import Decision, random
 from mermaide_jax.training import TrainingConfig, make_adapt, to_episodes
 
 NUMBER, EPISODES, STEPS, ARMS = 3, 4, 5, 3

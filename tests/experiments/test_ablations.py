@@ -11,17 +11,17 @@ import pandas as pd
 import pytest
 from experiment_scripts import load_experiment
 
-from mermaide_jax._checks import ConfigError
 from mermaide_jax.agents import standard_population
+from mermaide_jax.errors import ConfigError
 from mermaide_jax.evaluation.protocol import Scores
 from mermaide_jax.games import make_intervention_game
 from mermaide_jax.principals import learned_principal
 from mermaide_jax.report.ablations import ablation_figure, paired_differences
-from mermaide_jax.report.results import Results, read_results
-from mermaide_jax.report.schema import ROW_COLUMNS
-from mermaide_jax.study import PRESETS
-from mermaide_jax.study import run as study_run
-from mermaide_jax.study.ablations import BASE, GROUPS, VARIANTS, changed, planned
+from mermaide_jax.results.results import Results, read_results
+from mermaide_jax.results.schema import ROW_COLUMNS
+from mermaide_jax.studies.mermaide import PRESETS
+from mermaide_jax.studies.mermaide import run as study_run
+from mermaide_jax.studies.mermaide.ablations import BASE, GROUPS, VARIANTS, changed, planned
 from mermaide_jax.training import TrainingDiverged
 
 BLANK = {name: kind() for name, kind in ROW_COLUMNS.items()}

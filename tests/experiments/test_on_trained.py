@@ -14,15 +14,16 @@ import pandas as pd
 import pytest
 from experiment_scripts import load_experiment
 
-from mermaide_jax._checks import ConfigError
 from mermaide_jax.cli import main
-from mermaide_jax.evaluation.statistics import interquartile_mean
-from mermaide_jax.principals import NetworkConfig, learned_principal
-from mermaide_jax.report.findings import read_findings
-from mermaide_jax.report.results import read_results, write_results
-from mermaide_jax.study import PRESETS
-from mermaide_jax.study.run import load_config, load_study
-from mermaide_jax.study.setting import make_setting
+from mermaide_jax.errors import ConfigError
+from mermaide_jax.networks.world_model_policy import NetworkConfig
+from mermaide_jax.principals import learned_principal
+from mermaide_jax.results.findings import read_findings
+from mermaide_jax.results.results import read_results, write_results
+from mermaide_jax.statistics import interquartile_mean
+from mermaide_jax.studies.mermaide import PRESETS
+from mermaide_jax.studies.mermaide.run import load_config, load_study
+from mermaide_jax.studies.mermaide.setting import make_setting
 from mermaide_jax.training import TrainingConfig
 from mermaide_jax.training.objective import Episodes
 

@@ -11,8 +11,8 @@ from experiment_scripts import load_experiment, run_experiment
 from mermaide_jax import games
 from mermaide_jax.evaluation.protocol import evaluate
 from mermaide_jax.principals import first_k
-from mermaide_jax.study import PRESETS
-from mermaide_jax.study.setting import make_setting
+from mermaide_jax.studies.mermaide import PRESETS
+from mermaide_jax.studies.mermaide.setting import make_setting
 
 CONVERGENCE = [
     *("--horizons", "4", "--widths", "16", "--rollouts", "2"),

@@ -13,7 +13,7 @@ from expectimax import Rules, Spec
 from experiment_scripts import load_experiment
 
 from mermaide_jax import games
-from mermaide_jax._checks import ConfigError
+from mermaide_jax.errors import ConfigError
 
 BOTH = (-1.0, 1.0)
 

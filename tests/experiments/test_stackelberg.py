@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from experiment_scripts import load_experiment, run_experiment
 
-from mermaide_jax.report.findings import read_findings
-from mermaide_jax.study.stackelberg import run as sweep
+from mermaide_jax.results.findings import read_findings
+from mermaide_jax.studies.stackelberg import run as sweep
 
 
 @pytest.fixture

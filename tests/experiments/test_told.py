@@ -11,11 +11,11 @@ import pytest
 from experiment_scripts import load_experiment
 
 from mermaide_jax import games
-from mermaide_jax._checks import ConfigError
 from mermaide_jax.agents import standard_population
 from mermaide_jax.cli import main
+from mermaide_jax.errors import ConfigError
 from mermaide_jax.principals import random
-from mermaide_jax.report.results import read_results
+from mermaide_jax.results.results import read_results
 
 ARMS, STEPS, BONUS = 4, 30, 0.7
 TINY = shlex.split(

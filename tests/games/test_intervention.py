@@ -7,12 +7,12 @@ import itertools
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracles
+import numpy_oracles as oracles
 import pytest
 from streams import keys, reward_noise
 
 from mermaide_jax import agents, games, principals
-from mermaide_jax._checks import ConfigError
+from mermaide_jax.errors import ConfigError
 
 ARMS, STEPS, NUMBER = 5, 12, 60
 KINDS = ("binary", "arm", "penalty", "magnitude")

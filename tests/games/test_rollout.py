@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from streams import assert_same, keys
 
-from mermaide_jax import agents, games, principals
-from mermaide_jax._checks import ConfigError
+from mermaide_jax import agents, base, games, principals
+from mermaide_jax.errors import ConfigError
 
 ARMS, STEPS, NUMBER = 4, 8, 8
 AGENT = agents.standard_population(ARMS)
@@ -158,6 +158,6 @@ def test_a_principal_that_reuses_its_key_is_found_out():
         pay = jax.random.uniform(key) < jax.random.uniform(key)
         return pay.astype(jnp.int32), carry, ()
 
-    careless = principals.Principal(init=lambda params: (), act=act)
+    careless = base.Principal(init=lambda params: (), act=act)
     with pytest.raises(jax.errors.KeyReuseError):
         games.rollout(jax.random.key(0), GAME, careless, None, at(tasks(), 0))

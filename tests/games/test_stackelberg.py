@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from streams import keys
 
 from mermaide_jax import games
-from mermaide_jax._checks import ConfigError
 from mermaide_jax.agents import BestResponseParams
+from mermaide_jax.errors import ConfigError
 from mermaide_jax.games.equilibrium import equilibrium
 from mermaide_jax.games.stackelberg import (
     StackelbergConfig,

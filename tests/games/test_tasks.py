@@ -5,13 +5,13 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracles
+import numpy_oracles as oracles
 import pytest
 import scipy.stats
 from streams import assert_same, keys
 
 from mermaide_jax import agents, games, principals
-from mermaide_jax._checks import ConfigError
+from mermaide_jax.errors import ConfigError
 
 ARMS, MANY = 5, 3000
 TERMS = games.TaskTerms(cost=0.5, bonus=2.0, noise=0.25, reward_low=-1.0, reward_high=3.0)

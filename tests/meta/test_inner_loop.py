@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from mermaide_jax._checks import ConfigError
+from mermaide_jax.errors import ConfigError
 from mermaide_jax.meta import inner_loop
 
 RATE = 0.1

@@ -7,8 +7,8 @@ import optax
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from mermaide_jax import _batching
-from mermaide_jax._checks import ConfigError
+from mermaide_jax._jax import batching
+from mermaide_jax.errors import ConfigError
 from mermaide_jax.meta import inner_loop, maml_gradient, maml_loss
 
 TASKS, SIZE = 6, 3
@@ -51,7 +51,7 @@ def by_hand(first_order):
 @pytest.mark.parametrize("first_order", [False, True])
 @pytest.mark.parametrize("block_size", [None, 1, 2, 6])
 def test_equals_a_loop_over_tasks_in_any_blocks(block_size, first_order, cached, x64, monkeypatch):
-    monkeypatch.setattr(_batching, "CACHE_BYTES", 2**20 if cached else 1)
+    monkeypatch.setattr(batching, "CACHE_BYTES", 2**20 if cached else 1)
     adapt = inner_loop(inner, optax.sgd(0.1), first_order=first_order)
     run = jax.jit(
         lambda theta: maml_gradient(adapt, outer, play, prepare, theta, SUPPORT, SHIFTS, block_size)

@@ -10,10 +10,11 @@ import scipy.stats
 from streams import assert_same, keys
 
 from mermaide_jax import agents, games, losses
-from mermaide_jax._checks import ConfigError
-from mermaide_jax.networks import MLPHead, RecurrentHead
-from mermaide_jax.networks_arms import ArmHead
-from mermaide_jax.principals import NetworkConfig, learned_principal
+from mermaide_jax.errors import ConfigError
+from mermaide_jax.networks.arms import ArmHead
+from mermaide_jax.networks.heads import MLPHead, RecurrentHead
+from mermaide_jax.networks.world_model_policy import NetworkConfig
+from mermaide_jax.principals import learned_principal
 
 ARMS, STEPS, NUMBER = 3, 6, 4
 VARIANTS = {

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 from streams import keys
 
-from mermaide_jax._checks import ConfigError
+from mermaide_jax.errors import ConfigError
 from mermaide_jax.principals.offers import (
     LEAST_DEVIATION,
     NO_OFFER,

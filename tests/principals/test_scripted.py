@@ -5,12 +5,12 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracles
+import numpy_oracles as oracles
 import pytest
 from streams import assert_same, keys
 
 from mermaide_jax import agents, games, principals
-from mermaide_jax._checks import ConfigError
+from mermaide_jax.errors import ConfigError
 
 ARMS, STEPS, NUMBER, COST = 4, 20, 500, 0.75
 PLAIN = games.TaskTerms(cost=COST, bonus=1.0, noise=0.0)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from mermaide_jax.report.results import Results
+from mermaide_jax.results.results import Results
 
 HORIZON, ARMS = 50, 10
 COEFFICIENTS = {"ucb": (0.27, 0.5), "epsilon_greedy": (0.2, 0.4)}

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from mermaide_jax._checks import ConfigError
+from mermaide_jax.errors import ConfigError
 from mermaide_jax.report.attained import SCRIPTS, attained_records
-from mermaide_jax.report.schema import ATTAINED_COLUMNS, check_records
 from mermaide_jax.report.summary import format_table, markdown_table, summarize
+from mermaide_jax.results.schema import ATTAINED_COLUMNS, check_records
 
 
 def middle(rows, **where):

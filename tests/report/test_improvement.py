@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
-from mermaide_jax._checks import ConfigError
+from mermaide_jax.errors import ConfigError
 from mermaide_jax.report.improvement import improvement_records
-from mermaide_jax.report.schema import ROW_COLUMNS
+from mermaide_jax.results.schema import ROW_COLUMNS
 
 BLANK = {name: kind() for name, kind in ROW_COLUMNS.items()}
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from mermaide_jax._checks import ConfigError
+from mermaide_jax.errors import ConfigError
 from mermaide_jax.report.interventions import intervention_records, interventions_figure
-from mermaide_jax.report.schema import ROW_COLUMNS
+from mermaide_jax.results.schema import ROW_COLUMNS
 
 BLANK = {name: kind() for name, kind in ROW_COLUMNS.items()} | {"agent_rule": "ucb", "horizon": 10}
 

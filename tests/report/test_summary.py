@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mermaide_jax._checks import ConfigError
+from mermaide_jax.errors import ConfigError
 from mermaide_jax.report.summary import (
     collapsed_seeds,
     format_collapsed,

@@ -5,11 +5,11 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracles
+import numpy_oracles as oracles
 import pytest
 
 from mermaide_jax import agents
-from mermaide_jax.agents import base
+from mermaide_jax.agents import sample_means
 from mermaide_jax.simulation import Bandits, counters, simulate
 
 ARMS, AGENTS, STEPS = 5, 150, 70
@@ -51,7 +51,7 @@ def plain_values(name, params, state, time, normals):
         return agents.ucb_index(params.beta, state)
     if name == "thompson":
         return agents.thompson_draw(normals, params.scale, state)
-    return state.means if "without" in name else base.untried_first(state, state.means)
+    return state.means if "without" in name else sample_means.untried_first(state, state.means)
 
 
 def bits_that_rank(word, values):
@@ -67,7 +67,7 @@ def replay(name, agent, params, mu, noise, target, bonus, normal, ties, first, a
     def step(state, inputs):
         time, bonus, normal, tie, first, normals, action = inputs
         values = plain_values(name, params, state, time, normals)
-        greedy = base.argmax_of_bits(bits_that_rank(tie, values), values)
+        greedy = ties.argmax_of_bits(bits_that_rank(tie, values), values)
         choice = greedy
         explores = jnp.bool_(False)
         if "epsilon" in name:

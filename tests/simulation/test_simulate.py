@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec
 from streams import assert_same
 
 from mermaide_jax import agents
-from mermaide_jax._checks import ConfigError
+from mermaide_jax.errors import ConfigError
 from mermaide_jax.simulation import Bandits, simulate
 
 ARMS = 4

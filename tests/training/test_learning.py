@@ -8,7 +8,8 @@ from streams import keys
 
 from mermaide_jax import agents, games
 from mermaide_jax.evaluation.protocol import k_shot
-from mermaide_jax.principals import NetworkConfig, learned_principal
+from mermaide_jax.networks.world_model_policy import NetworkConfig
+from mermaide_jax.principals import learned_principal
 from mermaide_jax.training import TrainingConfig, make_adapt, train
 
 TERMS = games.TaskTerms()

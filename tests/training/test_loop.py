@@ -12,8 +12,8 @@ import pytest
 from streams import assert_same, keys
 
 from mermaide_jax import games
-from mermaide_jax._checks import ConfigError
-from mermaide_jax.principals import NetworkConfig
+from mermaide_jax.errors import ConfigError
+from mermaide_jax.networks.world_model_policy import NetworkConfig
 from mermaide_jax.training import (
     Metrics,
     TrainingConfig,

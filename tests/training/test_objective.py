@@ -15,9 +15,10 @@ from jax.flatten_util import ravel_pytree
 from streams import assert_same
 
 from mermaide_jax import meta
-from mermaide_jax.games import StepInfo, Trajectory
-from mermaide_jax.networks_arms import recollect
-from mermaide_jax.principals import NetworkConfig, learned_principal
+from mermaide_jax.base import StepInfo, Trajectory
+from mermaide_jax.networks.arms import recollect
+from mermaide_jax.networks.world_model_policy import NetworkConfig
+from mermaide_jax.principals import learned_principal
 from mermaide_jax.training.config import TrainingConfig
 from mermaide_jax.training.objective import (
     Episodes,

@@ -12,9 +12,10 @@ from jax.flatten_util import ravel_pytree
 from streams import assert_same, keys
 
 from mermaide_jax import agents, games
-from mermaide_jax._checks import ConfigError
+from mermaide_jax.errors import ConfigError
 from mermaide_jax.games import collect
-from mermaide_jax.principals import NetworkConfig, learned_principal
+from mermaide_jax.networks.world_model_policy import NetworkConfig
+from mermaide_jax.principals import learned_principal
 from mermaide_jax.training import Metrics, TrainingConfig, make_adapt, make_update, to_episodes
 from mermaide_jax.training.update import (
     TrainState,

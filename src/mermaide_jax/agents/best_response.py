@@ -5,9 +5,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax import _checks
-from mermaide_jax._caching import made_once
-from mermaide_jax.agents import base
+from mermaide_jax import errors
+from mermaide_jax._jax.caching import made_once
+from mermaide_jax.agents import ties
+from mermaide_jax.base import Agent
 
 
 class BestResponseParams(NamedTuple):
@@ -21,7 +22,7 @@ class BestResponseParams(NamedTuple):
 
 
 @made_once
-def best_response(num_arms: int) -> base.Agent:
+def best_response(num_arms: int) -> Agent:
     """Agent that takes ``argmax_a mu[a] + offer[a]``, ties at random; it has nothing to learn.
 
     The follower of the Stackelberg experiment of MERMAIDE (section 5.1). Its params are
@@ -30,7 +31,7 @@ def best_response(num_arms: int) -> base.Agent:
     Raises:
       ConfigError: fewer than 2 arms.
     """
-    _checks.check_at_least("num_arms", num_arms, 2)
+    errors.check_at_least("num_arms", num_arms, 2)
 
     def init(params: BestResponseParams) -> tuple[()]:
         del params
@@ -38,11 +39,11 @@ def best_response(num_arms: int) -> base.Agent:
 
     def act(key, params: BestResponseParams, state, offer):
         del state
-        return base.random_argmax(key, jnp.asarray(params.mean_rewards) + offer)
+        return ties.random_argmax(key, jnp.asarray(params.mean_rewards) + offer)
 
     def probabilities(params: BestResponseParams, state, offer):
         del state
-        return base.argmax_probabilities(jnp.asarray(params.mean_rewards) + offer)
+        return ties.argmax_probabilities(jnp.asarray(params.mean_rewards) + offer)
 
     def update(params: BestResponseParams, state, action, reward):
         del params, action, reward
@@ -52,4 +53,4 @@ def best_response(num_arms: int) -> base.Agent:
         del state
         return jnp.asarray(params.mean_rewards)
 
-    return base.Agent(init, act, update, estimates, probabilities)
+    return Agent(init, act, update, estimates, probabilities)

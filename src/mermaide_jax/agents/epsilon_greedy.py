@@ -6,8 +6,9 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax._caching import made_once
-from mermaide_jax.agents import base
+from mermaide_jax._jax.caching import made_once
+from mermaide_jax.agents import sample_means, ties
+from mermaide_jax.base import Agent
 
 
 class EpsilonGreedyParams(NamedTuple):
@@ -23,7 +24,7 @@ class EpsilonGreedyParams(NamedTuple):
 
 
 @made_once
-def epsilon_greedy(num_arms: int, initial_pull: bool = True) -> base.Agent:
+def epsilon_greedy(num_arms: int, initial_pull: bool = True) -> Agent:
     """Epsilon-greedy agent over ``num_arms`` arms, constant epsilon, sample means.
 
     With probability ``epsilon`` the action is uniform over all arms, else the arm with the
@@ -39,25 +40,25 @@ def epsilon_greedy(num_arms: int, initial_pull: bool = True) -> base.Agent:
       ConfigError: fewer than 2 arms.
     """
 
-    def greedy_values(state: base.SampleMeans) -> jax.Array:
-        return base.untried_first(state, state.means) if initial_pull else state.means
+    def greedy_values(state: sample_means.SampleMeans) -> jax.Array:
+        return sample_means.untried_first(state, state.means) if initial_pull else state.means
 
-    def act(key, params: EpsilonGreedyParams, state: base.SampleMeans, offer):
+    def act(key, params: EpsilonGreedyParams, state: sample_means.SampleMeans, offer):
         del offer
         key_explore, key_arm, key_tie = jax.random.split(key, 3)
-        greedy = base.random_argmax(key_tie, greedy_values(state))
+        greedy = ties.random_argmax(key_tie, greedy_values(state))
         uniform = jax.random.randint(key_arm, (), 0, num_arms, jnp.int32)
         explore = jax.random.uniform(key_explore, dtype=jnp.float32) < params.epsilon
         if initial_pull:
             explore &= jnp.all(state.counts > 0)
         return jnp.where(explore, uniform, greedy)
 
-    def probabilities(params: EpsilonGreedyParams, state: base.SampleMeans, offer):
+    def probabilities(params: EpsilonGreedyParams, state: sample_means.SampleMeans, offer):
         del offer
         explore = jnp.clip(jnp.asarray(params.epsilon, jnp.float32), 0.0, 1.0)
         if initial_pull:
             explore = jnp.where(jnp.all(state.counts > 0), explore, 0.0)
-        greedy = base.argmax_probabilities(greedy_values(state))
+        greedy = ties.argmax_probabilities(greedy_values(state))
         return (1.0 - explore) * greedy + explore / num_arms
 
-    return base.sample_mean_agent(num_arms, act, probabilities, lambda p: p.initial_value)
+    return sample_means.sample_mean_agent(num_arms, act, probabilities, lambda p: p.initial_value)

@@ -6,12 +6,12 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax import _checks
-from mermaide_jax._caching import made_once
-from mermaide_jax.agents import base
+from mermaide_jax import errors
+from mermaide_jax._jax.caching import made_once
 from mermaide_jax.agents.best_response import BestResponseParams, best_response
 from mermaide_jax.agents.epsilon_greedy import EpsilonGreedyParams, epsilon_greedy
 from mermaide_jax.agents.ucb import UCBParams, ucb
+from mermaide_jax.base import Agent
 
 RULES: tuple[str, ...] = ("ucb", "epsilon_greedy", "best_response")
 
@@ -29,7 +29,7 @@ class PopulationParams(NamedTuple):
 
 
 @made_once
-def population(agents: tuple[base.Agent, ...]) -> base.Agent:
+def population(agents: tuple[Agent, ...]) -> Agent:
     """Agent that follows the rule its params name, among ``agents``.
 
     ``rule`` is a leaf: ``vmap`` over `PopulationParams` mixes rules and coefficients in one
@@ -40,7 +40,7 @@ def population(agents: tuple[base.Agent, ...]) -> base.Agent:
     Raises:
       ConfigError: no agents.
     """
-    _checks.check_at_least("number of rules", len(agents), 1)
+    errors.check_at_least("number of rules", len(agents), 1)
 
     def init(params: PopulationParams):
         return tuple(a.init(p) for a, p in zip(agents, params.members, strict=False))
@@ -67,13 +67,13 @@ def population(agents: tuple[base.Agent, ...]) -> base.Agent:
         members = zip(agents, params.members, state, strict=False)
         return select(params, [a.probabilities(p, s, offer) for a, p, s in members])
 
-    return base.Agent(init, act, update, estimates, probabilities)
+    return Agent(init, act, update, estimates, probabilities)
 
 
 @made_once
 def standard_population(
     num_arms: int, initial_pull: bool = True, num_rules: int = len(RULES)
-) -> base.Agent:
+) -> Agent:
     """Population of the first ``num_rules`` rules in `RULES`, in that order.
 
     Args:
@@ -84,7 +84,7 @@ def standard_population(
     Raises:
       ConfigError: ``num_rules`` is not in 1 to the number of `RULES`.
     """
-    _checks.check_in_range("num_rules", num_rules, 1, len(RULES))
+    errors.check_in_range("num_rules", num_rules, 1, len(RULES))
     everyone = (ucb(num_arms), epsilon_greedy(num_arms, initial_pull), best_response(num_arms))
     return population(everyone[:num_rules])
 

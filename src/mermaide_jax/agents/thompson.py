@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mermaide_jax._caching import made_once
-from mermaide_jax.agents import base
+from mermaide_jax._jax.caching import made_once
+from mermaide_jax.agents import sample_means, ties
+from mermaide_jax.base import Agent
 
 # Where the density and the distribution of each arm's posterior are cut into pieces, in its own
 # standard deviations, and the Gauss-Legendre rule used on every piece.
@@ -26,7 +27,9 @@ class ThompsonParams(NamedTuple):
     scale: chex.Numeric
 
 
-def thompson_draw(normals: jax.Array, scale: chex.Numeric, state: base.SampleMeans) -> jax.Array:
+def thompson_draw(
+    normals: jax.Array, scale: chex.Numeric, state: sample_means.SampleMeans
+) -> jax.Array:
     """Posterior draws ``Q[a] + scale * z[a] / sqrt(n[a])``, a pure function of ``normals``.
 
     The posterior of a Gaussian mean under a flat prior and rewards of known standard deviation
@@ -42,7 +45,7 @@ def thompson_draw(normals: jax.Array, scale: chex.Numeric, state: base.SampleMea
       ``[A]`` float32.
     """
     width = jax.lax.rsqrt(jnp.maximum(state.counts, 1.0))
-    return base.untried_first(state, state.means + scale * normals * width)
+    return sample_means.untried_first(state, state.means + scale * normals * width)
 
 
 def _probabilities_of_greatest(means: jax.Array, widths: jax.Array) -> jax.Array:
@@ -59,7 +62,7 @@ def _probabilities_of_greatest(means: jax.Array, widths: jax.Array) -> jax.Array
     return mass / jnp.sum(mass)
 
 
-def thompson_probabilities(scale: chex.Numeric, state: base.SampleMeans) -> jax.Array:
+def thompson_probabilities(scale: chex.Numeric, state: sample_means.SampleMeans) -> jax.Array:
     """The law of Thompson sampling, ``P(draw[a] > draw[b] for all b)``.
 
     With ``s[b] = scale / sqrt(n[b])`` it is ``integral of dPhi((x - Q[a]) / s[a]) times the product
@@ -78,12 +81,12 @@ def thompson_probabilities(scale: chex.Numeric, state: base.SampleMeans) -> jax.
     scale = jnp.abs(jnp.asarray(scale, jnp.float32))
     widths = jnp.where(scale > 0, scale, 1.0) * jax.lax.rsqrt(jnp.maximum(state.counts, 1.0))
     drawn = _probabilities_of_greatest(state.means, widths)
-    greedy = base.argmax_probabilities(base.untried_first(state, state.means))
+    greedy = ties.argmax_probabilities(sample_means.untried_first(state, state.means))
     return jnp.where((scale > 0) & jnp.all(state.counts > 0), drawn, greedy)
 
 
 @made_once
-def thompson(num_arms: int) -> base.Agent:
+def thompson(num_arms: int) -> Agent:
     """Gaussian Thompson sampling over ``num_arms`` arms: untried arms first, ties at random.
 
     Its params are `ThompsonParams`, its state `SampleMeans`. It does not see offers.
@@ -92,14 +95,14 @@ def thompson(num_arms: int) -> base.Agent:
       ConfigError: fewer than 2 arms.
     """
 
-    def act(key, params: ThompsonParams, state: base.SampleMeans, offer):
+    def act(key, params: ThompsonParams, state: sample_means.SampleMeans, offer):
         del offer
         key_normals, key_tie = jax.random.split(key)
         normals = jax.random.normal(key_normals, (num_arms,), jnp.float32)
-        return base.random_argmax(key_tie, thompson_draw(normals, params.scale, state))
+        return ties.random_argmax(key_tie, thompson_draw(normals, params.scale, state))
 
-    def probabilities(params: ThompsonParams, state: base.SampleMeans, offer):
+    def probabilities(params: ThompsonParams, state: sample_means.SampleMeans, offer):
         del offer
         return thompson_probabilities(params.scale, state)
 
-    return base.sample_mean_agent(num_arms, act, probabilities)
+    return sample_means.sample_mean_agent(num_arms, act, probabilities)

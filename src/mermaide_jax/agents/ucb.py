@@ -6,8 +6,9 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax._caching import made_once
-from mermaide_jax.agents import base
+from mermaide_jax._jax.caching import made_once
+from mermaide_jax.agents import sample_means, ties
+from mermaide_jax.base import Agent
 
 
 class UCBParams(NamedTuple):
@@ -20,7 +21,7 @@ class UCBParams(NamedTuple):
     beta: chex.Numeric
 
 
-def ucb_index(beta: chex.Numeric, state: base.SampleMeans) -> jax.Array:
+def ucb_index(beta: chex.Numeric, state: sample_means.SampleMeans) -> jax.Array:
     """Upper confidence index ``Q[a] + beta * sqrt(ln(t) / n[a])`` with ``t = sum(n)``.
 
     Arms that were never pulled have index ``+inf``. Source: UCB1 of Auer, Cesa-Bianchi and
@@ -29,7 +30,7 @@ def ucb_index(beta: chex.Numeric, state: base.SampleMeans) -> jax.Array:
     Returns:
       ``[A]`` float32.
     """
-    return base.untried_first(state, state.means + beta * ucb_width(state.counts))
+    return sample_means.untried_first(state, state.means + beta * ucb_width(state.counts))
 
 
 def ucb_width(counts: jax.Array) -> jax.Array:
@@ -46,7 +47,7 @@ def ucb_width(counts: jax.Array) -> jax.Array:
 
 
 @made_once
-def ucb(num_arms: int) -> base.Agent:
+def ucb(num_arms: int) -> Agent:
     """UCB agent over ``num_arms`` arms: untried arms first, ties at random.
 
     Its params are `UCBParams`, its state `SampleMeans`. It does not see offers.
@@ -55,12 +56,12 @@ def ucb(num_arms: int) -> base.Agent:
       ConfigError: fewer than 2 arms.
     """
 
-    def act(key, params: UCBParams, state: base.SampleMeans, offer):
+    def act(key, params: UCBParams, state: sample_means.SampleMeans, offer):
         del offer
-        return base.random_argmax(key, ucb_index(params.beta, state))
+        return ties.random_argmax(key, ucb_index(params.beta, state))
 
-    def probabilities(params: UCBParams, state: base.SampleMeans, offer):
+    def probabilities(params: UCBParams, state: sample_means.SampleMeans, offer):
         del offer
-        return base.argmax_probabilities(ucb_index(params.beta, state))
+        return ties.argmax_probabilities(ucb_index(params.beta, state))
 
-    return base.sample_mean_agent(num_arms, act, probabilities)
+    return sample_means.sample_mean_agent(num_arms, act, probabilities)

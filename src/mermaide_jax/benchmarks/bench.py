@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mermaide_jax._checks import check_choice
 from mermaide_jax.benchmarks import figures, machine
 from mermaide_jax.benchmarks.contender import ONE_THREAD
 from mermaide_jax.benchmarks.rows import ROWS, judge
@@ -21,8 +20,9 @@ from mermaide_jax.benchmarks.runner import (
     measure_case,
 )
 from mermaide_jax.benchmarks.suites import SUITES
-from mermaide_jax.report._files import write_atomically
-from mermaide_jax.report.provenance import source_revision
+from mermaide_jax.errors import check_choice
+from mermaide_jax.results.files import write_atomically
+from mermaide_jax.results.provenance import source_revision
 
 FORMAT_VERSION = 1
 FILE = "speed.json"

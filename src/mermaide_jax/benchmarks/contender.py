@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from mermaide_jax import _checks
+from mermaide_jax import errors
 
 Json = Any
 Clock = Literal["cpu", "wall"]
@@ -79,10 +79,10 @@ class Contender:
     def __post_init__(self) -> None:
         module, _, function = self.factory.partition(":")
         if not module or not function:
-            _checks.refuse("factory", self.factory, "module:function")
-        _checks.check_positive("work", self.work)
-        _checks.check_at_least("cores", self.cores, 1)
-        _checks.check_positive("limit_s", self.limit_s)
+            errors.refuse("factory", self.factory, "module:function")
+        errors.check_positive("work", self.work)
+        errors.check_at_least("cores", self.cores, 1)
+        errors.check_positive("limit_s", self.limit_s)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,4 +113,4 @@ class Case:
     def __post_init__(self) -> None:
         names = [contender.name for contender in self.contenders]
         if len(set(names)) < len(names):
-            _checks.refuse("contenders", names, "each name once")
+            errors.refuse("contenders", names, "each name once")

@@ -23,18 +23,19 @@ from mermaide_jax.agents import UCBParams, standard_population, ucb
 from mermaide_jax.benchmarks.counting import count_compiled, count_traced, counted_compilations
 from mermaide_jax.evaluation.protocol import k_shot
 from mermaide_jax.games import GameConfig, TaskTerms, collect, finite_tasks, make_intervention_game
-from mermaide_jax.principals import NetworkConfig, learned_principal, random
-from mermaide_jax.report._files import text_writer, write_atomically
+from mermaide_jax.networks.world_model_policy import NetworkConfig
+from mermaide_jax.principals import learned_principal, random
+from mermaide_jax.results.files import text_writer, write_atomically
 from mermaide_jax.simulation import Bandits, simulate
-from mermaide_jax.study.config import (
+from mermaide_jax.studies.mermaide.config import (
     AgentOptions,
     EvaluationOptions,
     GameOptions,
     StudyConfig,
 )
-from mermaide_jax.study.learned import test_principal, train_principal
-from mermaide_jax.study.scripted import test_scripted
-from mermaide_jax.study.setting import make_setting
+from mermaide_jax.studies.mermaide.learned import test_principal, train_principal
+from mermaide_jax.studies.mermaide.scripted import test_scripted
+from mermaide_jax.studies.mermaide.setting import make_setting
 from mermaide_jax.training import (
     Episodes,
     TrainingConfig,

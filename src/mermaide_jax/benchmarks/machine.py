@@ -12,7 +12,7 @@ import numpy as np
 
 from mermaide_jax.benchmarks.contender import Run
 from mermaide_jax.benchmarks.programs import compile_program
-from mermaide_jax.report.provenance import collect_versions
+from mermaide_jax.results.provenance import collect_versions
 
 _PEERS = ("SMPyBandits", "mabwiser", "numba", "torch", "torchopt")
 

@@ -10,16 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from mermaide_jax import agents as rules
-from mermaide_jax import games, networks, simulation, training
-from mermaide_jax._checks import refuse
+from mermaide_jax import games, simulation, training
 from mermaide_jax.benchmarks.contender import Run
 from mermaide_jax.benchmarks.peers import meta_workload, problem
 from mermaide_jax.benchmarks.programs import agent_of, compile_program
-from mermaide_jax.networks import Recurrence
-from mermaide_jax.principals import NetworkConfig, learned_principal
-from mermaide_jax.study.learned import build
-from mermaide_jax.study.presets import PRESETS
-from mermaide_jax.study.setting import make_setting
+from mermaide_jax.errors import refuse
+from mermaide_jax.networks import heads as networks
+from mermaide_jax.networks.heads import Recurrence
+from mermaide_jax.networks.world_model_policy import NetworkConfig
+from mermaide_jax.principals import learned_principal
+from mermaide_jax.studies.mermaide.learned import build
+from mermaide_jax.studies.mermaide.presets import PRESETS
+from mermaide_jax.studies.mermaide.setting import make_setting
 from mermaide_jax.training.config import MetaGradient
 from mermaide_jax.training.loop import make_chunk, place_streams
 

@@ -26,7 +26,7 @@ import jax
 
 from mermaide_jax.benchmarks import machine, ours
 from mermaide_jax.benchmarks.contender import ONE_THREAD
-from mermaide_jax.report._files import text_writer, write_atomically
+from mermaide_jax.results.files import text_writer, write_atomically
 
 PARTS = ("play_adapted", "play", "learn_unadapted", "adapt", "learn", "pull_back")
 """Scopes of a meta-step; the outermost in an operation's name counts."""

@@ -1,4 +1,4 @@
-"""The `mermaide` command: a thin, typed front of `mermaide_jax.study`.
+"""The `mermaide` command: a thin, typed front of `mermaide_jax.studies.mermaide`.
 
 Everything heavy is imported by `main`, after the XLA flags of this process are set, and by those
 commands alone that need it.
@@ -9,8 +9,8 @@ import shlex
 import sys
 from collections.abc import MutableMapping, Sequence
 
-from mermaide_jax._checks import ConfigError
 from mermaide_jax.cli import overview
+from mermaide_jax.errors import ConfigError
 
 __all__ = ["main", "set_xla_flags"]
 

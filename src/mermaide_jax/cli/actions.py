@@ -5,7 +5,6 @@ import sys
 import time
 from pathlib import Path
 
-from mermaide_jax._checks import ConfigError, refuse
 from mermaide_jax.benchmarks import bench as speed
 from mermaide_jax.benchmarks import table
 from mermaide_jax.cli import Stopped
@@ -13,17 +12,18 @@ from mermaide_jax.cli.commands import Bench, Evaluate, Reproduce, Show, Train
 from mermaide_jax.cli.compile_cache import compile_cache
 from mermaide_jax.cli.naming import as_flag
 from mermaide_jax.cli.progress import TestingProgress, TrainingProgress
+from mermaide_jax.errors import ConfigError, refuse
 from mermaide_jax.report.figures import write_figures
-from mermaide_jax.report.results import Results, prepare_output, read_results, write_results
 from mermaide_jax.report.summary import (
     collapsed_seeds,
     format_collapsed,
     format_table,
     summarize,
 )
-from mermaide_jax.study.config import LEARNED, SCRIPTED, StudyConfig
-from mermaide_jax.study.learned import Trained
-from mermaide_jax.study.run import (
+from mermaide_jax.results.results import Results, prepare_output, read_results, write_results
+from mermaide_jax.studies.mermaide.config import LEARNED, SCRIPTED, StudyConfig
+from mermaide_jax.studies.mermaide.learned import Trained
+from mermaide_jax.studies.mermaide.run import (
     CHECKPOINTS,
     CONFIG_FILE,
     check_resumable,

@@ -11,7 +11,7 @@ import tyro
 
 from mermaide_jax.benchmarks.runner import Platform
 from mermaide_jax.benchmarks.suites import SUITES
-from mermaide_jax.study.config import StudyConfig
+from mermaide_jax.studies.mermaide.config import StudyConfig
 
 PresetName = Literal["smoke", "quick", "ablation", "standard", "default", "paper"]
 

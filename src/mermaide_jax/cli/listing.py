@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from mermaide_jax.study.presets import DESCRIPTIONS
+from mermaide_jax.studies.mermaide.presets import DESCRIPTIONS
 
 AGENTS: dict[str, str] = {
     "ucb": "UCB: the arm of the highest mean + beta sqrt(ln t / n)",

@@ -4,9 +4,14 @@ import re
 import traceback
 from collections.abc import Collection
 
-from mermaide_jax._checks import ConfigError
-from mermaide_jax.principals import NetworkConfig
-from mermaide_jax.study.config import AgentOptions, EvaluationOptions, GameOptions, StudyConfig
+from mermaide_jax.errors import ConfigError
+from mermaide_jax.networks.world_model_policy import NetworkConfig
+from mermaide_jax.studies.mermaide.config import (
+    AgentOptions,
+    EvaluationOptions,
+    GameOptions,
+    StudyConfig,
+)
 from mermaide_jax.training import TrainingConfig
 
 _PREFIXES: dict[type, str] = {

@@ -1,7 +1,7 @@
 """What the command answers before anything heavy is imported."""
 
 from mermaide_jax import __version__
-from mermaide_jax._checks import check_choice
+from mermaide_jax.errors import check_choice
 
 COMMANDS: dict[str, str] = {
     "train": "Train the learned principals of a study and save them.",

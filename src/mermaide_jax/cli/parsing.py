@@ -9,11 +9,11 @@ from typing import Annotated, Any, NoReturn
 
 import tyro
 
-from mermaide_jax._checks import ConfigError
 from mermaide_jax.cli.commands import Bench, Evaluate, List, Reproduce, Show, Train
 from mermaide_jax.cli.naming import as_option
 from mermaide_jax.cli.overview import COMMANDS, DESCRIPTION
-from mermaide_jax.study.presets import PRESETS
+from mermaide_jax.errors import ConfigError
+from mermaide_jax.studies.mermaide.presets import PRESETS
 
 Command = Train | Evaluate | Reproduce | Show | Bench | List
 

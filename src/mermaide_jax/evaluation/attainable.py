@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mermaide_jax._checks import refuse
-from mermaide_jax.evaluation.statistics import (
+from mermaide_jax.errors import refuse
+from mermaide_jax.statistics import (
     check_bootstrap,
     interquartile_mean,
     members_of_strata,

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax.agents import Agent
-from mermaide_jax.games import GameConfig, Task, Trajectory, decode_intervention
+from mermaide_jax.base import Agent, Task, Trajectory
+from mermaide_jax.games import GameConfig, decode_intervention
 
 
 class PredictionQuality(NamedTuple):

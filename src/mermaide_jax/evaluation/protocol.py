@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from mermaide_jax import losses, meta
-from mermaide_jax.games import Game, Task, Trajectory, collect
-from mermaide_jax.principals import Decision, LearnedPrincipal, Principal
+from mermaide_jax.base import Game, Principal, Task, Trajectory
+from mermaide_jax.games import collect
+from mermaide_jax.principals import Decision, LearnedPrincipal
 from mermaide_jax.training.objective import to_episodes
 
 

@@ -4,9 +4,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from mermaide_jax.base import Game, Principal, Task
 from mermaide_jax.evaluation.protocol import evaluate
-from mermaide_jax.games import Game, Task
-from mermaide_jax.principals import Principal
 
 
 def tune(

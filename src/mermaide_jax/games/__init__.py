@@ -1,6 +1,6 @@
 """What is played: the bandit intervention game, its tasks, and rollouts."""
 
-from mermaide_jax.games.base import Game, StepInfo, Task
+from mermaide_jax.base import Game, StepInfo, Task, Trajectory
 from mermaide_jax.games.intervention import (
     GameConfig,
     GameState,
@@ -11,7 +11,7 @@ from mermaide_jax.games.intervention import (
     observed_target,
     respond,
 )
-from mermaide_jax.games.rollout import Trajectory, collect, rollout
+from mermaide_jax.games.rollout import collect, rollout
 from mermaide_jax.games.stackelberg import (
     StackelbergConfig,
     draw_stackelberg_task,

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax.games.base import Task
+from mermaide_jax.base import Task
 from mermaide_jax.games.stackelberg import StackelbergConfig
 
 

@@ -17,11 +17,9 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax import _checks
-from mermaide_jax._caching import made_once
-from mermaide_jax.agents import Agent
-from mermaide_jax.games.base import Game, Pays, StepInfo, Task
-from mermaide_jax.principals.base import Preview
+from mermaide_jax import errors
+from mermaide_jax._jax.caching import made_once
+from mermaide_jax.base import Agent, Game, Pays, Preview, StepInfo, Task
 
 InterventionKind = Literal["binary", "arm", "penalty", "magnitude"]
 CostRule = Literal["offer", "uptake"]
@@ -57,13 +55,13 @@ class GameConfig:
     """Whether the principal's observation holds the share t/T of the episode that has passed."""
 
     def __post_init__(self) -> None:
-        _checks.check_at_least("num_arms", self.num_arms, 2)
-        _checks.check_at_least("horizon", self.horizon, 1)
-        _checks.check_choice("kind", self.kind, get_args(InterventionKind))
-        _checks.check_choice("cost_on", self.cost_on, get_args(CostRule))
-        _checks.check_at_least("number of magnitudes", len(self.magnitudes), 1)
+        errors.check_at_least("num_arms", self.num_arms, 2)
+        errors.check_at_least("horizon", self.horizon, 1)
+        errors.check_choice("kind", self.kind, get_args(InterventionKind))
+        errors.check_choice("cost_on", self.cost_on, get_args(CostRule))
+        errors.check_at_least("number of magnitudes", len(self.magnitudes), 1)
         for magnitude in self.magnitudes:
-            _checks.check_positive("magnitudes", magnitude)
+            errors.check_positive("magnitudes", magnitude)
 
     @property
     def pays(self) -> Pays:
@@ -156,7 +154,7 @@ def observed_target(config: GameConfig, observation: jax.Array) -> jax.Array:
       ConfigError: ``config.observe_target`` is off.
     """
     if not config.observe_target:
-        _checks.refuse("observe_target", False, "True")
+        errors.refuse("observe_target", False, "True")
     start = config.num_arms + config.observe_intervention * (num_interventions(config) - 1)
     return jnp.argmax(observation[start : start + config.num_arms]).astype(jnp.int32)
 

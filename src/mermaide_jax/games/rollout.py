@@ -1,32 +1,13 @@
 """One episode of one principal against one agent, by ``lax.scan``."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import chex
 import jax
 
-from mermaide_jax._batching import map_batches
-from mermaide_jax._checks import check_at_least, refuse
-from mermaide_jax.games.base import Game, StepInfo, Task
-from mermaide_jax.principals.base import Principal, Privileged
-
-
-class Trajectory(NamedTuple):
-    """One episode; every field has leading axis ``T``.
-
-    Attributes:
-      observation: ``[T, O]`` float32, what the principal saw before it intervened.
-      intervention: ``[T]`` int32, what it did; 0 is nothing (continuous offers: float32).
-      reward: ``[T]`` float32, what it earned, ``R^p_t``.
-      step: `StepInfo`, what the agent did and received.
-      principal: whatever the principal's ``act`` returned as ``info``.
-    """
-
-    observation: jax.Array
-    intervention: jax.Array
-    reward: jax.Array
-    step: StepInfo
-    principal: Any
+from mermaide_jax._jax.batching import map_batches
+from mermaide_jax.base import Game, Principal, Privileged, Task, Trajectory
+from mermaide_jax.errors import check_at_least, refuse
 
 
 def rollout(

@@ -21,13 +21,12 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax import _checks
-from mermaide_jax._caching import made_once
+from mermaide_jax import errors
+from mermaide_jax._jax.caching import made_once
 from mermaide_jax.agents import RULES, BestResponseParams, best_response
-from mermaide_jax.games.base import Game, StepInfo, Task
+from mermaide_jax.base import Game, Preview, StepInfo, Task
 from mermaide_jax.games.intervention import GameConfig, Offer, decode_intervention
 from mermaide_jax.games.tasks import TaskTerms, draw_task
-from mermaide_jax.principals.base import Preview
 
 StackelbergKind = Literal["binary", "arm", "magnitude", "continuous"]
 Channel = Literal["rewards", "actions", "both"]
@@ -51,14 +50,14 @@ class StackelbergConfig:
     (refused and accepted offers) alone, or both."""
 
     def __post_init__(self) -> None:
-        _checks.check_at_least("num_arms", self.num_arms, 2)
-        _checks.check_at_least("horizon", self.horizon, 1)
-        _checks.check_choice("kind", self.kind, get_args(StackelbergKind))
-        _checks.check_choice("observe", self.observe, get_args(Channel))
-        _checks.check_at_least("number of magnitudes", len(self.magnitudes), 1)
+        errors.check_at_least("num_arms", self.num_arms, 2)
+        errors.check_at_least("horizon", self.horizon, 1)
+        errors.check_choice("kind", self.kind, get_args(StackelbergKind))
+        errors.check_choice("observe", self.observe, get_args(Channel))
+        errors.check_at_least("number of magnitudes", len(self.magnitudes), 1)
         for magnitude in self.magnitudes:
-            _checks.check_positive("magnitudes", magnitude)
-            _checks.check_in_range("magnitudes", magnitude, 0.0, 1.0)
+            errors.check_positive("magnitudes", magnitude)
+            errors.check_in_range("magnitudes", magnitude, 0.0, 1.0)
 
     @property
     def num_interventions(self) -> int:

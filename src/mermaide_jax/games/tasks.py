@@ -7,9 +7,9 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax import _checks
+from mermaide_jax import errors
 from mermaide_jax.agents import RULES, BestResponseParams, standard_params
-from mermaide_jax.games.base import Task
+from mermaide_jax.base import Task
 
 Split = Literal["interpolation", "same", "extrapolation"]
 Role = Literal["train", "test"]
@@ -59,9 +59,9 @@ def split_coefficients(rule: str, split: str, role: str) -> tuple[float, ...]:
     Raises:
       ConfigError: unknown rule, split or role.
     """
-    _checks.check_choice("rule", rule, RULES)
-    _checks.check_choice("split", split, SPLITS)
-    _checks.check_choice("role", role, ("train", "test"))
+    errors.check_choice("rule", rule, RULES)
+    errors.check_choice("split", split, SPLITS)
+    errors.check_choice("role", role, ("train", "test"))
     values = COEFFICIENTS[rule]
     if len(values) == 1:
         return values
@@ -99,7 +99,7 @@ def _draw_rewards(
     key: chex.PRNGKey, num_arms: int, terms: TaskTerms
 ) -> tuple[jax.Array, jax.Array]:
     """``mu ~ U[low, high]^A`` and ``a*`` uniform among the arms that are not the best."""
-    _checks.check_at_least("num_arms", num_arms, 2)
+    errors.check_at_least("num_arms", num_arms, 2)
     key_rewards, key_target = jax.random.split(key)
     span = jnp.asarray(terms.reward_high, jnp.float32) - jnp.asarray(terms.reward_low, jnp.float32)
     uniform = jax.random.uniform(key_rewards, (num_arms,), jnp.float32)
@@ -153,15 +153,15 @@ def finite_tasks(
       ConfigError: unknown rule; no coefficients, or one that its rule cannot have; ``num_agents``
         is not a positive multiple of the number of coefficients; fewer than 2 arms.
     """
-    _checks.check_choice("rule", rule, RULES)
-    _checks.check_at_least("number of coefficients", len(coefficients), 1)
+    errors.check_choice("rule", rule, RULES)
+    errors.check_at_least("number of coefficients", len(coefficients), 1)
     for coefficient in coefficients:
         if rule == "epsilon_greedy":
-            _checks.check_in_range("epsilon", coefficient, 0.0, 1.0)
+            errors.check_in_range("epsilon", coefficient, 0.0, 1.0)
         else:
-            _checks.check_non_negative("coefficient", coefficient)
+            errors.check_non_negative("coefficient", coefficient)
     what = f"the number of coefficients {coefficients} of {rule}"
-    _checks.check_multiple("num_agents", num_agents, len(coefficients), what)
+    errors.check_multiple("num_agents", num_agents, len(coefficients), what)
     keys = jax.random.split(key, num_agents)
     values = jnp.tile(jnp.asarray(coefficients, jnp.float32), num_agents // len(coefficients))
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from mermaide_jax import _checks
+from mermaide_jax import errors
 from mermaide_jax.meta.gradient import hessian_aware_grad
 
 Params = Any
@@ -47,7 +47,7 @@ def inner_loop(
 
     Source: Finn, Abbeel and Levine (2017), Algorithm 1; MERMAIDE, Algorithms 1 and 2.
     """
-    _checks.check_at_least("num_steps", num_steps, 0)
+    errors.check_at_least("num_steps", num_steps, 0)
     gradient = jax.grad(loss) if first_order or reference else hessian_aware_grad(loss)
 
     def hold(moves: bool, updates: Params) -> Params:

@@ -6,14 +6,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax._batching import (
+from mermaide_jax._jax.batching import (
     map_batches,
     members_in_cache,
     merge_blocks,
     split_blocks,
     sum_over_blocks,
 )
-from mermaide_jax._checks import check_at_least, refuse
+from mermaide_jax.errors import check_at_least, refuse
 from mermaide_jax.meta.inner_loop import Adapt, Loss, Params
 
 

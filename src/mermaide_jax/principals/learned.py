@@ -12,12 +12,18 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax._caching import made_once
-from mermaide_jax._checks import check_at_least, refuse
-from mermaide_jax._distributions import Categorical
-from mermaide_jax.networks_arms import recollect
-from mermaide_jax.principals.base import Principal
-from mermaide_jax.principals.network_pair import NetworkConfig, Params, Stepping, Words, make_pair
+from mermaide_jax._jax.caching import made_once
+from mermaide_jax._jax.distributions import Categorical
+from mermaide_jax.base import Principal
+from mermaide_jax.errors import check_at_least, refuse
+from mermaide_jax.networks.arms import recollect
+from mermaide_jax.networks.world_model_policy import (
+    NetworkConfig,
+    Params,
+    Stepping,
+    Words,
+    make_pair,
+)
 
 
 class Decision(NamedTuple):

@@ -8,11 +8,11 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax import _checks
-from mermaide_jax._caching import made_once
-from mermaide_jax._distributions import Categorical
-from mermaide_jax.networks import MLPHead
-from mermaide_jax.principals.base import Principal
+from mermaide_jax import errors
+from mermaide_jax._jax.caching import made_once
+from mermaide_jax._jax.distributions import Categorical
+from mermaide_jax.base import Principal
+from mermaide_jax.networks.heads import MLPHead
 
 Params = Any
 
@@ -76,9 +76,9 @@ def offer_principal(
     Raises:
       ConfigError: no observation, negative ``U``, or no hidden unit.
     """
-    _checks.check_at_least("observation_size", observation_size, 1)
-    _checks.check_at_least("num_interventions", num_interventions, 0)
-    _checks.check_at_least("features", features, 1)
+    errors.check_at_least("observation_size", observation_size, 1)
+    errors.check_at_least("num_interventions", num_interventions, 0)
+    errors.check_at_least("features", features, 1)
     network = MLPHead(num_interventions or 3, features)
 
     def outputs(params: Params, observations: jax.Array) -> Any:

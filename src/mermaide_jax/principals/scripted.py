@@ -7,9 +7,9 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax._caching import made_once
-from mermaide_jax._checks import check_at_least
-from mermaide_jax.principals.base import Principal
+from mermaide_jax._jax.caching import made_once
+from mermaide_jax.base import Principal
+from mermaide_jax.errors import check_at_least
 
 PayTarget = Callable[[jax.Array], jax.Array]
 

@@ -21,7 +21,7 @@ from mermaide_jax.report._style import (
     styled,
 )
 from mermaide_jax.report.names import coefficient_label, principal_label, rule_label
-from mermaide_jax.report.schema import EPISODE_KEYS, check_records, to_plain
+from mermaide_jax.results.schema import EPISODE_KEYS, check_records, to_plain
 
 
 def episode_figure(episode: Mapping[str, Any]) -> Figure:

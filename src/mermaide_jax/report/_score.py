@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import blended_transform_factory
 
-from mermaide_jax.report._records import Record, checked_rows, frame_records, grouped
 from mermaide_jax.report._style import (
     GREY,
     INK,
@@ -29,6 +28,7 @@ from mermaide_jax.report.names import (
     rule_label,
 )
 from mermaide_jax.report.summary import summarize
+from mermaide_jax.results.records import Record, checked_rows, frame_records, grouped
 
 _MARKERS = tuple(zip("oDs^v", SERIES, strict=True))
 _COLUMNS = (("score", 1.10, ".1f"), ("success_rate", 1.24, ".0%"), ("interventions", 1.36, ".1f"))

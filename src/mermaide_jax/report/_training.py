@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.ndimage import uniform_filter1d
 
-from mermaide_jax.report._records import Record, checked, grouped
 from mermaide_jax.report._style import (
     GREY,
     INK,
@@ -26,7 +25,8 @@ from mermaide_jax.report.names import (
     principal_label,
     rule_label,
 )
-from mermaide_jax.report.schema import CURVE_COLUMNS
+from mermaide_jax.results.records import Record, checked, grouped
+from mermaide_jax.results.schema import CURVE_COLUMNS
 
 _COLORS = dict(zip(LEARNED_PRINCIPALS, SERIES, strict=False))
 _METRICS = {

@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mermaide_jax._checks import refuse
-from mermaide_jax.evaluation.statistics import interquartile_mean, stratified_bootstrap_interval
-from mermaide_jax.report._records import STRATUM, Record, checked_rows, grouped
+from mermaide_jax.errors import refuse
 from mermaide_jax.report._style import BLUE, GREY, ORANGE, new_figure, quiet_grid, styled
 from mermaide_jax.report.names import rule_label
+from mermaide_jax.results.records import STRATUM, Record, checked_rows, grouped
+from mermaide_jax.statistics import interquartile_mean, stratified_bootstrap_interval
 
 __all__ = ["DIFFERENCE", "ablation_figure", "format_ablations", "paired_differences"]
 

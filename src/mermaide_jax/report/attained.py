@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mermaide_jax.evaluation.attainable import attainable_share
-from mermaide_jax.evaluation.statistics import interquartile_mean
-from mermaide_jax.report._records import STRATUM, Record, checked_rows, grouped, numbered_agents
+from mermaide_jax.results.records import STRATUM, Record, checked_rows, grouped, numbered_agents
+from mermaide_jax.statistics import interquartile_mean
 
 __all__ = ["ORACLES", "SCRIPTS", "attained_records"]
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from mermaide_jax.report._episode import episode_figure
-from mermaide_jax.report._files import write_atomically
 from mermaide_jax.report._score import score_figure
 from mermaide_jax.report._style import save_png
 from mermaide_jax.report._training import training_curves_figure
 from mermaide_jax.report.names import RULE_LABELS, in_order
-from mermaide_jax.report.results import Results
+from mermaide_jax.results.files import write_atomically
+from mermaide_jax.results.results import Results
 
 __all__ = [
     "episode_figure",

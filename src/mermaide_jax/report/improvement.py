@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from mermaide_jax._checks import refuse
-from mermaide_jax.evaluation.statistics import check_bootstrap
-from mermaide_jax.report._records import STRATUM, Record, checked_rows, grouped
+from mermaide_jax.errors import refuse
+from mermaide_jax.results.records import STRATUM, Record, checked_rows, grouped
+from mermaide_jax.statistics import check_bootstrap
 
 __all__ = ["improvement_records"]
 

@@ -7,8 +7,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mermaide_jax.evaluation.statistics import check_bootstrap
-from mermaide_jax.report._records import STRATUM, Record, checked_rows, grouped
 from mermaide_jax.report._style import GREY, SERIES, new_figure, quiet_grid, styled
 from mermaide_jax.report.names import (
     LEARNED_PRINCIPALS,
@@ -17,7 +15,9 @@ from mermaide_jax.report.names import (
     principal_label,
     rule_label,
 )
-from mermaide_jax.report.schema import to_plain
+from mermaide_jax.results.records import STRATUM, Record, checked_rows, grouped
+from mermaide_jax.results.schema import to_plain
+from mermaide_jax.statistics import check_bootstrap
 
 __all__ = ["intervention_records", "interventions_figure"]
 

@@ -6,15 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mermaide_jax._checks import check_choice
-from mermaide_jax.evaluation.statistics import interquartile_mean, stratified_bootstrap_interval
-from mermaide_jax.report._records import (
-    Record,
-    checked_rows,
-    frame_records,
-    grouped,
-    numbered_agents,
-)
+from mermaide_jax.errors import check_choice
 from mermaide_jax.report.attained import attained_records
 from mermaide_jax.report.names import (
     RULE_LABELS,
@@ -24,7 +16,15 @@ from mermaide_jax.report.names import (
     principal_label,
     rule_label,
 )
-from mermaide_jax.report.schema import ROW_COLUMNS
+from mermaide_jax.results.records import (
+    Record,
+    checked_rows,
+    frame_records,
+    grouped,
+    numbered_agents,
+)
+from mermaide_jax.results.schema import ROW_COLUMNS
+from mermaide_jax.statistics import interquartile_mean, stratified_bootstrap_interval
 
 __all__ = [
     "collapsed_seeds",

@@ -7,11 +7,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from mermaide_jax.agents import RULES
-from mermaide_jax.report._records import Record
 from mermaide_jax.report._style import BLUE, new_figure, quiet_grid, styled
 from mermaide_jax.report.ablations import paired_differences
 from mermaide_jax.report.names import rule_label
 from mermaide_jax.report.summary import summarize
+from mermaide_jax.results.records import Record
 
 __all__ = ["variant_figure", "variant_gains", "variant_table"]
 

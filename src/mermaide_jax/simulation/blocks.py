@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from mermaide_jax._batching import merge_blocks, split_blocks
+from mermaide_jax._jax.batching import merge_blocks, split_blocks
 from mermaide_jax.simulation.results import Bandits, Simulation
 
 

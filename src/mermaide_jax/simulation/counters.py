@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from mermaide_jax._threefry import Words, threefry2x32
+from mermaide_jax._jax.threefry import Words, threefry2x32
 
 # Minimax polynomials in ascending powers, relative error below 2e-7:
 # log(1 + m) / m for sqrt(1/2) - 1 <= m <= sqrt(2) - 1; sin(x) / x and cos(x) as polynomials in x^2

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from mermaide_jax.agents import Agent
+from mermaide_jax.base import Agent
 from mermaide_jax.simulation.results import Bandits, Simulation
 
 

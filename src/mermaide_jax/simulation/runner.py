@@ -7,9 +7,9 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax import _checks
-from mermaide_jax._compiling import WIDE_VECTORS, CpuJit
-from mermaide_jax.agents import Agent
+from mermaide_jax import errors
+from mermaide_jax._jax.compiling import WIDE_VECTORS, CpuJit
+from mermaide_jax.base import Agent
 from mermaide_jax.simulation import generic, pallas, xla
 from mermaide_jax.simulation.reference import simulate_plainly
 from mermaide_jax.simulation.results import Bandits, Simulation
@@ -89,27 +89,27 @@ def simulate(
 
 def _check(key, params, bandits, horizon, schedule, implementation, block_size, rounds) -> None:
     """Refuses what does not fit together, before any work."""
-    _checks.check_at_least("horizon", horizon, 1)
-    _checks.check_choice("implementation", implementation, IMPLEMENTATIONS)
+    errors.check_at_least("horizon", horizon, 1)
+    errors.check_choice("implementation", implementation, IMPLEMENTATIONS)
     if block_size is not None:
-        _checks.check_at_least("block_size", block_size, 1)
+        errors.check_at_least("block_size", block_size, 1)
     if rounds not in (13, 20):
-        _checks.refuse("rounds", rounds, "13 or 20")
+        errors.refuse("rounds", rounds, "13 or 20")
     typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
     if not typed or key.ndim:
-        _checks.refuse("key", key, "one typed key, jax.random.key(seed)")
+        errors.refuse("key", key, "one typed key, jax.random.key(seed)")
     shape = jnp.shape(bandits.mean_rewards)
     if len(shape) != 2 or shape[0] < 1 or shape[1] < 2:
-        _checks.refuse("shape of mean_rewards", shape, "(N, A) with N >= 1 and A >= 2")
+        errors.refuse("shape of mean_rewards", shape, "(N, A) with N >= 1 and A >= 2")
     num_agents = shape[0]
     for name in ("noise", "target"):
         if jnp.shape(getattr(bandits, name)) not in ((), (num_agents,)):
-            _checks.refuse(f"shape of {name}", jnp.shape(getattr(bandits, name)), "() or (N,)")
+            errors.refuse(f"shape of {name}", jnp.shape(getattr(bandits, name)), "() or (N,)")
     for leaf in jax.tree.leaves(params):
         if jnp.shape(leaf)[:1] not in ((), (num_agents,)):
-            _checks.refuse("shape of params", jnp.shape(leaf), f"() or ({num_agents}, ...)")
+            errors.refuse("shape of params", jnp.shape(leaf), f"() or ({num_agents}, ...)")
     if schedule is not None and jnp.shape(schedule) not in ((horizon,), (horizon, num_agents)):
-        _checks.refuse("shape of schedule", jnp.shape(schedule), "(T,) or (T, N)")
+        errors.refuse("shape of schedule", jnp.shape(schedule), "(T,) or (T, N)")
 
 
 def _check_agent(agent: Agent, params, bandits: Bandits, implementation: str) -> None:
@@ -117,12 +117,12 @@ def _check_agent(agent: Agent, params, bandits: Bandits, implementation: str) ->
     num_arms = jnp.shape(bandits.mean_rewards)[1]
     if implementation == "pallas":
         known = f"ucb, epsilon_greedy or thompson, with {num_arms} <= {MOST_ARMS} arms"
-        _checks.refuse("agent", agent, f"one with a specialised rule: {known}")
+        errors.refuse("agent", agent, f"one with a specialised rule: {known}")
     one = lambda leaf: leaf[0] if jnp.ndim(leaf) else jnp.asarray(leaf)  # noqa: E731
     estimates = lambda p: agent.estimates(p, agent.init(p))  # noqa: E731
     arms = jax.eval_shape(lambda p: estimates(jax.tree.map(one, p)), params).shape
     if arms != (num_arms,):
-        _checks.refuse("number of arms of mean_rewards", num_arms, f"the agent's, {arms[0]}")
+        errors.refuse("number of arms of mean_rewards", num_arms, f"the agent's, {arms[0]}")
 
 
 @functools.cache

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from mermaide_jax._checks import ConfigError, refuse
+from mermaide_jax.errors import ConfigError, refuse
 from mermaide_jax.training.update import Metrics, TrainState
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal, get_args
 
-from mermaide_jax import _checks
+from mermaide_jax import errors
 
 MetaGradient = Literal["none", "first_order", "second_order", "dice"]
 Credit = Literal["returns", "hits"]
@@ -69,31 +69,31 @@ class TrainingConfig:
     bound the memory of an update and take the inner gradients twice. None: all agents."""
 
     def __post_init__(self) -> None:
-        _checks.check_at_least("updates", self.updates, 1)
-        _checks.check_in_range("world_model_updates", self.world_model_updates, 0, self.updates)
-        _checks.check_at_least("tasks_per_update", self.tasks_per_update, 1)
+        errors.check_at_least("updates", self.updates, 1)
+        errors.check_in_range("world_model_updates", self.world_model_updates, 0, self.updates)
+        errors.check_at_least("tasks_per_update", self.tasks_per_update, 1)
         if self.agents_per_block is not None:
-            _checks.check_at_least("agents_per_block", self.agents_per_block, 1)
+            errors.check_at_least("agents_per_block", self.agents_per_block, 1)
             if self.tasks_per_update % self.agents_per_block:
                 expected = f"a divisor of tasks_per_update, {self.tasks_per_update}"
-                _checks.refuse("agents_per_block", self.agents_per_block, expected)
-        _checks.check_choice("meta_gradient", self.meta_gradient, get_args(MetaGradient))
-        _checks.check_at_least("adaptation_episodes", self.adaptation_episodes, 1)
-        _checks.check_at_least("inner_steps", self.inner_steps, 1)
-        _checks.check_non_negative("inner_learning_rate", self.inner_learning_rate)
-        _checks.check_in_range("zero_shot_weight", self.zero_shot_weight, 0.0, 1.0)
-        _checks.check_positive("outer_learning_rate", self.outer_learning_rate)
+                errors.refuse("agents_per_block", self.agents_per_block, expected)
+        errors.check_choice("meta_gradient", self.meta_gradient, get_args(MetaGradient))
+        errors.check_at_least("adaptation_episodes", self.adaptation_episodes, 1)
+        errors.check_at_least("inner_steps", self.inner_steps, 1)
+        errors.check_non_negative("inner_learning_rate", self.inner_learning_rate)
+        errors.check_in_range("zero_shot_weight", self.zero_shot_weight, 0.0, 1.0)
+        errors.check_positive("outer_learning_rate", self.outer_learning_rate)
         if self.world_model_learning_rate is not None:
-            _checks.check_positive("world_model_learning_rate", self.world_model_learning_rate)
-        _checks.check_in_range("final_learning_rate", self.final_learning_rate, 0.0, 1.0)
-        _checks.check_positive("max_gradient_norm", self.max_gradient_norm)
-        _checks.check_non_negative("entropy_start", self.entropy_start)
-        _checks.check_non_negative("entropy_end", self.entropy_end)
-        _checks.check_positive("entropy_decay", self.entropy_decay)
-        _checks.check_choice("credit", self.credit, get_args(Credit))
-        _checks.check_choice("variation", self.variation, get_args(Variation))
+            errors.check_positive("world_model_learning_rate", self.world_model_learning_rate)
+        errors.check_in_range("final_learning_rate", self.final_learning_rate, 0.0, 1.0)
+        errors.check_positive("max_gradient_norm", self.max_gradient_norm)
+        errors.check_non_negative("entropy_start", self.entropy_start)
+        errors.check_non_negative("entropy_end", self.entropy_end)
+        errors.check_positive("entropy_decay", self.entropy_decay)
+        errors.check_choice("credit", self.credit, get_args(Credit))
+        errors.check_choice("variation", self.variation, get_args(Variation))
         least = 1 if self.meta_gradient == "none" else self.adaptation_episodes + 1
-        _checks.check_at_least("episodes_per_task", self.episodes_per_task, least)
+        errors.check_at_least("episodes_per_task", self.episodes_per_task, least)
 
     @property
     def is_meta(self) -> bool:

@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from mermaide_jax._batching import map_batches
-from mermaide_jax._checks import refuse
-from mermaide_jax._compiling import LITTLE_MEMORY, CpuJit
-from mermaide_jax._threefry import unrolled
-from mermaide_jax.games import Game, Task, TaskTerms
+from mermaide_jax._jax.batching import map_batches
+from mermaide_jax._jax.compiling import LITTLE_MEMORY, CpuJit
+from mermaide_jax._jax.threefry import unrolled
+from mermaide_jax.base import Game, Task
+from mermaide_jax.errors import refuse
+from mermaide_jax.games import TaskTerms
 from mermaide_jax.principals import LearnedPrincipal
 from mermaide_jax.training.config import TrainingConfig
 from mermaide_jax.training.update import Metrics, TrainState, Update, make_update

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from mermaide_jax import losses, meta
-from mermaide_jax.games import Trajectory
+from mermaide_jax.base import Trajectory
 from mermaide_jax.principals import Decision, LearnedPrincipal, Recorded
 from mermaide_jax.training.config import TrainingConfig
 

@@ -10,23 +10,15 @@ import jax.numpy as jnp
 import optax
 
 from mermaide_jax import meta
-from mermaide_jax._batching import (
+from mermaide_jax._jax.batching import (
     members_in_cache,
     merge_blocks,
     split_blocks,
     sum_over_blocks,
 )
-from mermaide_jax._checks import refuse
-from mermaide_jax.games import (
-    Game,
-    Task,
-    TaskTerms,
-    Trajectory,
-    collect,
-    redraw_rewards,
-    relabel_arms,
-    target_first,
-)
+from mermaide_jax.base import Game, Task, Trajectory
+from mermaide_jax.errors import refuse
+from mermaide_jax.games import TaskTerms, collect, redraw_rewards, relabel_arms, target_first
 from mermaide_jax.principals import LearnedPrincipal, random_rate
 from mermaide_jax.training.config import TrainingConfig
 from mermaide_jax.training.objective import (

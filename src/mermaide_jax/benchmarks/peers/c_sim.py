@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mermaide_jax._caching import made_once
-from mermaide_jax._checks import refuse
-from mermaide_jax._native import compile_c, no_compiler
+from mermaide_jax._jax.caching import made_once
+from mermaide_jax._jax.compile_c import compile_c, no_compiler
 from mermaide_jax.benchmarks.contender import Run
 from mermaide_jax.benchmarks.peers import problem
+from mermaide_jax.errors import refuse
 
 SOURCE = Path(__file__).with_name("simulator.c")
 

@@ -28,7 +28,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mermaide_jax import _checks
+from mermaide_jax import errors
 from mermaide_jax.benchmarks.peers.meta_workload import MetaWorkload, Run, timed
 
 Library = Literal["numpy", "jax", "torch"]
@@ -85,9 +85,9 @@ def gemm(*, library: Library = "numpy", size: int = 1024, products: int = 4) -> 
     Raises:
       ConfigError: an option out of its range.
     """
-    _checks.check_choice("library", library, get_args(Library))
-    _checks.check_at_least("size", size, 1)
-    _checks.check_at_least("products", products, 1)
+    errors.check_choice("library", library, get_args(Library))
+    errors.check_at_least("size", size, 1)
+    errors.check_at_least("products", products, 1)
     rng = np.random.default_rng(0)
     matrix = np.linalg.qr(rng.normal(size=(size, size)))[0].astype(np.float32)
     flops = {"flops": products * 2 * size**3}

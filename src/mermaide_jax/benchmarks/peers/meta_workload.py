@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from mermaide_jax import _checks
+from mermaide_jax import errors
 
 Order = Literal["first", "second"]
 Params = dict[str, Any]
@@ -51,10 +51,10 @@ class MetaWorkload:
     """Seed of the tasks, the first parameters and the episodes."""
 
     def __post_init__(self) -> None:
-        _checks.check_at_least("num_arms", self.num_arms, 2)
+        errors.check_at_least("num_arms", self.num_arms, 2)
         for name in ("horizon", "num_tasks", "episodes", "features", "num_layers"):
-            _checks.check_at_least(name, getattr(self, name), 1)
-        _checks.check_choice("order", self.order, get_args(Order))
+            errors.check_at_least(name, getattr(self, name), 1)
+        errors.check_choice("order", self.order, get_args(Order))
 
     @property
     def inputs(self) -> dict[str, int]:

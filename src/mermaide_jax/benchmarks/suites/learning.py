@@ -13,7 +13,7 @@ BOUNDS = {f"matrix products, {library}": library for library in ("jax", "numpy",
 BLOCKED, TORCH_PLAIN = "mermaide_jax, an agent at a time", "torch.func vmap, as first written"
 ONE_A_CALL, JAX_ONE_A_CALL = f"{OURS}, an update a call", f"{JAX}, an update a call"
 XLA_LOOPS = "mermaide_jax, loops of XLA"
-"""Where there is a C compiler the others run those of `mermaide_jax.recurrence_native`."""
+"""Where there is a C compiler the others run those of `mermaide_jax.networks.gru.native`."""
 FIRST_ORDER, REMAT = "mermaide_jax, first order", "JAX Flax cells, checkpointed"
 ONE_DEVICE, TWO_DEVICES = "one device", "two devices"
 ONE_DEVICE_ALL_CORES = "one device, free to use both cores"

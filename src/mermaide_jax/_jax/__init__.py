@@ -1,0 +1,1 @@
+"""What JAX lacks: batching, caching, compiling, random numbers, C code and distributions."""

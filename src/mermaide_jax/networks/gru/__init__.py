@@ -1,0 +1,1 @@
+"""Gated recurrent units: the reference, loops by hand, in C, and kernels."""

@@ -1,0 +1,198 @@
+"""An all-knowing planner: it knows the agent and its state, but none of the draws to come.
+
+At each step it plays every intervention to the end of the episode in its mind, many times, with the
+true game and fresh draws, and takes the one that earns most on average. The rest of an imagined
+episode is played by one of a few rules, so what it does is one step of policy improvement over
+them (a rollout algorithm). It may be compared with principals that learn: it is not told
+what no model of the agent could tell. Being a policy that can be followed, it earns at most the
+all-knowing optimum ``V`` of `exact.solve_exact`; the clairvoyant `planner` may earn more than that.
+
+Source: Tesauro and Galperin (1997); Bertsekas, Tsitsiklis and Wu (1997).
+"""
+
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mermaide_jax import errors
+from mermaide_jax._jax.caching import made_once
+from mermaide_jax.base import Game, Preview, Principal, Privileged, Task, Trajectory
+from mermaide_jax.evaluation.protocol import evaluate
+from mermaide_jax.games import collect
+from mermaide_jax.principals.planning import surely_better
+
+_CHANCES = (0.02, 0.05, 0.1, 0.2, 0.5)
+_LEADS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8)
+_QUIET_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+
+
+class Rule(NamedTuple):
+    """When to pay, told the agent's mind: a `guided.Guide` that sees chances in place of the draw.
+
+    Attributes:
+      chance: float32 scalar, the target is paid for only if its probability is at least this.
+      lead: float32 scalar, and only while its estimate leads the others' by less than this, in
+        units of the task's bonus ``delta``.
+      quiet: float32 scalar, the last steps of the episode in which nothing is paid.
+    """
+
+    chance: chex.Numeric
+    lead: chex.Numeric
+    quiet: chex.Numeric
+
+
+def rule_grid(horizon: int) -> Rule:
+    """The rules that are tried, with one that never pays; leading axis ``[C]``, ``C = 246``.
+
+    Args:
+      horizon: ``T``.
+    """
+    members = [(1.0, -np.inf, 0.0)]
+    members += [(p, d, q * horizon) for p in _CHANCES for d in _LEADS for q in _QUIET_SHARES]
+    chance, lead, quiet = np.asarray(members, np.float32).T
+    return Rule(jnp.asarray(chance), jnp.asarray(lead), jnp.asarray(quiet))
+
+
+def _wants(rule: Rule, seen: Preview, remaining: jax.Array) -> jax.Array:
+    """Whether the rule pays, with ``remaining`` steps to go."""
+    on_target = jnp.arange(seen.estimates.shape[0]) == seen.target
+    lead = seen.estimates[seen.target] - jnp.max(jnp.where(on_target, -jnp.inf, seen.estimates))
+    likely = seen.probabilities[seen.target] >= rule.chance
+    return likely & (lead < rule.lead * seen.task.bonus) & (remaining > rule.quiet)
+
+
+@made_once
+def by_rule(game: Game) -> Principal:
+    """The privileged principal that follows a `Rule`, its params."""
+
+    def init(params: Rule) -> jax.Array:
+        del params
+        return jnp.int32(game.horizon)
+
+    def act(key, params: Rule, remaining: jax.Array, seen: Privileged):
+        del key
+        pays = _wants(params, seen.preview, remaining)
+        return jnp.where(pays, game.pay_target(seen.observation), 0), remaining - 1, ()
+
+    return Principal(init, act, privileged=True)
+
+
+@made_once
+def all_knowing(game: Game, num_rollouts: int) -> Principal:
+    """Looks one step ahead and completes by rules, with the true game and fresh draws.
+
+        w(u) = max_c 1/M sum_m [ R^p(u; xi_m) + score of rule c from there, by xi_m ]
+
+    The same draws ``xi_m`` serve every intervention and rule. It does what the first rule does,
+    unless another intervention is `surely_better`. Its params are a `Rule` with leading axis
+    ``[C]``, the one to follow first.
+
+    Args:
+      game: the game.
+      num_rollouts: ``M``, at least 2.
+
+    Raises:
+      ConfigError: ``num_rollouts`` is below 2.
+    """
+    errors.check_at_least("num_rollouts", num_rollouts, 2)
+
+    def complete(key, observation, state, task: Task, remaining: jax.Array, rule: Rule):
+        def body(_, carry):
+            key, state, left, earned = carry
+            key, key_step = jax.random.split(key)
+            preview = game.preview(jax.random.clone(key_step), state, task)
+            pays = _wants(rule, preview, left)
+            choice = jnp.where(pays, game.pay_target(observation), 0)
+            _, state, reward, _, _, _ = game.step(key_step, state, choice, task)
+            return key, state, left - 1, earned + reward
+
+        carry = (key, state, remaining, jnp.float32(0))
+        return jax.lax.fori_loop(0, remaining, body, carry)[3]
+
+    def init(params: Rule) -> jax.Array:
+        del params
+        return jnp.int32(game.horizon)
+
+    def act(key, params: Rule, remaining: jax.Array, seen: Privileged):
+        state, task = seen.preview.state, seen.preview.task
+        keys = jax.random.split(key, num_rollouts)
+
+        def imagined(key, rule: Rule, choice: jax.Array) -> jax.Array:
+            key_step, key_rest = jax.random.split(key)
+            _, after, reward, _, _, _ = game.step(key_step, state, choice, task)
+            return reward + complete(key_rest, seen.observation, after, task, remaining - 1, rule)
+
+        over_keys = jax.vmap(imagined, (0, None, None))
+        over_rules = jax.vmap(lambda rule, u: over_keys(keys, rule, u), (0, None))
+        choices = jnp.arange(game.num_interventions, dtype=jnp.int32)
+        totals = jax.vmap(lambda u: over_rules(params, u))(choices)  # [U, C, M]
+        best = jnp.argmax(jnp.mean(totals, axis=-1), axis=-1)
+        worth = jnp.take_along_axis(totals, best[:, None, None], axis=1)[:, 0]
+        pays = _wants(jax.tree.map(lambda leaf: leaf[0], params), seen.preview, remaining)
+        usual = jnp.where(pays, game.pay_target(seen.observation), 0)
+        return surely_better(worth, usual), remaining - 1, ()
+
+    return Principal(init, act, privileged=True)
+
+
+def best_rules(
+    key: chex.PRNGKey, game: Game, tasks: Task, rules: Rule, num_episodes: int, number: int
+) -> Rule:
+    """For each agent the ``number`` rules with the best mean score on it, the best one first.
+
+    Args:
+      key: typed key, consumed; other than that of the reported episodes.
+      game: the game.
+      tasks: ``N`` agents.
+      rules: leading axis ``[C]``.
+      num_episodes: episodes with each agent for each rule, the same for all.
+      number: at most ``C``.
+
+    Returns:
+      Rule with leading axes ``[N, number]``.
+    """
+
+    def scores(rule: Rule) -> jax.Array:
+        return evaluate(jax.random.clone(key), game, by_rule(game), rule, tasks, num_episodes).score
+
+    per_agent = jax.lax.map(scores, rules).T
+    _, chosen = jax.lax.top_k(per_agent, number)
+    return jax.tree.map(lambda leaf: leaf[chosen], rules)
+
+
+def play_all_knowing(
+    key: chex.PRNGKey,
+    tune_key: chex.PRNGKey,
+    game: Game,
+    tasks: Task,
+    num_episodes: int,
+    num_rollouts: int,
+    num_rules: int = 3,
+    tuning_episodes: int = 64,
+) -> Trajectory:
+    """Plays ``M`` episodes with each of ``N`` agents, the first of those of `games.collect`.
+
+    Args:
+      key: typed key, consumed.
+      tune_key: another one, for the episodes on which rules are chosen.
+      game: the game.
+      tasks: ``N`` agents.
+      num_episodes: ``M``.
+      num_rollouts: imagined episodes for each intervention and rule, at least 2.
+      num_rules: rules that complete imagined episodes, the best of `rule_grid` for each agent.
+      tuning_episodes: episodes with each agent, on which these are chosen.
+
+    Returns:
+      Trajectory with leading axes ``[N, M, T]``. Cost: about ``num_rollouts * num_rules * U * T**2
+      / 2`` steps of the game for each episode.
+
+    Raises:
+      ConfigError: ``num_rollouts`` is below 2.
+    """
+    principal = all_knowing(game, num_rollouts)
+    grid = rule_grid(game.horizon)
+    rules = best_rules(tune_key, game, tasks, grid, tuning_episodes, num_rules)
+    return collect(key, game, principal, rules, tasks, num_episodes, params_axis=0)

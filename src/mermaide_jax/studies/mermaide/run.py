@@ -1,0 +1,233 @@
+"""The whole job: train every principal, test all of them, write down what came out."""
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mermaide_jax.errors import ConfigError, refuse
+from mermaide_jax.report.attained import ORACLES, attained_records
+from mermaide_jax.results.configs import config_from_dict
+from mermaide_jax.results.files import text_writer, write_atomically
+from mermaide_jax.results.provenance import collect_versions, describe_devices, source_revision
+from mermaide_jax.results.results import Results
+from mermaide_jax.studies.mermaide.config import LEARNED, StudyConfig, principal_configs
+from mermaide_jax.studies.mermaide.learned import (
+    Trained,
+    load_principal,
+    test_principal,
+    train_principal,
+)
+from mermaide_jax.studies.mermaide.records import (
+    Record,
+    curve_rows,
+    episode_records,
+    score_rows,
+    without_world_model,
+)
+from mermaide_jax.studies.mermaide.scripted import test_scripted
+from mermaide_jax.studies.mermaide.setting import Setting, make_setting
+from mermaide_jax.training import Progress
+
+CONFIG_FILE = "config.json"
+CHECKPOINTS = "checkpoints"
+
+OnProgress = Callable[[str, Progress], None]
+
+
+class Tested(NamedTuple):
+    """What a test leaves behind; see `report.results.Results`."""
+
+    rows: list[Record]
+    episodes: list[Record]
+
+
+def learned_names(config: StudyConfig) -> list[str]:
+    """The learned principals of a study, in their order."""
+    return [name for name in config.principals if name in LEARNED]
+
+
+def train_study(
+    config: StudyConfig,
+    directory: Path,
+    *,
+    resume: bool = False,
+    on_progress: OnProgress = lambda principal, progress: None,
+) -> dict[str, Trained]:
+    """Trains the learned principals of a study; config and checkpoints go into ``directory``.
+
+    Args:
+      config: the study.
+      directory: an existing directory.
+      resume: go on from the checkpoints that are there.
+      on_progress: called with the principal's name after every chunk of updates.
+
+    Raises:
+      ConfigError: ``resume`` with another config than the one that was saved.
+      TrainingDiverged: NaN or infinity; the last good state was saved.
+    """
+    if resume and (directory / CONFIG_FILE).exists():
+        check_resumable(config, directory)
+    _save_config(config, directory)
+    setting = make_setting(config)
+    trained = {}
+    for name in learned_names(config):
+        trained[name] = train_principal(
+            name,
+            config,
+            setting,
+            directory / CHECKPOINTS / name,
+            resume=resume,
+            on_progress=lambda progress, name=name: on_progress(name, progress),
+        )
+    return trained
+
+
+def load_study(directory: Path) -> tuple[StudyConfig, dict[str, Trained]]:
+    """The config and the trained principals that `train_study` saved.
+
+    Raises:
+      ConfigError: no config or no complete checkpoint there, or they do not fit each other.
+    """
+    config = load_config(directory)
+    setting = make_setting(config)
+    trained = {
+        name: load_principal(name, config, setting, directory / CHECKPOINTS / name)
+        for name in learned_names(config)
+    }
+    return config, trained
+
+
+def test_study(
+    config: StudyConfig,
+    trained: Mapping[str, Trained],
+    *,
+    on_principal: Callable[[str], None] = lambda principal: None,
+) -> Tested:
+    """Tests every principal of a study on the test agents, for each number of shots.
+
+    Args:
+      config: the study; its agents, game terms and evaluation may differ from those trained on.
+      trained: the learned principals.
+      on_principal: called with a principal's name before it is tested.
+    """
+    setting = make_setting(config)
+    rows: list[Record] = []
+    episodes: list[Record] = []
+    for name in config.principals:
+        on_principal(name)
+        if name in LEARNED:
+            tested = _test_learned(name, config, setting, trained[name])
+            rows, episodes = rows + tested.rows, episodes + tested.episodes
+            continue
+        scores, parameter = test_scripted(name, config, setting)
+        for shots in config.evaluation.shots:
+            rows += score_rows(name, config, setting, scores, shots, parameter)
+    return Tested(rows, episodes)
+
+
+def study_curves(config: StudyConfig, trained: Mapping[str, Trained]) -> list[Record]:
+    """Training curves of the learned principals, as records."""
+    setting = make_setting(config)
+    rows: list[Record] = []
+    for name, result in trained.items():
+        network, training = principal_configs(name, config)
+        warm_up = training.world_model_updates if network.world_model else 0
+        if not network.world_model:
+            nothing = np.full_like(result.history.score, np.nan)
+            history = result.history._replace(world_model_log_likelihood=nothing)
+            result = result._replace(history=history)
+        rows += curve_rows(name, setting, result, warm_up)
+    return rows
+
+
+def make_results(
+    config: StudyConfig,
+    trained: Mapping[str, Trained],
+    tested: Tested,
+    *,
+    started: float,
+    command: str,
+) -> Results:
+    """Everything that a study leaves behind, with where and how it was made.
+
+    Args:
+      config: the study.
+      trained: its learned principals, for the training curves.
+      tested: what `test_study` returned.
+      started: `time.monotonic()` at the start.
+      command: the command line.
+    """
+    return Results(
+        config=dataclasses.asdict(config),
+        versions=collect_versions(),
+        device=describe_devices(),
+        wall_time_s=time.monotonic() - started,
+        revision=source_revision(),
+        rows=tested.rows,
+        curves=study_curves(config, trained),
+        episodes=tested.episodes,
+        command=command,
+        attained=[share for name in ORACLES for share in attained_records(tested.rows, name)],
+    )
+
+
+def load_config(directory: Path) -> StudyConfig:
+    """The config that `train_study` saved.
+
+    Raises:
+      ConfigError: there is none, or it is not a config of this version.
+    """
+    path = directory / CONFIG_FILE
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path}: got no readable file, expected the {CONFIG_FILE} of a training run"
+        ) from error
+    try:
+        return config_from_dict(StudyConfig, json.loads(text))
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{path}: got text that is not JSON, expected a config") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _test_learned(name: str, config: StudyConfig, setting: Setting, trained: Trained) -> Tested:
+    rows: list[Record] = []
+    network, _ = principal_configs(name, config)
+    tests = test_principal(name, config, setting, trained)
+    for shots, test in tests.items():
+        scores = test.scores if network.world_model else without_world_model(test.scores)
+        rows += score_rows(name, config, setting, scores, shots)
+    most = max(tests)
+    return Tested(rows, episode_records(name, config, setting, tests[most].episode, most))
+
+
+def check_resumable(config: StudyConfig, directory: Path) -> None:
+    """A resumed run must train as before; what is tested, and how, may differ.
+
+    Raises:
+      ConfigError: no config there, or one that differs in what training depends on.
+    """
+    saved = dataclasses.asdict(load_config(directory))
+    wanted = dataclasses.asdict(config)
+    for name in wanted.keys() - {"evaluation", "principals"}:
+        _check_same(name, wanted[name], saved[name])
+
+
+def _check_same(name: str, wanted: Any, saved: Any) -> None:
+    if isinstance(wanted, dict):
+        for field, value in wanted.items():
+            _check_same(f"{name}.{field}", value, saved[field])
+    elif wanted != saved:
+        refuse(name, wanted, f"the saved {saved!r} to go on from")
+
+
+def _save_config(config: StudyConfig, directory: Path) -> None:
+    text = json.dumps(dataclasses.asdict(config), indent=2)
+    write_atomically(directory, {CONFIG_FILE: text_writer(text)})

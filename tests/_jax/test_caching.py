@@ -1,0 +1,79 @@
+"""Factories with a memory: one object however it is asked for, and a plain refusal."""
+
+import inspect
+
+import pytest
+
+from mermaide_jax import agents, games
+from mermaide_jax._jax.caching import made_once
+from mermaide_jax.errors import ConfigError
+
+
+@made_once
+def pair(first: int, second: int = 2, *, third: tuple = ()) -> list:
+    """Makes a new list."""
+    return [first, second, third]
+
+
+def test_every_spelling_gives_the_one_object():
+    one = pair(1)
+    for other in (
+        pair(first=1),
+        pair(1, 2),
+        pair(second=2, first=1),
+        pair(1, third=()),
+        pair(1, 2, third=()),
+    ):
+        assert other is one
+    assert pair(1, 3) is not one
+    assert pair(1, 3) == [1, 3, ()]
+    assert pair(1, third=(4,)) is pair(1, 2, third=(4,))
+
+
+def test_the_factory_is_still_to_be_seen():
+    assert pair.__doc__ == "Makes a new list."
+    assert pair.__name__ == "pair"
+    assert inspect.signature(pair) == inspect.signature(pair.__wrapped__)
+    assert pair.__wrapped__(1) is not pair.__wrapped__(1)
+
+
+def test_wrong_calls_are_those_of_the_factory():
+    with pytest.raises(TypeError, match="first"):
+        pair()
+    with pytest.raises(TypeError, match="fourth"):
+        pair(1, fourth=4)
+
+
+def test_what_has_no_hash_is_refused_by_name():
+    with pytest.raises(ConfigError) as refusal:
+        pair(1, third=[3])
+    expected = "third: got [3], expected a hashable value (unhashable type: 'list')"
+    assert str(refusal.value) == expected
+    with pytest.raises(ConfigError, match=r"^agents: got .*'list'"):
+        agents.population([agents.ucb(3)])
+
+
+def test_a_failure_is_not_remembered():
+    with pytest.raises(ConfigError, match="num_arms: got 1"):
+        agents.ucb(num_arms=1)
+    with pytest.raises(ConfigError, match="num_arms: got 1"):
+        agents.ucb(1)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (agents.ucb(5), agents.ucb(num_arms=5)),
+        (agents.thompson(5), agents.thompson(num_arms=5)),
+        (agents.best_response(5), agents.best_response(num_arms=5)),
+        (agents.epsilon_greedy(5), agents.epsilon_greedy(5, initial_pull=True)),
+        (agents.epsilon_greedy(5, False), agents.epsilon_greedy(initial_pull=False, num_arms=5)),
+        (agents.standard_population(5), agents.standard_population(5, True, 3)),
+        (agents.population((agents.ucb(5),)), agents.standard_population(5, num_rules=1)),
+    ],
+)
+def test_agents_are_one_object_however_spelled(one, other):
+    assert one is other
+    config = games.GameConfig(5, 3)
+    game = games.make_intervention_game
+    assert game(one, config) is game(other, config)

@@ -1,0 +1,138 @@
+"""A study that was interrupted and resumed ends bit for bit where one at a stretch ends."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
+
+from mermaide_jax.errors import ConfigError
+from mermaide_jax.networks.world_model_policy import NetworkConfig
+from mermaide_jax.studies.mermaide import (
+    AgentOptions,
+    BaselineEntropy,
+    EvaluationOptions,
+    GameOptions,
+    StudyConfig,
+    learned,
+)
+from mermaide_jax.studies.mermaide.run import check_resumable, load_study, train_study
+from mermaide_jax.studies.mermaide.setting import make_setting
+from mermaide_jax.training import TrainingConfig, checkpoint, loop
+
+CONFIG = StudyConfig(
+    game=GameOptions(horizon=4, num_arms=3),
+    agents=AgentOptions(families=("ucb",), train=3, test=2),
+    network=NetworkConfig(architecture="mlp", features=3),
+    training=TrainingConfig(
+        updates=7,
+        world_model_updates=3,
+        tasks_per_update=2,
+        episodes_per_task=2,
+        meta_gradient="none",
+    ),
+    evaluation=EvaluationOptions(episodes=2),
+    principals=("world_model_without_meta",),
+    seeds=2,
+)
+
+
+def assert_same(first, second):
+    for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+@pytest.fixture
+def small_steps(monkeypatch, tmp_path_factory):
+    """Short chunks, a checkpoint after each, and no program compiled twice."""
+    cache = {
+        "jax_enable_compilation_cache": True,
+        "jax_compilation_cache_dir": str(tmp_path_factory.getbasetemp() / "compiled"),
+        "jax_persistent_cache_min_compile_time_secs": 0.5,
+    }
+    former = {name: getattr(jax.config, name) for name in cache}
+    for name, value in cache.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+    monkeypatch.setattr(loop, "MAX_CHUNK", 2)
+    monkeypatch.setattr(learned, "SAVE_EVERY", 2)
+    yield
+    for name, value in former.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+def test_resumed_equals_uninterrupted(tmp_path, small_steps):
+    whole = train_study(CONFIG, tmp_path)
+    _, loaded = load_study(tmp_path)
+    assert_same(whole, loaded)
+
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    seen = []
+
+    def stop_at_five(name, progress):
+        seen.append(progress.update)
+        if progress.update >= 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_study(CONFIG, broken, on_progress=stop_at_five)
+    assert seen == [2, 3, 5]  # the world model alone for 3 updates, then both
+    later = []
+    resumed = train_study(
+        CONFIG, broken, resume=True, on_progress=lambda name, p: later.append(p.update)
+    )
+    assert later == [7]  # went on from update 5, whose checkpoint fell due after the warm-up
+    assert_same(whole, resumed)
+
+
+def test_a_run_trained_otherwise_is_not_resumed(tmp_path):
+    with pytest.raises(ConfigError, match=r"config.json: got no readable file"):
+        check_resumable(CONFIG, tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ConfigError, match="not JSON"):
+        check_resumable(CONFIG, tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(dataclasses.asdict(CONFIG)))
+    check_resumable(dataclasses.replace(CONFIG, evaluation=EvaluationOptions(shots=(3,))), tmp_path)
+    with pytest.raises(ConfigError, match=r"^seeds: got 3, expected the saved 2"):
+        check_resumable(dataclasses.replace(CONFIG, seeds=3), tmp_path)
+    game = dataclasses.replace(CONFIG.game, cost=0.5)
+    with pytest.raises(ConfigError, match=r"^game.cost: got 0.5, expected the saved 0.75"):
+        check_resumable(dataclasses.replace(CONFIG, game=game), tmp_path)
+    entropy = BaselineEntropy(reinforce=5.0)
+    with pytest.raises(
+        ConfigError, match=r"^baseline_entropy.reinforce: got 5.0, expected the sav"
+    ):
+        check_resumable(dataclasses.replace(CONFIG, baseline_entropy=entropy), tmp_path)
+
+
+@pytest.mark.parametrize(("rate", "cost"), [(1e38, 0.75), (1e-3, 3e38)])
+def test_the_last_good_state_of_a_diverged_run_can_be_restored(tmp_path, small_steps, rate, cost):
+    config = dataclasses.replace(
+        CONFIG,
+        game=dataclasses.replace(CONFIG.game, cost=cost),
+        training=dataclasses.replace(CONFIG.training, outer_learning_rate=rate),
+        principals=("reinforce",),
+    )
+    with pytest.raises(loop.TrainingDiverged) as failure:
+        train_study(config, tmp_path)
+    assert (failure.value.history.score.shape[1] == 0) == (cost > 1)  # at the very first update
+    setting = make_setting(config)
+    directory = tmp_path / "checkpoints" / "reinforce" / "last_good"
+    state, history = learned.load_principal("reinforce", config, setting, directory)
+    assert_same(state, failure.value.state)
+    assert_same(history, failure.value.history)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
+    # Of a run that ends well, and does not go on from that one, nothing of it is left.
+    train_study(dataclasses.replace(CONFIG, principals=("reinforce",)), tmp_path)
+    assert not checkpoint.has_checkpoint(directory)
+
+
+def test_reading_makes_no_directory(tmp_path):
+    state = learned.blank_state("reinforce", CONFIG, make_setting(CONFIG))
+    with pytest.raises(ConfigError, match=r"^checkpoint: got .*nowhere.*, expected a directory"):
+        checkpoint.restore_checkpoint(tmp_path / "nowhere", state)
+    assert not list(tmp_path.iterdir())
