@@ -65,10 +65,10 @@ from mermaide_jax.studies.mermaide.ablations import (
 )
 from mermaide_jax.studies.mermaide.run import (
     CONFIG_FILE,
-    Tested,
+    Evaluated,
     check_resumable,
+    evaluate_study,
     make_results,
-    test_study,
     train_study,
 )
 from mermaide_jax.training import TrainingConfig, TrainingDiverged
@@ -106,13 +106,13 @@ class Experiment:
 def base_config(experiment: Experiment) -> StudyConfig:
     """What every variant changes."""
     preset = PRESETS[check_choice("--preset", experiment.preset, PRESETS)]
-    beam = min(preset.evaluation.planner_beam, 8)  # a reference to scale by, not to converge
+    beam = min(preset.evaluation.clairvoyant_beam, 8)  # a reference to scale by, not to converge
     check_at_least("--seeds", experiment.seeds, 1)
     check_at_least("--horizon", experiment.horizon, 1)
     base = dataclasses.replace(
         preset,
         game=dataclasses.replace(preset.game, horizon=experiment.horizon),
-        evaluation=dataclasses.replace(preset.evaluation, planner_beam=beam),
+        evaluation=dataclasses.replace(preset.evaluation, clairvoyant_beam=beam),
         principals=(PRINCIPAL, *SCRIPTED),
         seeds=experiment.seeds,
     )
@@ -212,9 +212,9 @@ def _run(
         trained = train_study(config, place, resume=resume, on_progress=progress)
     known = scripts.get(_for_scripts(config))
     names = (PRINCIPAL,) if known else config.principals
-    rows, episodes = test_study(dataclasses.replace(config, principals=names), trained)
+    rows, episodes = evaluate_study(dataclasses.replace(config, principals=names), trained)
     scripts.setdefault(_for_scripts(config), _scripted(rows))
-    tested = Tested(rows + (known or []), episodes)
+    tested = Evaluated(rows + (known or []), episodes)
     command = shlex.join(["python", *sys.argv])
     results = make_results(config, trained, tested, started=started, command=command)
     write_results(place, results)
@@ -245,7 +245,7 @@ def compare(entries: Iterable[Variant], plan: Plan, runs: Runs) -> list[dict[str
         gains = _gains(runs[name], runs[against]) if differ else {}
         for line in frame_records(summarize(runs[name].rows)):
             if line.pop("principal") == PRINCIPAL:
-                family, shots = line.pop("agent_rule"), line.pop("k_shot")
+                family, shots = line.pop("family"), line.pop("k_shot")
                 gain = gains.get((family, shots), dict.fromkeys(DIFFERENCE, np.nan))
                 if config.seeds == 1:  # what is left is the spread of agents, which variants share
                     line |= dict.fromkeys(_ENDS, np.nan)
@@ -259,7 +259,7 @@ _ENDS = ("low", "high", "attained_low", "attained_high")
 def _gains(own: Results, reference: Results) -> dict[tuple[str, int], dict[str, float]]:
     """The columns `DIFFERENCE`, by family and K."""
     return {
-        (line["agent_rule"], line["k_shot"]): {
+        (line["family"], line["k_shot"]): {
             name: line[part]
             for name, part in zip(DIFFERENCE, ("difference", "low", "high"), strict=True)
         }

@@ -27,12 +27,12 @@ from mermaide_jax.errors import refuse
 from mermaide_jax.principals import LearnedPrincipal
 from mermaide_jax.report._style import SERIES, new_figure, quiet_grid, styled
 from mermaide_jax.report.ablations import paired_differences
-from mermaide_jax.report.names import principal_label, rule_label
+from mermaide_jax.report.names import family_label, principal_label
 from mermaide_jax.results.results import prepare_output
 from mermaide_jax.statistics import interquartile_mean
 from mermaide_jax.studies.kit import start, write_experiment
 from mermaide_jax.studies.mermaide.config import StudyConfig, principal_configs
-from mermaide_jax.studies.mermaide.learned import Trained, build, test_principal
+from mermaide_jax.studies.mermaide.learned import Trained, build, evaluate_principal
 from mermaide_jax.studies.mermaide.records import Record, score_rows
 from mermaide_jax.studies.mermaide.run import load_study
 from mermaide_jax.studies.mermaide.setting import make_setting
@@ -69,7 +69,7 @@ def test_ways(name: str, config: StudyConfig, trained: Trained) -> dict[str, lis
     learned, training = build(name, config, setting)
     rows: dict[str, list[Record]] = {}
     for way, adapt in ways(training, learned).items():
-        tests = test_principal(name, config, setting, trained, adapt)
+        tests = evaluate_principal(name, config, setting, trained, adapt)
         rows[way] = [
             row
             for number, test in tests.items()
@@ -121,10 +121,10 @@ def gains(found: dict[tuple[str, str], list[Record]]) -> pd.DataFrame:
         before = [row for row in rows if row["k_shot"] == 0]
         for shots in sorted({row["k_shot"] for row in rows} - {0}):
             after = [row for row in rows if row["k_shot"] == shots]
-            for record in paired_differences(after, before, name, by=("agent_rule",)):
-                family = record["agent_rule"]
+            for record in paired_differences(after, before, name, by=("family",)):
+                family = record["family"]
                 means = [
-                    interquartile_mean([r["score"] for r in part if r["agent_rule"] == family])
+                    interquartile_mean([r["score"] for r in part if r["family"] == family])
                     for part in (before, after)
                 ]
                 about = {"principal": name, "way": way, "agents": family, "k_shot": shots}
@@ -148,7 +148,7 @@ def draw(table: pd.DataFrame) -> Figure:
                     axes.fill_between(places, line["low"], line["high"], color=color, alpha=0.2)
                 axes.set_xticks(places, [str(number) for number in line["k_shot"]])
             axes.axhline(0, color="0.6", lw=1)
-            axes.set(title=f"{principal_label(str(name))}\n{rule_label(str(family))}", xlabel="K")
+            axes.set(title=f"{principal_label(str(name))}\n{family_label(str(family))}", xlabel="K")
             quiet_grid(axes, "y")
         panels[0].set_ylabel("gain in score over 0-shot")
         lines = panels[0].get_legend_handles_labels()

@@ -35,7 +35,7 @@ from mermaide_jax.report.attained import ORACLES, attained_records
 from mermaide_jax.report.figures import write_figures
 from mermaide_jax.report.improvement import improvement_records
 from mermaide_jax.report.interventions import intervention_records, interventions_figure
-from mermaide_jax.report.names import principal_label, rule_label, rules_and_shots
+from mermaide_jax.report.names import families_and_shots, family_label, principal_label
 from mermaide_jax.report.summary import format_table, summarize
 from mermaide_jax.results.files import write_atomically
 from mermaide_jax.results.findings import merge_finding
@@ -86,13 +86,13 @@ def findings_of(
     for record in results.attained:
         if (record["principal"], record["k_shot"], record["oracle"]) == (PRINCIPAL, 1, ORACLES[0]):
             share = _measure(record, results, "share", "low", "high")
-            blocks["attainable_share"][record["agent_rule"]] = share
+            blocks["attainable_share"][record["family"]] = share
     return blocks
 
 
 def _place(block: dict[str, dict], record: dict, principal: str) -> dict:
     """Where the measures of a principal belong: by family, K and name."""
-    shots = block.setdefault(record["agent_rule"], {}).setdefault(str(record["k_shot"]), {})
+    shots = block.setdefault(record["family"], {}).setdefault(str(record["k_shot"]), {})
     return shots.setdefault(principal, {})
 
 
@@ -104,21 +104,21 @@ def _measure(record: dict, results: Results, *names: str) -> dict:
 
 def draw(records: list[dict]) -> Figure:
     """Probability of improvement with intervals, a row for each family, a column for each K."""
-    groups = rules_and_shots((r["agent_rule"], r["k_shot"]) for r in records)
+    groups = families_and_shots((r["family"], r["k_shot"]) for r in records)
     families = list(dict.fromkeys(family for family, _ in groups))
     shots = sorted({number for _, number in groups})
     figure = new_figure(2.6 * len(shots) + 1.4, 1.3 + 1.2 * len(families))
     panels = figure.subplots(len(families), len(shots), squeeze=False, sharex=True, sharey=True)
     for (row, family), (column, number) in itertools.product(enumerate(families), enumerate(shots)):
         axes = panels[row, column]
-        own = [r for r in records if (r["agent_rule"], r["k_shot"]) == (family, number)]
+        own = [r for r in records if (r["family"], r["k_shot"]) == (family, number)]
         for height, record in enumerate(own):
             if record["low"] is not None:
                 axes.plot([record["low"], record["high"]], [height, height], "C0-", lw=3)
             axes.plot(record["value"], height, "C0o")
         axes.axvline(0.5, color="0.6", lw=1)
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.5, len(BASELINES) - 0.5))
-        axes.set_title(f"{rule_label(family)}, {number}-shot", fontsize=10)
+        axes.set_title(f"{family_label(family)}, {number}-shot", fontsize=10)
         axes.set_yticks(range(len(own)), [principal_label(r["baseline"]) for r in own])
     for axes in panels[-1]:
         axes.set_xlabel("P(MERMAIDE improves)")
@@ -173,7 +173,7 @@ def main(experiment: Experiment) -> None:
     for family, share in blocks["attainable_share"].items():
         numbers = [share[name] for name in ("value", "low", "high")]
         value, low, high = ("none" if number is None else f"{number:.2f}" for number in numbers)
-        print(f"share of the attainable, {rule_label(family)}: {value} [{low}, {high}]")
+        print(f"share of the attainable, {family_label(family)}: {value} [{low}, {high}]")
     figures = {
         "improvement": draw(records),
         "interventions": interventions_figure(payments, results.config["game"]["cost"]),

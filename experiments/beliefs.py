@@ -70,7 +70,7 @@ def recorded(results: Results) -> list[dict[str, Any]]:
     found = [
         episode
         for episode in results.episodes
-        if episode["agent_rule"] == "ucb" and episode["predicted_target_probability"] is not None
+        if episode["family"] == "ucb" and episode["predicted_target_probability"] is not None
     ]
     if not found:
         refuse("results", "no recorded episode of a UCB agent with predictions", "at least one")

@@ -23,13 +23,13 @@ from mermaide_jax.agents import RULES, standard_population
 from mermaide_jax.errors import check_at_least, check_non_negative
 from mermaide_jax.evaluation.protocol import evaluate
 from mermaide_jax.evaluation.tuning import tune
-from mermaide_jax.games import COEFFICIENTS, GameConfig, TaskTerms, draw_task
+from mermaide_jax.games import COEFFICIENTS, Economics, GameConfig, draw_task
 from mermaide_jax.games import make_intervention_game as make_game
 from mermaide_jax.oracles import leads
 from mermaide_jax.oracles.prescient import prescient
 from mermaide_jax.principals import first_k, random
 from mermaide_jax.report._style import new_figure
-from mermaide_jax.report.names import rule_label
+from mermaide_jax.report.names import family_label
 from mermaide_jax.results.results import prepare_output
 from mermaide_jax.studies.kit import start, write_experiment
 
@@ -57,13 +57,13 @@ def run(sweep: Sweep) -> pd.DataFrame:
         "never": (random(game.pay_target), jnp.zeros(1)),
         "always": (random(game.pay_target), jnp.ones(1)),
         "first k": (first_k(game.pay_target), jnp.arange(sweep.horizon + 1)),
-        "prescient": (prescient(game.pay_target), leads(TaskTerms().bonus)),
+        "prescient": (prescient(game.pay_target), leads(Economics().bonus)),
     }
 
     def tasks(key, family: str, cost):
-        terms = TaskTerms(cost=cost)
+        economics = Economics(cost=cost)
         coefficients = jnp.asarray(COEFFICIENTS[family])
-        draw = lambda k: draw_task(k, RULES.index(family), coefficients, 10, terms)  # noqa: E731
+        draw = lambda k: draw_task(k, RULES.index(family), coefficients, 10, economics)  # noqa: E731
         return jax.vmap(draw)(jax.random.split(key, sweep.agents))
 
     def score(cost, principal, candidates, family):
@@ -92,7 +92,7 @@ def draw(table: pd.DataFrame) -> Figure:
         for name, rows in table[table["family"] == family].groupby("principal", sort=False):
             axes.plot(rows["cost"], rows["score"], marker="o", markersize=3, label=name)
         axes.set(
-            title=rule_label(family), xlabel="cost of an intervention", ylabel="score per episode"
+            title=family_label(family), xlabel="cost of an intervention", ylabel="score per episode"
         )
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)

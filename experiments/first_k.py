@@ -43,7 +43,7 @@ def main(experiment: Experiment) -> None:
             key = jax.random.key(0)
             score = lambda k: evaluate(key, game, principal, k, tasks, 32).score  # noqa: B023, E731
             means = np.asarray(jax.jit(jax.vmap(score))(counts)).mean(axis=1)
-            print(f"{stream.group} {role}".ljust(24), *(f"{mean:6.2f}" for mean in means))
+            print(f"{stream.population} {role}".ljust(24), *(f"{mean:6.2f}" for mean in means))
 
 
 if __name__ == "__main__":

@@ -30,18 +30,18 @@ from mermaide_jax.errors import check_at_least, check_counts, check_multiple
 from mermaide_jax.evaluation.tuning import tune
 from mermaide_jax.games import (
     COEFFICIENTS,
+    Economics,
     GameConfig,
-    TaskTerms,
     collect,
     finite_tasks,
     make_intervention_game,
 )
-from mermaide_jax.oracles.all_knowing import by_rule, play_all_knowing, rule_grid
-from mermaide_jax.oracles.clairvoyant import play_planned
+from mermaide_jax.oracles.all_knowing import by_script, play_all_knowing, script_grid
+from mermaide_jax.oracles.clairvoyant import play_clairvoyant
 from mermaide_jax.oracles.guided import guide_grid, guided, tune_each
 from mermaide_jax.oracles.prescient import prescient
 from mermaide_jax.report._style import new_figure
-from mermaide_jax.report.names import rule_label
+from mermaide_jax.report.names import family_label
 from mermaide_jax.results.files import text_writer, write_atomically
 from mermaide_jax.results.provenance import script_record
 from mermaide_jax.results.results import prepare_output
@@ -121,7 +121,7 @@ def run(config: Convergence) -> pd.DataFrame:
 def _agents(config: Convergence, family: str, seed: int) -> Task:
     """As many agents of each published coefficient."""
     coefficients = COEFFICIENTS[family]
-    return finite_tasks(jax.random.key(seed), family, coefficients, config.agents, 10, TaskTerms())
+    return finite_tasks(jax.random.key(seed), family, coefficients, config.agents, 10, Economics())
 
 
 def _scorers(config: Convergence, game: Game) -> dict[str, Callable[..., jax.Array]]:
@@ -143,7 +143,7 @@ def _scorers(config: Convergence, game: Game) -> dict[str, Callable[..., jax.Arr
 
     def planned(key_tune, key_play, tasks: Task, others: Task, width: int) -> jax.Array:
         del key_tune, others
-        return play_planned(key_play, game, tasks, episodes, width).reward.sum(-1)
+        return play_clairvoyant(key_play, game, tasks, episodes, width).reward.sum(-1)
 
     def foreseen(key_tune, key_play, tasks: Task, others: Task, rollouts: int) -> jax.Array:
         del others
@@ -151,16 +151,18 @@ def _scorers(config: Convergence, game: Game) -> dict[str, Callable[..., jax.Arr
             key_play, key_tune, game, tasks, episodes, rollouts, tuning_episodes=number
         ).reward.sum(-1)
 
-    rules = functools.partial(per_agent, principal=by_rule(game), values=rule_grid(game.horizon))
+    families = functools.partial(
+        per_agent, principal=by_script(game), values=script_grid(game.horizon)
+    )
     scorers = {
         "prescient": shared,
         "prescient_each": functools.partial(per_agent, principal=plain, values=leads),
         "guided_each": functools.partial(per_agent, principal=family, values=grid),
-        "rule_each": rules,
+        "rule_each": families,
     }
     beams = {f"beam_{width}": functools.partial(planned, width=width) for width in config.widths}
-    minds = {f"rollouts_{n}": functools.partial(foreseen, rollouts=n) for n in config.rollouts}
-    return scorers | beams | minds
+    particles = {f"rollouts_{n}": functools.partial(foreseen, rollouts=n) for n in config.rollouts}
+    return scorers | beams | particles
 
 
 def _aggregate(scores: np.ndarray) -> dict[str, float]:
@@ -183,7 +185,7 @@ def draw(table: pd.DataFrame, config: Convergence) -> Figure:
     """Score against beam width and rollouts, a column for each family, a line for each horizon."""
     figure = new_figure(9, 6.4)
     rows = {
-        "planner": ("beam", config.widths, "width of the beam", tuple(REFERENCES)[:3]),
+        "clairvoyant": ("beam", config.widths, "width of the beam", tuple(REFERENCES)[:3]),
         "all-knowing": ("rollouts", config.rollouts, "imagined episodes", tuple(REFERENCES)[3:]),
     }
     panels = figure.subplots(len(rows), len(FAMILIES), sharey="col")
@@ -198,7 +200,7 @@ def draw(table: pd.DataFrame, config: Convergence) -> Figure:
                 for name in references:
                     style = REFERENCES[name][1]
                     axes.axhline(by_name.loc[name, "score"], color=color, linestyle=style, lw=1)
-            axes.set(title=f"{rule_label(family)} agents", xlabel=unit, xscale="log")
+            axes.set(title=f"{family_label(family)} agents", xlabel=unit, xscale="log")
             axes.set_xticks(sizes, [str(size) for size in sizes])
             axes.minorticks_off()
             axes.spines[["top", "right"]].set_visible(False)

@@ -30,7 +30,7 @@ from mermaide_jax.evaluation.protocol import Scores, adapt_to_tasks, summarise
 from mermaide_jax.games import collect
 from mermaide_jax.principals.planning import Planner, planning
 from mermaide_jax.report._style import SERIES, new_figure, quiet_grid, styled
-from mermaide_jax.report.names import principal_label, rule_label
+from mermaide_jax.report.names import family_label, principal_label
 from mermaide_jax.report.variants import variant_gains
 from mermaide_jax.results.results import prepare_output
 from mermaide_jax.statistics import interquartile_mean
@@ -89,7 +89,7 @@ def load(experiment: Experiment) -> list[Part]:
         refuse("results", places, "studies of a principal with a world model")
     for name, config, _ in parts:
         learned, _ = build(name, config, make_setting(config))
-        planning(config.game.rules, learned, experiment.rollouts, experiment.errors)
+        planning(config.game.families, learned, experiment.rollouts, experiment.errors)
     return parts
 
 
@@ -102,7 +102,7 @@ def make_players(
     """
     learned, training = build(name, config, setting)
     game, adapt = setting.game, make_adapt(training, learned)
-    planner = planning(config.game.rules, learned, experiment.rollouts, experiment.errors)
+    planner = planning(config.game.families, learned, experiment.rollouts, experiment.errors)
 
     @functools.partial(jax.jit, static_argnums=3)
     def adapted(key, params, tasks, num_shots: int):
@@ -132,7 +132,9 @@ def test_both(
             return play(key_play, adapted(key_adapt, params, tasks, number), tasks)
 
         def say(stream: Stream) -> None:
-            where = f"{principal_label(name)}, {rule_label(stream.group)}, seed {stream.seed}"
+            where = (
+                f"{principal_label(name)}, {family_label(stream.population)}, seed {stream.seed}"
+            )
             print(f"{where}, {number}-shot: played", flush=True)
 
         # The same draws for every K.
@@ -160,7 +162,7 @@ def measure(experiment: Experiment, parts: list[Part]) -> pd.DataFrame:
 
 def compare(name: str, alone: list[Record], above: list[Record]) -> pd.DataFrame:
     """Scores and payments without and with planning, and the gain."""
-    by = ("agent_rule", "k_shot")
+    by = ("family", "k_shot")
     table = variant_gains(above, alone, name, by)
     table.insert(0, "principal", name)
     for label, rows in (("alone", alone), ("planning", above)):
@@ -174,7 +176,7 @@ def compare(name: str, alone: list[Record], above: list[Record]) -> pd.DataFrame
 
 def draw(table: pd.DataFrame) -> Figure:
     """Gain of interquartile means by principal and K, a panel for each family."""
-    families = list(table.groupby("agent_rule", sort=False))
+    families = list(table.groupby("family", sort=False))
     with styled():
         figure = new_figure(3.6 * len(families) + 0.8, 2.6)
         panels = figure.subplots(1, len(families), squeeze=False, sharey=True)[0]
@@ -192,7 +194,7 @@ def draw(table: pd.DataFrame) -> Figure:
             axes.axhline(0, color="0.6", lw=1)
             axes.set_xticks(range(len(numbers)), [f"{number}-shot" for number in numbers])
             axes.set_xlim(-0.5, len(numbers) - 0.5)
-            axes.set_title(rule_label(str(family)))
+            axes.set_title(family_label(str(family)))
             quiet_grid(axes, "y")
         panels[0].set_ylabel("gain in score by planning")
         panels[0].legend(fontsize=8)

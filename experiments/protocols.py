@@ -42,7 +42,7 @@ from mermaide_jax.report._style import (
 )
 from mermaide_jax.report.attained import SCRIPTS
 from mermaide_jax.report.improvement import improvement_records
-from mermaide_jax.report.names import RULE_LABELS, in_order, principal_label, rule_label
+from mermaide_jax.report.names import FAMILY_LABELS, family_label, in_order, principal_label
 from mermaide_jax.report.summary import summarize
 from mermaide_jax.results.results import Results, prepare_output, read_results
 from mermaide_jax.results.schema import to_plain
@@ -119,7 +119,7 @@ def compare(studies: Mapping[str, Results]) -> tuple[pd.DataFrame, pd.DataFrame]
         runs = pd.DataFrame([row for row in rows if row["principal"] == PRINCIPAL])
         table = summarize(rows)
         table = table[table["principal"].isin((*LEARNED, *SCRIPTS))]
-        seeds = table["agent_rule"].map(runs.groupby("agent_rule")["seed"].nunique())
+        seeds = table["family"].map(runs.groupby("family")["seed"].nunique())
         scores.append(table.drop(columns="runs").assign(protocol=name, seeds=seeds))
         records = improvement_records(rows, BASELINES)
         improvements.append(pd.DataFrame(records).assign(protocol=name))
@@ -131,7 +131,7 @@ def compare(studies: Mapping[str, Results]) -> tuple[pd.DataFrame, pd.DataFrame]
 def in_short(scores: pd.DataFrame) -> pd.DataFrame:
     """A line for each protocol, family and K: the scores side by side, and MERMAIDE's share."""
     lines = []
-    for group, part in scores.groupby(["protocol", "agent_rule", "k_shot"], sort=False):
+    for group, part in scores.groupby(["protocol", "family", "k_shot"], sort=False):
         table = part.set_index("principal")
         own, ours = table["score"], table.loc[PRINCIPAL]
         line = dict(zip(("protocol", "agents", "K"), group, strict=True))
@@ -144,23 +144,23 @@ def in_short(scores: pd.DataFrame) -> pd.DataFrame:
 def draw(scores: pd.DataFrame, improvements: pd.DataFrame) -> Figure:
     """A row for each family: MERMAIDE's share of the attainable, and its improvements at each K."""
     protocols = list(dict.fromkeys(scores["protocol"]))
-    families = in_order(scores["agent_rule"], RULE_LABELS)
+    families = in_order(scores["family"], FAMILY_LABELS)
     with styled():
         figure = new_figure(11.5, len(families) * (0.42 * len(protocols) + 0.9) + 0.4)
         panels = figure.subplots(
             len(families), 1 + len(SHOTS), squeeze=False, sharex="col", sharey=True
         )
         for row, family in zip(panels, families, strict=True):
-            own = scores[(scores["agent_rule"] == family) & (scores["principal"] == PRINCIPAL)]
+            own = scores[(scores["family"] == family) & (scores["principal"] == PRINCIPAL)]
             for number, shot in enumerate(SHOTS):
                 part = own[own["k_shot"] == shot]
                 ends = ("attained_low", "attained", "attained_high")
                 _marks(row[0], part, ends, protocols, 0.3 * (number - 0.5), SHOTS[shot])
             row[0].set_xlabel("MERMAIDE's share of the attainable")
             row[0].axvline(0, color="0.6", lw=1)
-            row[0].set_title(rule_label(family))
+            row[0].set_title(family_label(family))
             for axes, shot in zip(row[1:], SHOTS, strict=True):
-                own = improvements[improvements["agent_rule"] == family]
+                own = improvements[improvements["family"] == family]
                 own = own[own["k_shot"] == shot]
                 for number, baseline in enumerate(BASELINES):
                     part, ends = own[own["baseline"] == baseline], ("low", "value", "high")

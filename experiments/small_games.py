@@ -31,10 +31,10 @@ from matplotlib.figure import Figure
 from mermaide_jax.agents import standard_population
 from mermaide_jax.base import Task
 from mermaide_jax.errors import check_at_least, refuse
-from mermaide_jax.games import COEFFICIENTS, GameConfig, TaskTerms, finite_tasks
+from mermaide_jax.games import COEFFICIENTS, Economics, GameConfig, finite_tasks
 from mermaide_jax.oracles import StateGraph, policy_value, solve_belief, solve_exact
 from mermaide_jax.report._style import BLUE, ORANGE, new_figure, quiet_grid, styled
-from mermaide_jax.report.names import rule_label
+from mermaide_jax.report.names import family_label
 from mermaide_jax.results.results import prepare_output
 from mermaide_jax.studies.kit import start, write_experiment
 
@@ -106,16 +106,16 @@ def solve(
     Returns:
       A score under each name of the module's docstring, and the number of agent states and beliefs.
     """
-    agent, rules = standard_population(arms), GameConfig(num_arms=arms, horizon=horizon)
-    terms, draws = TaskTerms(noise=noise), COINS if noise else (0.0,)
-    prior = finite_tasks(jax.random.key(seed), family, COEFFICIENTS[family], tasks, arms, terms)
+    agent, families = standard_population(arms), GameConfig(num_arms=arms, horizon=horizon)
+    economics, draws = Economics(noise=noise), COINS if noise else (0.0,)
+    prior = finite_tasks(jax.random.key(seed), family, COEFFICIENTS[family], tasks, arms, economics)
 
     def watch(part: Task):
         limits = {"max_states": _BIG, "max_beliefs": _BIG}
-        return solve_belief(agent, rules, part, draws=draws, **limits)
+        return solve_belief(agent, families, part, draws=draws, **limits)
 
     def know(task: Task, sees_draw: bool):
-        return solve_exact(agent, rules, task, draws=draws, sees_draw=sees_draw, max_states=_BIG)
+        return solve_exact(agent, families, task, draws=draws, sees_draw=sees_draw, max_states=_BIG)
 
     alone = [jax.tree.map(lambda leaf: leaf[i : i + 1], prior) for i in range(tasks)]  # noqa: B023
     bare = [jax.tree.map(lambda leaf: leaf[0], part) for part in alone]
@@ -186,7 +186,7 @@ def draw(table: pd.DataFrame, config: SmallGames) -> Figure:
         for axes, (family, arms) in zip(panels.ravel(), cells, strict=True):
             part = own[(own["family"] == family) & (own["arms"] == arms)]
             _lines(axes, part, config.noises)
-            axes.set(title=f"{rule_label(family)}, {arms} arms", xticks=config.horizons)
+            axes.set(title=f"{family_label(family)}, {arms} arms", xticks=config.horizons)
             quiet_grid(axes, "y")
         for axes in panels[-1]:
             axes.set_xlabel("steps of an episode")

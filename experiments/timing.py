@@ -31,7 +31,7 @@ from mermaide_jax.errors import check_at_least, check_counts, refuse
 from mermaide_jax.evaluation.protocol import play_adapted
 from mermaide_jax.oracles import play_all_knowing
 from mermaide_jax.report._style import GREY, SERIES, new_figure, quiet_grid, styled
-from mermaide_jax.report.names import principal_label, rule_label
+from mermaide_jax.report.names import family_label, principal_label
 from mermaide_jax.results.results import prepare_output
 from mermaide_jax.studies.kit import start, write_experiment
 from mermaide_jax.studies.mermaide.config import StudyConfig
@@ -110,7 +110,7 @@ def play_oracle(experiment: Experiment, config: StudyConfig, setting: Setting) -
 
 def tell(who: str, stream: Stream) -> None:
     """Says that a stream was played."""
-    print(f"{who}, {rule_label(stream.group)}, seed {stream.seed}: played", flush=True)
+    print(f"{who}, {family_label(stream.population)}, seed {stream.seed}: played", flush=True)
 
 
 def profiles(found: Played, setting: Setting, about: dict[str, Any]) -> pd.DataFrame:
@@ -124,7 +124,7 @@ def profiles(found: Played, setting: Setting, about: dict[str, Any]) -> pd.DataF
     frames = []
     for place, stream in enumerate(setting.streams):
         frame = pd.DataFrame({name: values[place] for name, values in means.items()})
-        where = {"agents": stream.group} | about | {"seed": stream.seed}
+        where = {"agents": stream.population} | about | {"seed": stream.seed}
         frames.append(frame.assign(step=np.arange(len(frame)), **where))
     return pd.concat(frames)
 
@@ -191,7 +191,7 @@ def draw(table: pd.DataFrame) -> Figure:
             colors = dict(zip(names, SERIES, strict=False)) | {ORACLE: GREY}
             for axes, (column, label) in zip(row, MEASURES.items(), strict=True):
                 draw_lines(axes, part, column, colors)
-                axes.set(title=f"{rule_label(family)}: {label}", xlabel="step", ylim=(0, 1))
+                axes.set(title=f"{family_label(family)}: {label}", xlabel="step", ylim=(0, 1))
                 quiet_grid(axes, "y")
             row[0].set_ylabel("share of steps")
         lines = panels[0][0].get_legend_handles_labels()

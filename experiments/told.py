@@ -9,8 +9,8 @@ more than actions at every step, in observation and in nothing else:
 - ``task``: base rewards and coefficient, and what they say of the agent's indices if rewards had no
   noise. That is all that any number of episodes with an agent can teach of the next one, so what
   it is worth bounds the worth of adapting;
-- ``mind``: the agent's own estimates, and so its indices. Nothing is hidden but the draws to come,
-  so what is still lacking to the all-knowing planner, training lacks.
+- ``state``: the agent's own estimates, and so its indices. Nothing is hidden but the draws to
+  come, so what is still lacking to the all-knowing planner, training lacks.
 
 The index is what the agent maximises: estimates plus width for UCB, estimates for epsilon-greedy.
 The networks (architecture arms) get its distance from the best other one, plain and squashed so
@@ -46,14 +46,14 @@ from mermaide_jax.results.configs import config_from_dict
 from mermaide_jax.results.results import Results, prepare_output, read_results
 from mermaide_jax.studies.kit import start, write_experiment
 from mermaide_jax.studies.mermaide.config import StudyConfig
-from mermaide_jax.studies.mermaide.learned import test_principal, train_principal
+from mermaide_jax.studies.mermaide.learned import evaluate_principal, train_principal
 from mermaide_jax.studies.mermaide.records import Record, score_rows
 from mermaide_jax.studies.mermaide.setting import make_setting
 from mermaide_jax.training import Progress
 
 PRINCIPAL = "world_model_without_meta"
-NOTHING, TASK, MIND = "nothing", "task", "mind"
-TOLD = {NOTHING: "actions alone", TASK: "and told the task", MIND: "and told the mind"}
+NOTHING, TASK, STATE = "nothing", "task", "state"
+TOLD = {NOTHING: "actions alone", TASK: "and told the task", STATE: "and told the state"}
 FAMILIES = ("ucb", "epsilon_greedy")
 _UNTRIED = 10.0
 """In place of the infinite index of an arm that was never pulled."""
@@ -91,12 +91,12 @@ def informed(game: Game, told: str) -> Game:
 
     Args:
       game: an intervention game of the standard population, with binary interventions.
-      told: `TASK` or `MIND`.
+      told: `TASK` or `STATE`.
     """
 
     def observe(observation: jax.Array, state: Followed, task: Task) -> jax.Array:
-        mind = state.game.agent[0] if told == MIND else state.expected
-        return jnp.concatenate([observation, what_is_told(mind, task)])
+        particle = state.game.agent[0] if told == STATE else state.expected
+        return jnp.concatenate([observation, what_is_told(particle, task)])
 
     def reset(key, task: Task):
         observation, state = game.reset(key, task)
@@ -118,26 +118,26 @@ def informed(game: Game, told: str) -> Game:
     return game._replace(reset=reset, step=step, preview=preview, observation_size=size)
 
 
-def what_is_told(mind: SampleMeans, task: Task) -> jax.Array:
+def what_is_told(particle: SampleMeans, task: Task) -> jax.Array:
     """Distance of each arm's index from the best other one, squashed too; estimate; coefficient.
 
     Args:
-      mind: pulls and estimates, the agent's own or others.
+      particle: pulls and estimates, the agent's own or others.
       task: the agent.
 
     Returns:
       ``[(3 + S) A]`` float32, arm by arm within each of them; ``S`` is the number of `_SCALES`.
     """
     ucb, greedy = task.agent.members[: len(FAMILIES)]
-    indices = jnp.stack([ucb_index(ucb.beta, mind), untried_first(mind, mind.means)])
-    index = jnp.minimum(indices[task.agent.rule], _UNTRIED)
+    indices = jnp.stack([ucb_index(ucb.beta, particle), untried_first(particle, particle.means)])
+    index = jnp.minimum(indices[task.agent.family], _UNTRIED)
     first, second = jax.lax.top_k(index, 2)[0]
     is_first = jnp.arange(index.shape[0]) == jnp.argmax(index)
     gap = index - jnp.where(is_first, second, first)
-    coefficient = jnp.stack([ucb.beta, greedy.epsilon])[task.agent.rule]
+    coefficient = jnp.stack([ucb.beta, greedy.epsilon])[task.agent.family]
     squashed = [jnp.tanh(gap / scale) for scale in _SCALES]
     constant = jnp.full_like(gap, coefficient)
-    return jnp.concatenate([jnp.clip(gap, -1.0, 1.0), *squashed, mind.means, constant])
+    return jnp.concatenate([jnp.clip(gap, -1.0, 1.0), *squashed, particle.means, constant])
 
 
 def checked_configs(results: Results, experiment: Experiment) -> list[StudyConfig]:
@@ -181,7 +181,7 @@ def measure(config: StudyConfig, told: str) -> list[Record]:
         print(f"{config.agents.families[0]}, told the {told}: {where}", flush=True)
 
     trained = train_principal(PRINCIPAL, config, setting, None, on_progress=say)
-    test = test_principal(PRINCIPAL, config, setting, trained)[0]
+    test = evaluate_principal(PRINCIPAL, config, setting, trained)[0]
     return score_rows(PRINCIPAL, config, setting, test.scores, 0)
 
 
@@ -196,11 +196,11 @@ def main(experiment: Experiment) -> None:
     known = [
         row
         for row in results.rows
-        if row["k_shot"] == 0 and row["seed"] in seeds and row["agent_rule"] in families
+        if row["k_shot"] == 0 and row["seed"] in seeds and row["family"] in families
     ]
     found = {NOTHING: [row for row in known if row["principal"] == PRINCIPAL]}
     references = [row for row in known if row["principal"] in (*SCRIPTS, ORACLES[0])]
-    for told in (TASK, MIND):
+    for told in (TASK, STATE):
         found[told] = [row for config in configs for row in measure(config, told)]
     table = variant_table(found, references, "told")
     tables, figures = {"told": table}, {"told": variant_figure(table, TOLD, "told")}

@@ -99,8 +99,10 @@ def checked_seeds(experiment: Experiment, config: StudyConfig, trained: Any) -> 
     check_positive("game.noise", config.game.noise)
     if experiment.seeds is not None:
         check_in_range("--seeds", experiment.seeds, 1, config.seeds)
-    if FAMILY not in config.agents.groups:
-        refuse("agents", list(config.agents.groups), "principals that were trained on UCB agents")
+    if FAMILY not in config.agents.populations:
+        refuse(
+            "agents", list(config.agents.populations), "principals that were trained on UCB agents"
+        )
     if experiment.principal not in trained:
         refuse("--principal", experiment.principal, f"one of {', '.join(trained)}")
     return range(config.seed, config.seed + (experiment.seeds or config.seeds))
@@ -111,7 +113,7 @@ def chosen_streams(setting: Setting, params: Any, seeds: range) -> tuple[Setting
     places = [
         number
         for number, stream in enumerate(setting.streams)
-        if stream.group == FAMILY and stream.seed in seeds
+        if stream.population == FAMILY and stream.seed in seeds
     ]
     pick = functools.partial(jax.tree.map, lambda leaf: leaf[np.asarray(places)])
     keys, train, test, params = pick((setting.keys, setting.train, setting.test, params))
@@ -173,7 +175,9 @@ def measure(
     name, setting = experiment.principal, make_setting(config)
     learned, _ = build(name, config, setting)
     setting, params = chosen_streams(setting, trained[name].state.params, seeds)
-    above = watching(config.game.rules, learned.principal, experiment.particles, experiment.sweeps)
+    above = watching(
+        config.game.families, learned.principal, experiment.particles, experiment.sweeps
+    )
     find = functools.partial(watchers, experiment, config)
     ways: dict[str, tuple[Principal, Callable[[Any, Task], Any]]] = {
         ALONE: (learned.principal, for_each),
@@ -198,7 +202,7 @@ def main(experiment: Experiment) -> None:
         row
         for row in read_results(experiment.results).rows
         if row["principal"] in (*SCRIPTS, ORACLES[0])
-        and (row["agent_rule"], row["k_shot"]) == (FAMILY, 0)
+        and (row["family"], row["k_shot"]) == (FAMILY, 0)
         and row["seed"] in seeds
     ]
     found = measure(experiment, config, trained, seeds)

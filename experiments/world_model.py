@@ -35,7 +35,7 @@ from mermaide_jax.evaluation.prediction import action_law, prediction_quality
 from mermaide_jax.evaluation.protocol import play_adapted
 from mermaide_jax.games import COEFFICIENTS, finite_tasks, target_first
 from mermaide_jax.report._style import new_figure
-from mermaide_jax.report.names import coefficient_label, rule_label, rules_and_shots
+from mermaide_jax.report.names import coefficient_label, families_and_shots, family_label
 from mermaide_jax.results.results import prepare_output
 from mermaide_jax.statistics import stratified_bootstrap_interval
 from mermaide_jax.studies.kit import start, write_experiment
@@ -77,7 +77,7 @@ def new_agents(experiment: Experiment, config: StudyConfig, family: str) -> Task
     values = COEFFICIENTS[family]
     key = jax.random.fold_in(jax.random.key(experiment.seed), 2**20)
     number = experiment.agents * len(values)
-    tasks = finite_tasks(key, family, values, number, config.game.num_arms, config.game.terms)
+    tasks = finite_tasks(key, family, values, number, config.game.num_arms, config.game.economics)
     return jax.vmap(target_first)(tasks) if config.training.target_first else tasks
 
 
@@ -141,7 +141,7 @@ def play(experiment: Experiment, runs: list[Run]) -> tuple[list[dict], list[dict
             ]
             if principal_configs(run.name, config)[0].world_model:
                 predictions.append(about | {"quality": jax.tree.map(np.asarray, quality)})
-        print(f"{run.name}, {rule_label(family)}, seed {seed}: played", flush=True)
+        print(f"{run.name}, {family_label(family)}, seed {seed}: played", flush=True)
     return scores, predictions
 
 
@@ -158,7 +158,7 @@ def player(name: str, config: StudyConfig, episodes: int) -> Callable[..., Any]:
         key_adapt, key_play = jax.random.split(key)
         own = (setting.game, learned, adapt, params, tasks, shots, episodes)
         played = play_adapted(key_adapt, key_play, *own)
-        of_one = functools.partial(action_law, population, config.game.rules)
+        of_one = functools.partial(action_law, population, config.game.families)
         law = jax.vmap(jax.vmap(of_one, (None, 0)))(tasks, played)
         judge = jax.vmap(jax.vmap(prediction_quality, (0, 0, None)))
         quality = judge(law, played.principal.prediction, tasks.target)
@@ -193,7 +193,7 @@ def gains(scores: pd.DataFrame) -> pd.DataFrame:
 
 def _by_family_and_shots(table: pd.DataFrame) -> list[tuple[str, int, pd.DataFrame]]:
     """The lines of each family and K, in canonical order."""
-    pairs = rules_and_shots(zip(table["family"], table["k_shot"], strict=True))
+    pairs = families_and_shots(zip(table["family"], table["k_shot"], strict=True))
     return [(f, k, table[(table["family"] == f) & (table["k_shot"] == k)]) for f, k in pairs]
 
 
@@ -257,7 +257,7 @@ def draw_gains(table: pd.DataFrame) -> Figure:
                 axes.set_ylabel("gain in score of")
             if column == 0 and axes.get_legend_handles_labels()[0]:
                 axes.legend(fontsize=8, frameon=False)
-        panels[row, column].set_title(f"{rule_label(family)}, {shot}-shot", fontsize=10)
+        panels[row, column].set_title(f"{family_label(family)}, {shot}-shot", fontsize=10)
         panels[row + 1, column].set_xlabel(coefficient_label(family, 0.0).partition(" ")[0])
     return figure
 
@@ -281,7 +281,9 @@ def draw_prediction(steps: pd.DataFrame, predictions: list[dict]) -> Figure:
                     right.plot(curve["predicted"], curve["true"], f"C{color}o-", ms=3, lw=0.7)
         entropy = own[own["family"] == family].groupby("step")["entropy"].mean()
         left.plot(entropy.index, entropy, color="0.6", lw=1, label="entropy of the agent")
-        left.set(xlabel="step", ylabel="nats", title=f"{rule_label(family)}: KL(agent, prediction)")
+        left.set(
+            xlabel="step", ylabel="nats", title=f"{family_label(family)}: KL(agent, prediction)"
+        )
         left.legend(fontsize=8, frameon=False)
         right.plot([0, 1], [0, 1], color="0.6", lw=1)
         right.set(xlabel="predicted P(target)", ylabel="true P(target)", title="calibration")

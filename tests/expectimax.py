@@ -19,7 +19,7 @@ TIE = 1e-9
 class Spec(NamedTuple):
     """One agent and the terms of the game."""
 
-    rule: str
+    family: str
     coefficient: float
     mu: tuple[float, ...]
     target: int
@@ -42,16 +42,16 @@ def law(spec, past, bonus):
     """Probability of each action after ``past``, the rewards received from each arm."""
     means = [sum(p) / len(p) if p else np.inf for p in past]
     arms = range(len(past))
-    if spec.rule == "best_response":
+    if spec.family == "best_response":
         return _uniform([m + b for m, b in zip(spec.mu, bonus, strict=True)])
-    if not all(past) or spec.rule == "greedy":
+    if not all(past) or spec.family == "greedy":
         return _uniform(means)
-    if spec.rule == "thompson":
+    if spec.family == "thompson":
         assert len(past) == 2
         spread = spec.coefficient * np.sqrt(1 / len(past[0]) + 1 / len(past[1]))
         first = scipy.stats.norm.cdf((means[0] - means[1]) / spread)
         return [first, 1 - first]
-    if spec.rule == "ucb":
+    if spec.family == "ucb":
         time = sum(map(len, past))
         return _uniform(
             [means[a] + spec.coefficient * np.sqrt(np.log(time) / len(past[a])) for a in arms]
@@ -65,55 +65,58 @@ def _uniform(values):
     return [b / sum(best) for b in best]
 
 
-def num_interventions(rules, num_arms):
+def num_interventions(families, num_arms):
     return {"binary": 2, "penalty": 2, "arm": num_arms + 1}.get(
-        rules.kind, len(rules.magnitudes) + 1
+        families.kind, len(families.magnitudes) + 1
     )
 
 
-def outcomes(spec, rules, past, intervention):
+def outcomes(spec, families, past, intervention):
     """For each possible action: action, probability, earned, and the pasts that may follow."""
     num_arms = len(spec.mu)
-    shares, size = oracles.offer(rules.kind, rules.magnitudes, intervention, spec.target, num_arms)
+    shares, size = oracles.offer(
+        families.kind, families.magnitudes, intervention, spec.target, num_arms
+    )
     bonus = [spec.bonus * share for share in shares]
     for action, probability in enumerate(law(spec, past, bonus)):
         if probability == 0:
             continue
-        charged = 0.0 if rules.cost_on == "uptake" and shares[action] == 0 else size
+        charged = 0.0 if families.cost_on == "uptake" and shares[action] == 0 else size
         earned = (action == spec.target) - spec.cost * charged
         after = [
             tuple(
                 (*p, spec.mu[arm] + spec.sigma * draw + bonus[arm]) if arm == action else p
                 for arm, p in enumerate(past)
             )
-            for draw in rules.draws
+            for draw in families.draws
         ]
         yield action, probability, earned, after
 
 
-def all_knowing(spec, rules, past=None, time=0):
+def all_knowing(spec, families, past=None, time=0):
     """Expectimax of a principal that knows the agent and all that it received."""
-    if time == rules.horizon:
+    if time == families.horizon:
         return 0.0
     past = past or ((),) * len(spec.mu)
     return max(
         sum(
-            probability * (earned + np.mean([all_knowing(spec, rules, p, time + 1) for p in after]))
-            for _, probability, earned, after in outcomes(spec, rules, past, u)
+            probability
+            * (earned + np.mean([all_knowing(spec, families, p, time + 1) for p in after]))
+            for _, probability, earned, after in outcomes(spec, families, past, u)
         )
-        for u in range(num_interventions(rules, len(spec.mu)))
+        for u in range(num_interventions(families, len(spec.mu)))
     )
 
 
-def clairvoyant(spec, rules, past=None, time=0):
+def clairvoyant(spec, families, past=None, time=0):
     """The same with the coming action told; for agents that do not see the offer."""
-    if time == rules.horizon:
+    if time == families.horizon:
         return 0.0
     past = past or ((),) * len(spec.mu)
     best = {}
-    for u in range(num_interventions(rules, len(spec.mu))):
-        for action, probability, earned, after in outcomes(spec, rules, past, u):
-            value = earned + np.mean([clairvoyant(spec, rules, p, time + 1) for p in after])
+    for u in range(num_interventions(families, len(spec.mu))):
+        for action, probability, earned, after in outcomes(spec, families, past, u):
+            value = earned + np.mean([clairvoyant(spec, families, p, time + 1) for p in after])
             old = best.get(action, (probability, -np.inf))
             best[action] = (probability, max(old[1], value))
     return sum(probability * value for probability, value in best.values())
@@ -124,35 +127,35 @@ def start(specs, prior):
     return [(w, s, ((),) * len(s.mu)) for w, s in zip(prior, specs, strict=True)]
 
 
-def observe(rules, particles, u):
+def observe(families, particles, u):
     """What the step earns in expectation, and the unnormalised belief after each action."""
     earned, after = 0.0, {}
     for weight, spec, past in particles:
-        for action, probability, gain, following in outcomes(spec, rules, past, u):
+        for action, probability, gain, following in outcomes(spec, families, past, u):
             earned += weight * probability * gain
             share = weight * probability / len(following)
             after.setdefault(action, []).extend((share, spec, p) for p in following)
     return earned, after
 
 
-def belief(particles, rules, time=0):
+def belief(particles, families, time=0):
     """Expectimax over histories of a principal that sees only actions."""
-    if time == rules.horizon:
+    if time == families.horizon:
         return 0.0
     values = []
-    for u in range(num_interventions(rules, len(particles[0][1].mu))):
-        earned, after = observe(rules, particles, u)
-        values.append(earned + sum(belief(p, rules, time + 1) for p in after.values()))
+    for u in range(num_interventions(families, len(particles[0][1].mu))):
+        earned, after = observe(families, particles, u)
+        values.append(earned + sum(belief(p, families, time + 1) for p in after.values()))
     return max(values)
 
 
-def follow(particles, rules, choose, history=()):
+def follow(particles, families, choose, history=()):
     """Expected score of the policy ``choose(history of (intervention, action))``."""
-    if len(history) == rules.horizon:
+    if len(history) == families.horizon:
         return 0.0
     u = choose(history)
-    earned, after = observe(rules, particles, u)
-    return earned + sum(follow(p, rules, choose, (*history, (u, a))) for a, p in after.items())
+    earned, after = observe(families, particles, u)
+    return earned + sum(follow(p, families, choose, (*history, (u, a))) for a, p in after.items())
 
 
 def exactly(*values):
@@ -160,7 +163,7 @@ def exactly(*values):
     return tuple(float(np.float32(v)) for v in values)
 
 
-def bind(spec, rules):
+def bind(spec, families):
     """Agent, config and task of a brute-force game."""
     num_arms, coefficient = len(spec.mu), jnp.float32(spec.coefficient)
     mu = jnp.asarray(spec.mu, jnp.float32)
@@ -172,7 +175,7 @@ def bind(spec, rules):
         ),
         "thompson": (agents.thompson(num_arms), agents.ThompsonParams(coefficient)),
         "best_response": (agents.best_response(num_arms), agents.BestResponseParams(mu)),
-    }[spec.rule]
+    }[spec.family]
     task = games.Task(
         params,
         mu,
@@ -181,5 +184,7 @@ def bind(spec, rules):
         jnp.float32(spec.cost),
         jnp.float32(spec.bonus),
     )
-    config = games.GameConfig(num_arms, rules.horizon, rules.kind, rules.magnitudes, rules.cost_on)
+    config = games.GameConfig(
+        num_arms, families.horizon, families.kind, families.magnitudes, families.cost_on
+    )
     return agent, config, task

@@ -148,7 +148,7 @@ class Replay(NamedTuple):
 
 def replay(
     config: Any,
-    terms: dict[str, float],
+    economics: dict[str, float],
     mean_rewards: np.ndarray,
     target: int,
     actions: np.ndarray,
@@ -166,12 +166,16 @@ def replay(
     seen = observation(config, num_interventions, -1, 0, target, 0)
     for time, (action, intervention) in enumerate(zip(actions, interventions, strict=True)):
         bonus, size = offer(config.kind, config.magnitudes, intervention, target, config.num_arms)
-        gain = mean_rewards[action] + terms["noise"] * noise[time] + terms["bonus"] * bonus[action]
+        gain = (
+            mean_rewards[action]
+            + economics["noise"] * noise[time]
+            + economics["bonus"] * bonus[action]
+        )
         charged = size
         if config.cost_on == "uptake" and bonus[action] == 0:
             charged = 0.0
         hit = action == target
-        earned = float(hit) - terms["cost"] * charged
-        rows.append((seen, earned, gain, hit, [terms["bonus"] * b for b in bonus]))
+        earned = float(hit) - economics["cost"] * charged
+        rows.append((seen, earned, gain, hit, [economics["bonus"] * b for b in bonus]))
         seen = observation(config, num_interventions, action, intervention, target, time + 1)
     return Replay(*(np.asarray(column) for column in zip(*rows, strict=True)))

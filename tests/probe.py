@@ -44,7 +44,7 @@ GAME = Game(
     observation_size=2 * ARMS,
     num_arms=ARMS,
     horizon=STEPS,
-    pays="target",
+    payment_kind="target",
 )
 
 

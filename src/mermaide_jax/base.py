@@ -15,7 +15,7 @@ Params = Any
 """Params of an agent, a principal or a network: any pytree."""
 State = Any
 """What is carried from step to step: any pytree."""
-Pays = Literal["target", "arms", "other"]
+PaymentKind = Literal["target", "arms", "other"]
 """What interventions are, see `Game`."""
 
 
@@ -94,8 +94,8 @@ class Game(NamedTuple):
       observation_size: length ``O`` of the flat observation.
       num_arms: ``A``.
       horizon: ``T``, steps in an episode.
-      pays: what interventions are: payments of the target alone (target), the ``i``-th the payment
-        of arm ``i - 1`` (arms), or something else (other).
+      payment_kind: what interventions are: payments of the target alone (target), the ``i``-th
+        the payment of arm ``i - 1`` (arms), or something else (other).
     """
 
     reset: Callable[..., Any]
@@ -106,7 +106,7 @@ class Game(NamedTuple):
     observation_size: int
     num_arms: int
     horizon: int
-    pays: Pays = "other"
+    payment_kind: PaymentKind = "other"
 
 
 class Principal(NamedTuple):

@@ -5,11 +5,11 @@ import inspect
 import pytest
 
 from mermaide_jax import agents, games
-from mermaide_jax._jax.caching import made_once
+from mermaide_jax._jax.caching import memoize
 from mermaide_jax.errors import ConfigError
 
 
-@made_once
+@memoize
 def pair(first: int, second: int = 2, *, third: tuple = ()) -> list:
     """Makes a new list."""
     return [first, second, third]

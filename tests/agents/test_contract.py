@@ -17,17 +17,17 @@ PAIR = (agents.epsilon_greedy(ARMS, False), agents.ucb(ARMS))
 
 
 def _population_params(coefficient, mu):
-    rule = (coefficient * 100).astype(jnp.int32) % len(agents.RULES)
-    return agents.standard_params(rule, coefficient, mu)
+    family = (coefficient * 100).astype(jnp.int32) % len(agents.RULES)
+    return agents.standard_params(family, coefficient, mu)
 
 
 def _pair_params(coefficient, mu):
     members = (agents.EpsilonGreedyParams(coefficient, mu[0]), agents.UCBParams(coefficient))
-    return agents.PopulationParams(rule=jnp.int32(1), members=members)
+    return agents.PopulationParams(family=jnp.int32(1), members=members)
 
 
 def _alone_params(coefficient, mu):
-    return agents.PopulationParams(rule=jnp.int32(0), members=(agents.UCBParams(coefficient),))
+    return agents.PopulationParams(family=jnp.int32(0), members=(agents.UCBParams(coefficient),))
 
 
 FAMILIES = {
@@ -188,9 +188,9 @@ def test_probabilities_are_the_law_of_act(family, tied):
     np.testing.assert_allclose(law.sum(-1), 1, rtol=0, atol=1e-6)
     assert not counts[law < 1e-7].any()
     expected = DRAWS * law / law.sum(-1, keepdims=True)
-    terms = np.where(law < 1e-7, 0, (counts - expected) ** 2 / np.maximum(expected, 1))
+    economics = np.where(law < 1e-7, 0, (counts - expected) ** 2 / np.maximum(expected, 1))
     freedom = np.maximum((law >= 1e-7).sum(-1) - 1, 1)
-    p_values = scipy.stats.chi2.sf(terms.sum(-1), freedom)
+    p_values = scipy.stats.chi2.sf(economics.sum(-1), freedom)
     assert p_values.min() > 1e-4, (law[p_values.argmin()], counts[p_values.argmin()])
 
 

@@ -30,7 +30,7 @@ def fake(name, burn_s, value=1.0, **changes):
 
 def tiny(quick):
     """Cases under the names that rows and figures look for."""
-    sizes = {"rule": "ucb", "agents": 10_000, "arms": 10, "horizon": 200}
+    sizes = {"family": "ucb", "agents": 10_000, "arms": 10, "horizon": 200}
     ours, tuned = fake(simulator.OURS, 0.001, work=2e6), fake(simulator.TUNED, 0.004, work=1e6)
     lacking = Contender(
         simulator.NUMBA, "contestants:needs", {"library": "no_such"}, environment=HERE

@@ -25,37 +25,37 @@ def checksums(run, number=6):
 
 
 @pytest.fixture(scope="module", params=RULES)
-def rule(request):
+def family(request):
     return request.param
 
 
 @pytest.fixture(scope="module")
-def expected(rule):
+def expected(family):
     """Mean rewards of the agents as the textbook has them."""
-    return checksums(numpy_sim.textbook(rule, 2000))
+    return checksums(numpy_sim.textbook(family, 2000))
 
 
 @pytest.mark.parametrize("factory", [numpy_sim.tuned, numpy_sim.arms_first])
-def test_numpy_has_the_law_of_the_textbook(factory, rule, expected):
-    assert agree(checksums(factory(rule, 2000, block=900)), expected, "statistically")
+def test_numpy_has_the_law_of_the_textbook(factory, family, expected):
+    assert agree(checksums(factory(family, 2000, block=900)), expected, "statistically")
 
 
-def test_straightforward_jax_has_the_law_of_the_textbook(expected, rule):
+def test_straightforward_jax_has_the_law_of_the_textbook(expected, family):
     with jax.debug_key_reuse(False):
-        run = jax_sim.vmap_scan(rule, 2000)
+        run = jax_sim.vmap_scan(family, 2000)
     assert agree(checksums(run), expected, "statistically")
     assert {"compile_s", "trace_s", "temp_bytes"} <= set(run.facts)
 
 
 @needs_c
 @pytest.mark.parametrize("paired", [False, True])
-def test_c_has_the_law_of_the_textbook(expected, rule, paired):
-    assert agree(checksums(c_sim.avx512(rule, 2000, paired=paired)), expected, "statistically")
+def test_c_has_the_law_of_the_textbook(expected, family, paired):
+    assert agree(checksums(c_sim.avx512(family, 2000, paired=paired)), expected, "statistically")
 
 
 @needs_c
-def test_c_serves_any_number_of_agents(rule):
-    few, more = (checksums(c_sim.avx512(rule, n), 300) for n in (16, 21))
+def test_c_serves_any_number_of_agents(family):
+    few, more = (checksums(c_sim.avx512(family, n), 300) for n in (16, 21))
     means = problem.mean_rewards(21, 10)
     own = [np.mean(few) * 16, np.mean(more) * 21]
     assert means[16:].min() * 5 < own[1] - own[0] < means[16:].max(axis=1).sum() + 0.2
@@ -65,9 +65,9 @@ SIMULATORS = [numpy_sim.textbook, numpy_sim.tuned, numpy_sim.arms_first]
 
 
 @pytest.mark.parametrize("factory", [*SIMULATORS, pytest.param(c_sim.avx512, marks=needs_c)])
-def test_every_arm_is_pulled_once_at_first(factory, rule):
+def test_every_arm_is_pulled_once_at_first(factory, family):
     agents = 2000
-    found = checksums(factory(rule, agents, horizon=10), 1)[0]
+    found = checksums(factory(family, agents, horizon=10), 1)[0]
     error = problem.NOISE / np.sqrt(10 * agents)
     assert found == pytest.approx(problem.mean_rewards(agents, 10).mean(), abs=5 * error)
 
@@ -107,12 +107,12 @@ def test_numpy_draws_normals():
     assert stats.kstest(noise.ravel() / problem.NOISE, "norm").pvalue > 1e-3
 
 
-def test_libraries_have_the_law_of_the_textbook(rule):
+def test_libraries_have_the_law_of_the_textbook(family):
     """In workers of their own, as they are measured; those that are not installed are left out."""
     names = {simulator.NUMBA: "numba", simulator.MABWISER: "mabwiser"}
-    names |= {simulator.SMPY: "SMPyBandits"} if rule == "ucb" else {}
+    names |= {simulator.SMPY: "SMPyBandits"} if family == "ucb" else {}
     here = [name for name, library in names.items() if importlib.util.find_spec(library)]
-    contenders = [simulator.simulating(n, rule, 2000) for n in (simulator.TEXTBOOK, *here)]
+    contenders = [simulator.simulating(n, family, 2000) for n in (simulator.TEXTBOOK, *here)]
     case = Case("test", "law", "agent-steps", tuple(contenders), agree_within="statistically")
     record = measure_case(case, Settings(quick=True, repeats=3, least_s=0.01))
     assert [e.get("reason") for e in record["contenders"]] == [None] * len(contenders)

@@ -164,7 +164,7 @@ def test_commands_that_compile_use_the_cache(finished, tmp_path, monkeypatch):
         yield
 
     monkeypatch.setattr(actions, "compile_cache", cache)
-    monkeypatch.setattr(actions, "_test_and_report", lambda *_: asked.append("tested"))
+    monkeypatch.setattr(actions, "_evaluate_and_report", lambda *_: asked.append("tested"))
     monkeypatch.setattr(actions, "_train", lambda command: (command.out, {}))
     out = ["--out", str(tmp_path / "out")]
     for line in (["evaluate", str(finished)], ["reproduce"], ["train", "--no-compile-cache"]):
@@ -252,7 +252,7 @@ BAD = [
 @pytest.mark.parametrize(("line", "said"), BAD, ids=[line or "nothing" for line, _ in BAD])
 def test_bad_input_is_refused_before_any_work(line, said, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(actions, "train_study", None)  # nothing may be computed
-    monkeypatch.setattr(actions, "test_study", None)
+    monkeypatch.setattr(actions, "evaluate_study", None)
     (tmp_path / "FILE").touch()
     (tmp_path / "FULL").mkdir()
     (tmp_path / "FULL" / "mine.txt").touch()
@@ -339,7 +339,7 @@ def test_evaluate_with_other_shots(finished, tmp_path, capsys):
     ],
 )
 def test_evaluate_refuses(finished, options, said, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(actions, "test_study", None)
+    monkeypatch.setattr(actions, "evaluate_study", None)
     out = tmp_path / "out"
     capsys.readouterr()
     assert main(["evaluate", str(finished), "--out", str(out), *options.split()]) == 2
@@ -379,7 +379,7 @@ def test_show_draws_again(finished, tmp_path, capsys):
     ("spoil", "said"),
     [
         (lambda text: text[: len(text) // 2], "expected complete JSON, not a truncated file"),
-        (lambda text: text.replace('"format_version": 1', '"format_version": 99'), "got 99"),
+        (lambda text: text.replace('"format_version": 2', '"format_version": 99'), "got 99"),
     ],
 )
 def test_show_refuses_spoilt_results(finished, spoil, said, tmp_path, capsys):
@@ -422,7 +422,7 @@ def test_a_bar_on_a_terminal(monkeypatch):
         for name in ("mermaide", "reinforce"):
             for update in (2, 4):
                 show(name, Progress(update, 100, None, metrics))
-    with progress.TestingProgress(1) as show:
+    with progress.EvaluationProgress(1) as show:
         show("never")
     for said in ("mermaide: 100%", "reinforce: 100%", "4/4", "score=1.50", "paid/ep", "steps/s"):
         assert said in terminal.text

@@ -19,10 +19,10 @@ GAME = games.make_intervention_game(AGENT, CONFIG)
 
 
 @functools.cache
-def played(rule):
+def played(family):
     """Many episodes with one agent, and the law of each of their steps."""
     means = jnp.asarray([0.2, 0.6, 0.5])
-    task = games.make_task(agents.RULES.index(rule), 0.4, means, 0, games.TaskTerms())
+    task = games.make_task(agents.RULES.index(family), 0.4, means, 0, games.Economics())
     payer = random_rate(GAME.num_interventions)
 
     def one(key):
@@ -32,9 +32,9 @@ def played(rule):
     return jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(0), EPISODES))
 
 
-@pytest.mark.parametrize("rule", agents.RULES)
-def test_what_happens_follows_the_law(rule):
-    episodes, law = played(rule)
+@pytest.mark.parametrize("family", agents.RULES)
+def test_what_happens_follows_the_law(family):
+    episodes, law = played(family)
     np.testing.assert_allclose(law.sum(-1), 1.0, rtol=1e-5)
     happened = np.eye(ARMS)[np.asarray(episodes.step.action)]
     assert happened[np.asarray(law) == 0].sum() == 0

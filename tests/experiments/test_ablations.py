@@ -56,8 +56,8 @@ def test_the_networks_of_every_variant_accept_what_it_observes():
     game = dataclasses.replace(PRESETS["default"].game, horizon=50)
     base = dataclasses.replace(PRESETS["default"], game=game)
     configs = {config for _, config in planned(base).values()}
-    for rules, network in {(config.game.rules, config.network) for config in configs}:
-        game = make_intervention_game(standard_population(10), rules)
+    for families, network in {(config.game.families, config.network) for config in configs}:
+        game = make_intervention_game(standard_population(10), families)
         sizes = game.observation_size, game.num_arms, game.num_interventions
         learned = learned_principal(network, *sizes)
         assert "world_model" in jax.eval_shape(learned.init_params, jax.random.key(0))
@@ -158,7 +158,9 @@ def tiny():
             episodes_per_task=2,
             meta_gradient="none",
         ),
-        evaluation=dataclasses.replace(smoke.evaluation, episodes=2, planner_beam=1, shots=(0,)),
+        evaluation=dataclasses.replace(
+            smoke.evaluation, episodes=2, clairvoyant_beam=1, shots=(0,)
+        ),
     )
 
 
@@ -178,7 +180,7 @@ def ablations(monkeypatch):
     module = load_experiment("ablations", monkeypatch)
     monkeypatch.setitem(PRESETS, "tiny", tiny())
     monkeypatch.setattr(module, "SCRIPTED", ("never", "all_knowing"))
-    monkeypatch.setattr(study_run, "test_scripted", scripts)
+    monkeypatch.setattr(study_run, "evaluate_scripted", scripts)
     monkeypatch.setattr(sys, "argv", ["ablations.py", "there"])
     return module
 
@@ -240,11 +242,11 @@ def test_a_tiny_run_writes_everything_and_is_resumed(ablations, tmp_path, monkey
 
 def results_of(shift):
     """Results of two families and two K, whose scores tell them apart, plus a shift."""
-    about = [(rule, shots) for rule in ("ucb", "epsilon_greedy") for shots in (0, 1)]
+    about = [(family, shots) for family in ("ucb", "epsilon_greedy") for shots in (0, 1)]
     rows = [
-        row | {"agent_rule": rule, "k_shot": shots, "score": row["score"] * factor + place}
-        for place, (rule, shots) in enumerate(about)
-        for factor in [1 + shift * (rule == "ucb") + 2 * shift * shots]
+        row | {"family": family, "k_shot": shots, "score": row["score"] * factor + place}
+        for place, (family, shots) in enumerate(about)
+        for factor in [1 + shift * (family == "ucb") + 2 * shift * shots]
         for row in rows_of([[1, 2], [1, 2]])
     ]
     return Results({}, {}, "", 0.0, "", rows, [], [], "")

@@ -26,8 +26,8 @@ def module(monkeypatch):
 
 def specs_of(family, tasks, noise, seed):
     """The prior of the experiment, for brute force."""
-    terms, coefficients = games.TaskTerms(noise=noise), games.COEFFICIENTS[family]
-    prior = games.finite_tasks(jax.random.key(seed), family, coefficients, tasks, 2, terms)
+    economics, coefficients = games.Economics(noise=noise), games.COEFFICIENTS[family]
+    prior = games.finite_tasks(jax.random.key(seed), family, coefficients, tasks, 2, economics)
     means, targets = np.asarray(prior.mean_rewards, np.float64), np.asarray(prior.target)
     every = itertools.islice(itertools.cycle(coefficients), tasks)
     return [
@@ -39,22 +39,22 @@ def specs_of(family, tasks, noise, seed):
 @pytest.mark.parametrize(("family", "noise"), [("ucb", 0.1), ("epsilon_greedy", 0.1), ("ucb", 0)])
 def test_the_scores_are_those_of_brute_force(family, noise, module):
     found = module.solve(family, 2, noise, 4, 5, 0)
-    specs, rules = specs_of(family, 5, noise, 0), Rules(4, draws=BOTH if noise else (0.0,))
+    specs, families = specs_of(family, 5, noise, 0), Rules(4, draws=BOTH if noise else (0.0,))
     every = expectimax.start(specs, [0.2] * 5)
     seen = [[p for p in every if p[1].target == target] for target in (0, 1)]
     assert found["belief"] == pytest.approx(
-        sum(expectimax.belief(part, rules) for part in seen if part), abs=1e-6
+        sum(expectimax.belief(part, families) for part in seen if part), abs=1e-6
     )
-    told = [expectimax.belief(expectimax.start([spec], [1.0]), rules) for spec in specs]
+    told = [expectimax.belief(expectimax.start([spec], [1.0]), families) for spec in specs]
     assert found["told"] == pytest.approx(np.mean(told), abs=1e-6)
     for name, brute in (
         ("all_knowing", expectimax.all_knowing),
         ("sees_draw", expectimax.clairvoyant),
     ):
-        assert found[name] == pytest.approx(np.mean([brute(s, rules) for s in specs]), abs=1e-6)
+        assert found[name] == pytest.approx(np.mean([brute(s, families) for s in specs]), abs=1e-6)
     schedules = list(itertools.product((0, 1), repeat=4))
     scores = {
-        schedule: expectimax.follow(every, rules, lambda history: schedule[len(history)])  # noqa: B023
+        schedule: expectimax.follow(every, families, lambda history: schedule[len(history)])  # noqa: B023
         for schedule in schedules
     }
     firsts = [

@@ -38,8 +38,8 @@ def played(module, family, told, noise):
     plain = games.make_intervention_game(
         standard_population(ARMS, True, 2), games.GameConfig(ARMS, STEPS)
     )
-    terms = games.TaskTerms(noise=noise, bonus=BONUS)
-    tasks = games.finite_tasks(jax.random.key(1), family, (0.3,), 1, ARMS, terms)
+    economics = games.Economics(noise=noise, bonus=BONUS)
+    tasks = games.finite_tasks(jax.random.key(1), family, (0.3,), 1, ARMS, economics)
     task = jax.tree.map(lambda leaf: leaf[0], tasks)
     game = module.informed(plain, told)
     play = jax.jit(games.rollout, static_argnums=(1, 2))
@@ -65,7 +65,7 @@ def by_hand(family, task, actions, rewards):
 
 
 @pytest.mark.parametrize("family", ["ucb", "epsilon_greedy"])
-@pytest.mark.parametrize("told", ["task", "mind"])
+@pytest.mark.parametrize("told", ["task", "state"])
 def test_what_is_told_is_the_agents_index(module, family, told):
     plain, task, seen, alone = played(module, family, told, noise=0.2)
     size = plain.observation_size
@@ -81,14 +81,14 @@ def test_what_is_told_is_the_agents_index(module, family, told):
     found = np.asarray(seen.observation[:, size:]).reshape(STEPS, 5, ARMS)
     # A gap of nearly nothing, squashed, is told to the rounding of an index over 0.05.
     np.testing.assert_allclose(found, expected, atol=2e-4)
-    if family == "ucb" and told == "mind":  # the agent takes the arm that is told to be ahead
+    if family == "ucb" and told == "state":  # the agent takes the arm that is told to be ahead
         tried = np.arange(STEPS) >= ARMS
         np.testing.assert_array_equal(found[tried, 0].argmax(axis=1), actions[tried])
 
 
 def test_without_noise_the_task_tells_the_mind(module):
-    task, mind = (played(module, "ucb", told, noise=0.0)[2] for told in ("task", "mind"))
-    np.testing.assert_allclose(task.observation, mind.observation, atol=2e-4)
+    task, particle = (played(module, "ucb", told, noise=0.0)[2] for told in ("task", "state"))
+    np.testing.assert_allclose(task.observation, particle.observation, atol=2e-4)
 
 
 @pytest.fixture(scope="module")
@@ -101,15 +101,15 @@ def finished(tmp_path_factory):
 
 def test_the_table_holds_the_study_and_both_ways_to_be_told(module, finished, tmp_path, capsys):
     module.main(module.Experiment(finished, tmp_path / "out", seeds=1))
-    assert "ucb, told the mind: 2 of 2" in capsys.readouterr().out
+    assert "ucb, told the state: 2 of 2" in capsys.readouterr().out
     table = pd.read_csv(tmp_path / "out" / "told.csv")
-    assert list(table["agent_rule"]) == ["ucb"] * 3 + ["epsilon_greedy"] * 3
-    assert list(table["told"]) == ["nothing", "task", "mind"] * 2
+    assert list(table["family"]) == ["ucb"] * 3 + ["epsilon_greedy"] * 3
+    assert list(table["told"]) == ["nothing", "task", "state"] * 2
     assert np.isfinite(table["score"]).all() and (table["runs"] == 2).all()
     rows = [
         row["score"]
         for row in read_results(finished).rows
-        if (row["principal"], row["agent_rule"]) == ("world_model_without_meta", "ucb")
+        if (row["principal"], row["family"]) == ("world_model_without_meta", "ucb")
         and (row["k_shot"], row["seed"]) == (0, 0)
     ]
     assert table["score"][0] == pytest.approx(np.mean(rows), abs=1e-4)

@@ -41,15 +41,15 @@ def random_tasks():
         return rng.uniform(low, high, NUMBER).astype(np.float32)
 
     @jax.vmap
-    def make(rule, coefficient, mu, target, cost, bonus, noise):
-        terms = games.TaskTerms(cost=cost, bonus=bonus, noise=noise)
-        return games.make_task(rule, coefficient, mu, target, terms)
+    def make(family, coefficient, mu, target, cost, bonus, noise):
+        economics = games.Economics(cost=cost, bonus=bonus, noise=noise)
+        return games.make_task(family, coefficient, mu, target, economics)
 
-    rule = np.arange(NUMBER) % len(agents.RULES)
+    family = np.arange(NUMBER) % len(agents.RULES)
     mu = rng.normal(size=(NUMBER, ARMS)).astype(np.float32)
     target = rng.integers(0, ARMS, NUMBER)
     noise = np.where(np.arange(NUMBER) % 4, draw(0.1, 1), np.float32(0))
-    return rule, make(rule, draw(0.1, 0.9), mu, target, draw(0, 2), draw(-0.5, 2), noise)
+    return family, make(family, draw(0.1, 0.9), mu, target, draw(0, 2), draw(-0.5, 2), noise)
 
 
 def play(config):
@@ -65,25 +65,25 @@ def play(config):
     return jax.tree.map(np.asarray, run(keys(7, NUMBER), random_tasks()[1]))
 
 
-def assert_agent_follows_its_rule(rule, task, trajectory, replay):
+def assert_agent_follows_its_rule(family, task, trajectory, replay):
     """Its estimates are those of the rewards it got, its action is a best one by its own rule."""
     actions, mu = trajectory.step.action, np.asarray(task.mean_rewards)
     counts, means = oracles.sample_means(actions, replay.agent_reward, ARMS)
-    if agents.RULES[rule] == "best_response":
+    if agents.RULES[family] == "best_response":
         estimates, values = np.tile(mu, (STEPS, 1)), mu + replay.bonus
     else:
         estimates, values = means, means
-    if agents.RULES[rule] == "ucb":
+    if agents.RULES[family] == "ucb":
         beta = np.full(STEPS, task.agent.members[0].beta)
         values = oracles.ucb_index(beta, counts, means)
     np.testing.assert_allclose(trajectory.step.agent_estimates, estimates, rtol=0, atol=2e-6)
-    if agents.RULES[rule] != "epsilon_greedy":
+    if agents.RULES[family] != "epsilon_greedy":
         assert np.take_along_axis(oracles.optimal(values), actions[:, None], 1).all()
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=describe)
 def test_whole_episodes_equal_a_plain_replay(config):
-    rules, tasks = random_tasks()
+    families, tasks = random_tasks()
     tasks = jax.tree.map(np.asarray, tasks)
     trajectories, noises = play(config)
     for case in range(NUMBER):
@@ -103,7 +103,7 @@ def test_whole_episodes_equal_a_plain_replay(config):
         close(trajectory.step.agent_reward, replay.agent_reward)
         close(trajectory.reward, replay.reward)
         close(trajectory.observation, replay.observation, atol=1e-7)
-        assert_agent_follows_its_rule(rules[case], task, trajectory, replay)
+        assert_agent_follows_its_rule(families[case], task, trajectory, replay)
     assert len(np.unique(trajectories.intervention)) == games.num_interventions(config)
 
 
@@ -139,7 +139,7 @@ def test_offers_equal_the_plain_reading(kind):
 def test_step_gives_six_values_and_truncates_exactly_at_the_horizon():
     horizon = 4
     game = games.make_intervention_game(AGENT, games.GameConfig(ARMS, horizon))
-    task = games.draw_task(jax.random.key(0), 0, (0.3,), ARMS, games.TaskTerms())
+    task = games.draw_task(jax.random.key(0), 0, (0.3,), ARMS, games.Economics())
     observation, state = game.reset(jax.random.key(1), task)
     step = jax.jit(game.step)
     for time, key in enumerate(keys(2, horizon)):

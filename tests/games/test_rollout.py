@@ -26,9 +26,9 @@ def one(key, rate, task, game=GAME):
 @functools.cache
 def tasks():
     """Agents of all rules."""
-    rule = jnp.arange(NUMBER) % len(agents.RULES)
-    draw = jax.vmap(lambda k, r: games.draw_task(k, r, (0.2, 0.6), ARMS, games.TaskTerms()))
-    return draw(keys(0, NUMBER), rule)
+    family = jnp.arange(NUMBER) % len(agents.RULES)
+    draw = jax.vmap(lambda k, r: games.draw_task(k, r, (0.2, 0.6), ARMS, games.Economics()))
+    return draw(keys(0, NUMBER), family)
 
 
 batched = jax.jit(jax.vmap(one, (0, None, 0)))
@@ -83,11 +83,13 @@ def test_axes_and_numbers_that_cannot_be_are_refused(number, options, named):
 
 
 def test_what_interventions_are():
-    pays = {
-        kind: games.make_intervention_game(AGENT, games.GameConfig(ARMS, STEPS, kind=kind)).pays
+    kinds = {
+        kind: games.make_intervention_game(
+            AGENT, games.GameConfig(ARMS, STEPS, kind=kind)
+        ).payment_kind
         for kind in ("binary", "arm", "penalty", "magnitude")
     }
-    assert pays == {"binary": "target", "arm": "arms", "penalty": "other", "magnitude": "target"}
+    assert kinds == {"binary": "target", "arm": "arms", "penalty": "other", "magnitude": "target"}
 
 
 def test_a_longer_episode_begins_with_the_shorter_one():
@@ -108,11 +110,11 @@ def test_other_coefficients_costs_and_equal_configs_do_not_recompile():
         return one(key, rate, task, game)
 
     results = []
-    for cost, beta, rule in ((0.75, 0.17, 0), (0.5, 0.67, 0), (0.25, 0.3, 1)):
+    for cost, beta, family in ((0.75, 0.17, 0), (0.5, 0.67, 0), (0.25, 0.3, 1)):
         config = games.GameConfig(num_arms=ARMS, horizon=STEPS, observe_time=True)
         game = games.make_intervention_game(agents.standard_population(ARMS), config)
-        terms = games.TaskTerms(cost=cost, noise=0.0)
-        task = games.make_task(rule, beta, jnp.linspace(0, 1, ARMS), 1, terms)
+        economics = games.Economics(cost=cost, noise=0.0)
+        task = games.make_task(family, beta, jnp.linspace(0, 1, ARMS), 1, economics)
         results.append(run(jax.random.key(0), 1.0, task, game).reward)
     assert len(traces) == 1
     assert run._cache_size() == 1
@@ -142,8 +144,8 @@ def test_double_precision_changes_nothing(x64):
 
 
 def test_no_implicit_promotion(strict_dtypes):
-    task = games.draw_task(jax.random.key(0), 2, (0.1, 0.2), ARMS, games.TaskTerms())
-    task = games.redraw_rewards(jax.random.key(1), task, games.TaskTerms())
+    task = games.draw_task(jax.random.key(0), 2, (0.1, 0.2), ARMS, games.Economics())
+    task = games.redraw_rewards(jax.random.key(1), task, games.Economics())
     task = games.relabel_arms(jax.random.key(2), task)
     for kind in ("binary", "arm", "penalty", "magnitude"):
         config = games.GameConfig(ARMS, STEPS, kind, cost_on="uptake", observe_time=True)

@@ -168,7 +168,7 @@ def test_names_of_the_other_arms_tell_nothing():
 
 
 def test_tasks_have_a_target_that_is_not_the_best():
-    draw = jax.vmap(lambda key: draw_stackelberg_task(key, ARMS, games.TaskTerms()))
+    draw = jax.vmap(lambda key: draw_stackelberg_task(key, ARMS, games.Economics()))
     tasks = jax.jit(draw)(keys(0, 200))
     assert (np.asarray(tasks.mean_rewards).argmax(1) != np.asarray(tasks.target)).all()
     np.testing.assert_array_equal(tasks.agent.mean_rewards, tasks.mean_rewards)

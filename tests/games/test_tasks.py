@@ -14,7 +14,7 @@ from mermaide_jax import agents, games, principals
 from mermaide_jax.errors import ConfigError
 
 ARMS, MANY = 5, 3000
-TERMS = games.TaskTerms(cost=0.5, bonus=2.0, noise=0.25, reward_low=-1.0, reward_high=3.0)
+TERMS = games.Economics(cost=0.5, bonus=2.0, noise=0.25, reward_low=-1.0, reward_high=3.0)
 UCB, EPSILON = (0.17, 0.27, 0.42, 0.5, 0.67), (0.1, 0.2, 0.3, 0.4, 0.5)  # as published
 SPLIT_TABLE = [
     ("ucb", "interpolation", (0.17, 0.42, 0.67), (0.27, 0.5)),
@@ -30,10 +30,10 @@ def coefficient(task):
     return np.asarray(task.agent.members[0].beta)
 
 
-@pytest.mark.parametrize(("rule", "split", "train", "test"), SPLIT_TABLE)
-def test_splits_are_the_stated_ones(rule, split, train, test):
-    assert games.split_coefficients(rule, split, "train") == train
-    assert games.split_coefficients(rule, split, "test") == test
+@pytest.mark.parametrize(("family", "split", "train", "test"), SPLIT_TABLE)
+def test_splits_are_the_stated_ones(family, split, train, test):
+    assert games.split_coefficients(family, split, "train") == train
+    assert games.split_coefficients(family, split, "test") == test
     assert split == "same" or not set(train) & set(test)
 
 
@@ -43,15 +43,15 @@ def test_a_rule_without_coefficients_has_one_in_every_split(split, role):
     assert games.split_coefficients("best_response", split, role) == (0.0,)
 
 
-@pytest.mark.parametrize(("rule", "split", "train", "test"), SPLIT_TABLE)
-def test_fifteen_agents_to_train_on_and_ten_to_test_on(rule, split, train, test):
+@pytest.mark.parametrize(("family", "split", "train", "test"), SPLIT_TABLE)
+def test_fifteen_agents_to_train_on_and_ten_to_test_on(family, split, train, test):
     for seed, coefficients, number in ((0, train, 15), (1, test, 10)):
-        tasks = games.finite_tasks(jax.random.key(seed), rule, coefficients, number, ARMS, TERMS)
+        tasks = games.finite_tasks(jax.random.key(seed), family, coefficients, number, ARMS, TERMS)
         values, counts = np.unique(coefficient(tasks), return_counts=True)
         np.testing.assert_array_equal(values, np.float32(coefficients))
         assert set(counts.tolist()) == {number // len(coefficients)}
         np.testing.assert_array_equal(tasks.agent.members[1].epsilon, coefficient(tasks))
-        assert set(np.asarray(tasks.agent.rule).tolist()) == {agents.RULES.index(rule)}
+        assert set(np.asarray(tasks.agent.family).tolist()) == {agents.RULES.index(family)}
         assert len(np.unique(tasks.mean_rewards)) == number * ARMS
 
 
@@ -73,7 +73,7 @@ def test_the_law_of_rewards_and_targets():
 
 
 def test_a_larger_set_begins_with_the_smaller_one():
-    make = functools.partial(games.finite_tasks, num_arms=ARMS, terms=TERMS)
+    make = functools.partial(games.finite_tasks, num_arms=ARMS, economics=TERMS)
     small, large, again, other = (
         make(jax.random.key(seed), "ucb", UCB, num_agents=number)
         for seed, number in ((3, 10), (3, 15), (3, 15), (4, 15))
@@ -102,16 +102,16 @@ def redraw(key, task):
     return games.redraw_rewards(key, task, TERMS)
 
 
-@pytest.mark.parametrize("rule", range(3))
-def test_redrawn_rewards_keep_rule_and_coefficient(rule):
+@pytest.mark.parametrize("family", range(3))
+def test_redrawn_rewards_keep_rule_and_coefficient(family):
     tasks = games.finite_tasks(
-        jax.random.key(0), agents.RULES[rule], (0.1, 0.3, 0.4), 15, ARMS, TERMS
+        jax.random.key(0), agents.RULES[family], (0.1, 0.3, 0.4), 15, ARMS, TERMS
     )
     fresh = redraw(keys(6, 15), tasks)
     assert not np.any(np.asarray(fresh.mean_rewards) == np.asarray(tasks.mean_rewards))
     assert (fresh.target != fresh.mean_rewards.argmax(1)).all()
     np.testing.assert_array_equal(fresh.agent.members[2].mean_rewards, fresh.mean_rewards)
-    same = lambda task: (task.agent.rule, task.agent.members[:2], task.cost, task.noise)  # noqa: E731
+    same = lambda task: (task.agent.family, task.agent.members[:2], task.cost, task.noise)  # noqa: E731
     assert_same(same(tasks), same(fresh))
 
 
@@ -150,8 +150,8 @@ def half_paid(steps=20):
 
 
 def test_a_relabelled_best_responder_plays_the_same_game():
-    terms = TERMS._replace(noise=0.0, bonus=1.0)
-    tasks = games.finite_tasks(jax.random.key(9), "best_response", (0.0,), MANY, ARMS, terms)
+    economics = TERMS._replace(noise=0.0, bonus=1.0)
+    tasks = games.finite_tasks(jax.random.key(9), "best_response", (0.0,), MANY, ARMS, economics)
     left, right = (half_paid()(keys(11, MANY), t) for t in (tasks, relabelled(10, tasks)))
     np.testing.assert_array_equal(left.intervention, right.intervention)
     np.testing.assert_array_equal(left.reward, right.reward)
@@ -159,9 +159,9 @@ def test_a_relabelled_best_responder_plays_the_same_game():
     assert 0.05 < left.step.hit.mean() < 0.5
 
 
-@pytest.mark.parametrize("rule", ["ucb", "epsilon_greedy"])
-def test_relabelling_leaves_the_law_of_the_score(rule):
-    task = games.draw_task(jax.random.key(12), agents.RULES.index(rule), (0.3,), ARMS, TERMS)
+@pytest.mark.parametrize("family", ["ucb", "epsilon_greedy"])
+def test_relabelling_leaves_the_law_of_the_score(family):
+    task = games.draw_task(jax.random.key(12), agents.RULES.index(family), (0.3,), ARMS, TERMS)
     tasks = jax.tree.map(lambda leaf: jnp.repeat(leaf[None], MANY, 0), task)
     left = np.asarray(half_paid()(keys(13, MANY), tasks).reward.sum(1))
     right = np.asarray(half_paid()(keys(14, MANY), relabelled(15, tasks)).reward.sum(1))
@@ -174,23 +174,31 @@ def test_relabelling_leaves_the_law_of_the_score(rule):
     [
         ({"num_agents": 10}, "num_agents: got 10, expected a multiple of 3, the number of"),
         ({"num_agents": 0}, "num_agents: got 0, expected an integer >= 1"),
-        ({"rule": "ucbb"}, "rule: got 'ucbb', expected one of ucb, epsilon_greedy, best_response"),
+        (
+            {"family": "ucbb"},
+            "family: got 'ucbb', expected one of ucb, epsilon_greedy, best_response",
+        ),
         ({"coefficients": ()}, "number of coefficients: got 0, expected an integer >= 1"),
         (
             {"coefficients": (0.1, -0.2, 0.3)},
             "coefficient: got -0.2, expected a finite number >= 0",
         ),
         (
-            {"rule": "epsilon_greedy", "coefficients": (0.1, 1.5, 0.3)},
+            {"family": "epsilon_greedy", "coefficients": (0.1, 1.5, 0.3)},
             "epsilon: got 1.5, expected a finite number in [0.0, 1.0]",
         ),
         ({"num_arms": 1}, "num_arms: got 1, expected an integer >= 2"),
     ],
 )
 def test_impossible_sets_are_refused_in_one_line(changes, line):
-    arguments = {"rule": "ucb", "coefficients": (0.1, 0.2, 0.3), "num_agents": 15, "num_arms": ARMS}
+    arguments = {
+        "family": "ucb",
+        "coefficients": (0.1, 0.2, 0.3),
+        "num_agents": 15,
+        "num_arms": ARMS,
+    }
     with pytest.raises(ConfigError) as refusal:
-        games.finite_tasks(jax.random.key(0), terms=TERMS, **{**arguments, **changes})
+        games.finite_tasks(jax.random.key(0), economics=TERMS, **{**arguments, **changes})
     assert str(refusal.value).startswith(line)
     assert "\n" not in str(refusal.value)
 
@@ -198,7 +206,7 @@ def test_impossible_sets_are_refused_in_one_line(changes, line):
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [
-        (("ucbb", "same", "train"), "rule"),
+        (("ucbb", "same", "train"), "family"),
         (("ucb", "none", "train"), "split"),
         (("ucb", "same", "dev"), "role"),
     ],

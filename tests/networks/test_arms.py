@@ -138,7 +138,9 @@ def test_embedding_tells_arms_apart():
 def test_recollection_is_that_of_a_plain_loop(steps):
     rng = np.random.default_rng(steps)
     actions, interventions = rng.integers(0, ARMS, (2, steps)), rng.integers(0, 3, (2, steps))
-    memory = networks_arms.recollect(jnp.asarray(actions), jnp.asarray(interventions), ARMS)
+    memory = networks_arms.summarise_episodes(
+        jnp.asarray(actions), jnp.asarray(interventions), ARMS
+    )
     assert memory.shape == (ARMS, networks_arms.MEMORY) and memory.dtype == jnp.float32
     bounds = [round(share * steps) for share in networks_arms.SEGMENTS]
     for arm in range(ARMS):
@@ -160,7 +162,7 @@ def test_recollection_renames_with_the_arms(seed, order):
     actions, paid = rng.integers(0, ARMS, (2, STEPS)), rng.integers(0, 2, (2, STEPS))
     renamed = np.argsort(order)[actions]
     before, after = (
-        networks_arms.recollect(jnp.asarray(a), paid, ARMS) for a in (actions, renamed)
+        networks_arms.summarise_episodes(jnp.asarray(a), paid, ARMS) for a in (actions, renamed)
     )
     np.testing.assert_array_equal(after, np.asarray(before)[np.array(order)])
 

@@ -11,23 +11,23 @@ from streams import assert_same, keys
 from mermaide_jax import agents, base, games, principals
 from mermaide_jax.errors import ConfigError
 from mermaide_jax.oracles.all_knowing import (
-    Rule,
+    Script,
     all_knowing,
-    best_rules,
-    by_rule,
+    best_scripts,
+    by_script,
     play_all_knowing,
-    rule_grid,
+    script_grid,
 )
 
 ARMS, STEPS = 3, 10
 GAME = games.make_intervention_game(agents.ucb(ARMS), games.GameConfig(ARMS, STEPS))
-RULES = Rule(*(jnp.asarray(x, jnp.float32) for x in ([0.4, 0.1], [0.3, 0.8], [3.0, 0.0])))
+RULES = Script(*(jnp.asarray(x, jnp.float32) for x in ([0.4, 0.1], [0.3, 0.8], [3.0, 0.0])))
 
 
 @functools.cache
 def tasks(number=4):
-    terms = games.TaskTerms(cost=0.4, noise=0.2)
-    drawn = games.finite_tasks(jax.random.key(4), "ucb", (0.3,), number, ARMS, terms)
+    economics = games.Economics(cost=0.4, noise=0.2)
+    drawn = games.finite_tasks(jax.random.key(4), "ucb", (0.3,), number, ARMS, economics)
     return drawn._replace(agent=drawn.agent.members[0])
 
 
@@ -40,26 +40,26 @@ def with_bonus(*bonus):
 
 
 @functools.cache
-def followed(rule, number=20, bonus=(1.0, 1.0, 1.0, 1.0)):
+def followed(script, number=20, bonus=(1.0, 1.0, 1.0, 1.0)):
     """Episodes by one of `RULES`, with what was previewed at each step beside."""
-    plain = by_rule(GAME)
+    plain = by_script(GAME)
 
     def act(key, params, carry, seen):
         choice, carry, _ = plain.act(key, params, carry, seen)
         return choice, carry, (seen.preview.estimates, seen.preview.probabilities)
 
     spied = base.Principal(plain.init, act, privileged=True)
-    params = one(RULES, rule)
+    params = one(RULES, script)
     run = jax.jit(lambda key, met: games.collect(key, GAME, spied, params, met, number))
     return jax.tree.map(np.asarray, run(jax.random.key(1), with_bonus(*bonus)))
 
 
 @pytest.mark.parametrize("bonus", [(1.0, 1.0, 1.0, 1.0), (1.0, 0.5, 2.0, 0.25)])
-@pytest.mark.parametrize("rule", [0, 1])
-def test_a_rule_pays_where_a_plain_loop_would(rule, bonus):
+@pytest.mark.parametrize("script", [0, 1])
+def test_a_rule_pays_where_a_plain_loop_would(script, bonus):
     """A lead is in units of the bonus of the agent at hand."""
-    played = followed(rule, bonus=bonus)
-    chance, least, quiet = (float(leaf[rule]) for leaf in RULES)
+    played = followed(script, bonus=bonus)
+    chance, least, quiet = (float(leaf[script]) for leaf in RULES)
     paid = 0
     for agent, target in enumerate(np.asarray(tasks().target)):
         for episode in range(20):
@@ -82,17 +82,17 @@ def test_the_law_previewed_is_that_of_what_follows():
 
 
 def test_the_grid_holds_never_and_always():
-    grid = rule_grid(20)
+    grid = script_grid(20)
     assert {leaf.shape for leaf in grid} == {(246,)}
     assert grid.lead[0] == -np.inf
     np.testing.assert_allclose(np.unique(grid.quiet), [0, 2, 4, 6, 8, 10, 12], atol=1e-5)
     assert float(grid.lead.max()) == pytest.approx(0.8)
 
 
-def test_each_agent_gets_its_own_best_rules():
-    choose = jax.jit(lambda key, met: best_rules(key, GAME, met, RULES, 30, 1))
+def test_each_agent_gets_its_own_best_scripts():
+    choose = jax.jit(lambda key, met: best_scripts(key, GAME, met, RULES, 30, 1))
     chosen = choose(jax.random.key(1), tasks())
-    scores = np.stack([followed(rule, 30).reward.sum(-1).mean(-1) for rule in (0, 1)])
+    scores = np.stack([followed(script, 30).reward.sum(-1).mean(-1) for script in (0, 1)])
     np.testing.assert_array_equal(chosen.chance[:, 0], np.asarray(RULES.chance)[scores.argmax(0)])
 
 

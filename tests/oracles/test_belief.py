@@ -26,82 +26,82 @@ THREE, OTHER = exactly(0.7, 0.31, 0.52), exactly(0.1, 0.31, 0.92)
 BOTH = (-1.0, 1.0)
 
 
-def family(rule, coefficients, mus, **terms):
+def two_of(family, coefficients, mus, **economics):
     return tuple(
-        Spec(rule, c, mu, terms.get("target", 1), *(terms.get(k, d) for k, d in DEFAULTS))
+        Spec(family, c, mu, economics.get("target", 1), *(economics.get(k, d) for k, d in DEFAULTS))
         for c, mu in zip(coefficients, mus, strict=True)
     )
 
 
 DEFAULTS = (("cost", 0.75), ("bonus", 1.0), ("sigma", 0.0))
 CASES = {
-    "ucb": (family("ucb", (0.2, 0.6), (TWO, SWAPPED)), (0.3, 0.7), Rules(5)),
+    "ucb": (two_of("ucb", (0.2, 0.6), (TWO, SWAPPED)), (0.3, 0.7), Rules(5)),
     "ucb, noise": (
-        family("ucb", (0.4, 0.4), (TWO, NEAR), sigma=0.25),
+        two_of("ucb", (0.4, 0.4), (TWO, NEAR), sigma=0.25),
         (0.5, 0.5),
         Rules(4, draws=BOTH),
     ),
-    "ucb, three arms": (family("ucb", (0.3, 0.5), (THREE, OTHER)), (0.4, 0.6), Rules(4)),
+    "ucb, three arms": (two_of("ucb", (0.3, 0.5), (THREE, OTHER)), (0.4, 0.6), Rules(4)),
     "eps": (
-        family("epsilon_greedy", (0.1, 0.5, 0.3), (TWO, SWAPPED, NEAR), cost=0.3),
+        two_of("epsilon_greedy", (0.1, 0.5, 0.3), (TWO, SWAPPED, NEAR), cost=0.3),
         (0.2, 0.3, 0.5),
         Rules(5),
     ),
     "eps, noise": (
-        family("epsilon_greedy", (0.1, 0.5), (NEAR, NEAR), cost=0.2, bonus=0.25, sigma=0.25),
+        two_of("epsilon_greedy", (0.1, 0.5), (NEAR, NEAR), cost=0.2, bonus=0.25, sigma=0.25),
         (0.5, 0.5),
         Rules(4, draws=BOTH),
     ),
     "eps, penalty, uptake": (
-        family("epsilon_greedy", (0.2, 0.4), (TWO, NEAR), cost=0.4),
+        two_of("epsilon_greedy", (0.2, 0.4), (TWO, NEAR), cost=0.4),
         (0.5, 0.5),
         Rules(4, "penalty", "uptake"),
     ),
     "responders, magnitude": (
-        family("best_response", (0.0, 0.0), (TWO, NEAR), cost=0.9),
+        two_of("best_response", (0.0, 0.0), (TWO, NEAR), cost=0.9),
         (0.5, 0.5),
         Rules(4, "magnitude"),
     ),
     "responders, arm": (
-        family("best_response", (0.0, 0.0), (THREE, OTHER), cost=0.5),
+        two_of("best_response", (0.0, 0.0), (THREE, OTHER), cost=0.5),
         (0.6, 0.4),
         Rules(3, "arm"),
     ),
 }
 
 
-def stack(specs, rules):
+def stack(specs, families):
     """Agent, config and tasks with a leading axis."""
-    bound = [bind(spec, rules) for spec in specs]
+    bound = [bind(spec, families) for spec in specs]
     tasks = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[task for _, _, task in bound])
     return bound[0][0], bound[0][1], tasks
 
 
 @functools.cache
 def solved(name):
-    specs, prior, rules = CASES[name]
-    return solve_belief(*stack(specs, rules), prior, draws=rules.draws)
+    specs, prior, families = CASES[name]
+    return solve_belief(*stack(specs, families), prior, draws=families.draws)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_value_is_that_of_brute_force(name):
-    specs, prior, rules = CASES[name]
-    expected = expectimax.belief(expectimax.start(specs, prior), rules)
+    specs, prior, families = CASES[name]
+    expected = expectimax.belief(expectimax.start(specs, prior), families)
     assert abs(solved(name).value - expected) < 1e-6
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_policy_earns_the_value_from_any_history(name):
-    specs, prior, rules = CASES[name]
+    specs, prior, families = CASES[name]
     choose = lambda history: solved(name).intervention(history, 1)  # noqa: E731
-    earned = expectimax.follow(expectimax.start(specs, prior), rules, choose)
+    earned = expectimax.follow(expectimax.start(specs, prior), families, choose)
     assert abs(solved(name).value - earned) < 1e-6
 
 
-@pytest.mark.parametrize("rule", ["ucb", "epsilon_greedy"])
-def test_the_value_is_the_best_of_all_deterministic_policies(rule):
+@pytest.mark.parametrize("family", ["ucb", "epsilon_greedy"])
+def test_the_value_is_the_best_of_all_deterministic_policies(family):
     """Three steps, two arms: a decision for each of 7 sequences of actions, so 128 policies."""
-    specs, prior = family(rule, (0.3, 0.3), (TWO, SWAPPED), cost=0.4), (0.5, 0.5)
+    specs, prior = two_of(family, (0.3, 0.3), (TWO, SWAPPED), cost=0.4), (0.5, 0.5)
     seen = [h for n in range(3) for h in itertools.product(range(2), repeat=n)]
     best = -np.inf
     for decisions in itertools.product(range(2), repeat=len(seen)):
@@ -115,25 +115,28 @@ def test_the_value_is_the_best_of_all_deterministic_policies(rule):
 
 @pytest.mark.parametrize("name", CASES)
 def test_to_know_the_task_is_worth_something_and_to_know_the_state_more(name):
-    specs, prior, rules = CASES[name]
-    agent, config, tasks = stack(specs, rules)
+    specs, prior, families = CASES[name]
+    agent, config, tasks = stack(specs, families)
     told, all_knowing = [], []
     for i in range(len(specs)):
         alone = jax.tree.map(lambda leaf: leaf[i : i + 1], tasks)  # noqa: B023
-        told.append(solve_belief(agent, config, alone, draws=rules.draws).value)
+        told.append(solve_belief(agent, config, alone, draws=families.draws).value)
         task = jax.tree.map(lambda leaf: leaf[i], tasks)  # noqa: B023
-        all_knowing.append(solve_exact(agent, config, task, draws=rules.draws).value)
+        all_knowing.append(solve_exact(agent, config, task, draws=families.draws).value)
     assert solved(name).value <= np.dot(prior, told) + 1e-9
     assert np.dot(prior, told) <= np.dot(prior, all_knowing) + 1e-9
-    if len(rules.draws) == 1:  # the actions tell the agent's state
+    if len(families.draws) == 1:  # the actions tell the agent's state
         np.testing.assert_allclose(told, all_knowing, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("rule", ["ucb", "epsilon_greedy"])
-def test_ignorance_costs(rule):
+@pytest.mark.parametrize("family", ["ucb", "epsilon_greedy"])
+def test_ignorance_costs(family):
     """The inequalities are strict where there is something to know: rewards, or the task."""
-    specs, rules = family(rule, (0.2, 0.2), (TWO, NEAR), cost=0.5, sigma=0.25), Rules(8, draws=BOTH)
-    agent, config, tasks = stack(specs, rules)
+    specs, families = (
+        two_of(family, (0.2, 0.2), (TWO, NEAR), cost=0.5, sigma=0.25),
+        Rules(8, draws=BOTH),
+    )
+    agent, config, tasks = stack(specs, families)
     told = []
     for i in range(2):
         task = jax.tree.map(lambda leaf: leaf[i], tasks)  # noqa: B023
@@ -144,8 +147,8 @@ def test_ignorance_costs(rule):
 
 
 def test_the_value_is_convex_in_the_prior():
-    specs, _, rules = CASES["eps"]
-    bound = stack(specs, rules)
+    specs, _, families = CASES["eps"]
+    bound = stack(specs, families)
     value = lambda prior: solve_belief(*bound, prior).value  # noqa: E731
     rng = np.random.default_rng(0)
     for _ in range(4):
@@ -155,18 +158,18 @@ def test_the_value_is_convex_in_the_prior():
 
 
 def test_a_target_that_is_seen_splits_the_prior():
-    rules = Rules(5)
+    families = Rules(5)
     specs = [Spec("ucb", 0.4, mu, t) for mu in (TWO, SWAPPED, NEAR) for t in (0, 1)]
     prior = np.arange(1.0, 7) / 21
-    agent, config, tasks = stack(specs, rules)
+    agent, config, tasks = stack(specs, families)
     solution = solve_belief(agent, config, tasks, prior)
     expected = sum(
-        expectimax.belief(expectimax.start(specs[t::2], prior[t::2]), rules) for t in (0, 1)
+        expectimax.belief(expectimax.start(specs[t::2], prior[t::2]), families) for t in (0, 1)
     )
     assert abs(solution.value - expected) < 1e-6
     blind_config = games.GameConfig(2, 5, observe_target=False)
     blind = solve_belief(agent, blind_config, tasks, prior)
-    expected = expectimax.belief(expectimax.start(specs, prior), rules)
+    expected = expectimax.belief(expectimax.start(specs, prior), families)
     assert abs(blind.value - expected) < 1e-6
     assert blind.value < solution.value - 0.01
     assert set(solution.roots) == {0, 1}
@@ -184,14 +187,14 @@ def coins(key, shape=(), dtype=jnp.float32):
 @pytest.mark.parametrize(("sigma", "observed"), [(0.0, False), (0.25, True)])
 def test_played_in_the_game_it_earns_its_value(sigma, observed):
     """The policy as a principal, in rollouts of every task of the prior."""
-    number, rules = 6_000, Rules(7, draws=BOTH if sigma else (0.0,))
+    number, families = 6_000, Rules(7, draws=BOTH if sigma else (0.0,))
     specs = [
         Spec("epsilon_greedy", eps, mu, target, 0.5, 1.0, sigma)
         for eps, mu, target in ((0.1, TWO, 1), (0.4, SWAPPED, 0), (0.3, NEAR, 1))
     ]
-    agent, _, tasks = stack(specs, rules)
+    agent, _, tasks = stack(specs, families)
     config = games.GameConfig(2, 7, observe_target=observed, observe_intervention=observed)
-    solution = solve_belief(agent, config, tasks, draws=rules.draws)
+    solution = solve_belief(agent, config, tasks, draws=families.draws)
     game, principal = games.make_intervention_game(agent, config), belief_principal(config)
     table = belief_table(solution)
     play = lambda key, task: games.rollout(key, game, principal, table, task).reward.sum()  # noqa: E731
@@ -203,8 +206,8 @@ def test_played_in_the_game_it_earns_its_value(sigma, observed):
 
 def test_a_principal_that_meets_the_impossible_does_nothing():
     """Solved for an agent that starts over every time, met by one that does not."""
-    specs, rules = family("best_response", (0.0,), (NEAR,), cost=0.5), Rules(4)
-    agent, config, tasks = stack(specs, rules)
+    specs, families = two_of("best_response", (0.0,), (NEAR,), cost=0.5), Rules(4)
+    agent, config, tasks = stack(specs, families)
     solution = solve_belief(agent, config, tasks)
     assert solution.intervention([], 1) == 1
     principal, table = belief_principal(config), belief_table(solution)
@@ -224,21 +227,21 @@ def test_a_principal_that_meets_the_impossible_does_nothing():
 
 def test_equal_beliefs_are_one():
     """Twins cannot be told apart, and a population's members act as alone."""
-    specs, _, rules = CASES["eps"]
-    alone = solve_belief(*stack(specs[:1], rules))
-    twins = solve_belief(*stack((specs[0], specs[0]), rules), (0.2, 0.8))
+    specs, _, families = CASES["eps"]
+    alone = solve_belief(*stack(specs[:1], families))
+    twins = solve_belief(*stack((specs[0], specs[0]), families), (0.2, 0.8))
     assert twins.value == pytest.approx(alone.value, abs=1e-9)
     assert twins.num_beliefs == alone.num_beliefs
     assert twins.num_states == 2 * alone.num_states
-    task = games.make_task(1, 0.1, TWO, 1, games.TaskTerms(cost=0.3, noise=0.0))
+    task = games.make_task(1, 0.1, TWO, 1, games.Economics(cost=0.3, noise=0.0))
     tasks = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], task)
     member = solve_belief(agents.standard_population(2), games.GameConfig(2, 5), tasks)
     assert member.value == pytest.approx(alone.value, abs=1e-9)
 
 
 def test_what_is_too_big_or_makes_no_sense_is_refused():
-    specs, prior, rules = CASES["eps"]
-    bound, size = stack(specs, rules), solved("eps").num_beliefs
+    specs, prior, families = CASES["eps"]
+    bound, size = stack(specs, families), solved("eps").num_beliefs
     assert solve_belief(*bound, prior, max_beliefs=size).num_beliefs == size
     with pytest.raises(ConfigError, match=f"number of beliefs: got {size}, .* than max_beliefs"):
         solve_belief(*bound, prior, max_beliefs=size - 1)

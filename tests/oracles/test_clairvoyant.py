@@ -11,7 +11,7 @@ from streams import assert_same, keys
 
 from mermaide_jax import agents, games
 from mermaide_jax.errors import ConfigError
-from mermaide_jax.oracles.clairvoyant import plan_episode, play_planned, replay
+from mermaide_jax.oracles.clairvoyant import plan_episode, play_clairvoyant, replay
 from mermaide_jax.oracles.guided import Guide, guide_grid, guided, leads, tune_each
 
 ARMS = 3
@@ -24,14 +24,14 @@ def tasks(number=6):
     """A few agents of each rule, with noise."""
     sets = [
         games.finite_tasks(
-            jax.random.key(3), rule, games.COEFFICIENTS[rule][:1], number // 3, ARMS, TERMS
+            jax.random.key(3), family, games.COEFFICIENTS[family][:1], number // 3, ARMS, TERMS
         )
-        for rule in RULES
+        for family in RULES
     ]
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *sets)
 
 
-TERMS = games.TaskTerms(cost=0.4, noise=0.2)
+TERMS = games.Economics(cost=0.4, noise=0.2)
 
 
 def ucb_tasks(number=6):
@@ -134,7 +134,7 @@ def test_many_are_one_after_the_other():
 def test_planned_episodes_are_those_that_others_play():
     """Same key, same draws: what the agent does before the first payment is the same."""
     game = ucb_game(8)
-    run = lambda k: play_planned(k, game, ucb_tasks(), 5, 2, GUIDES)  # noqa: E731
+    run = lambda k: play_clairvoyant(k, game, ucb_tasks(), 5, 2, GUIDES)  # noqa: E731
     planned = jax.jit(run)(jax.random.key(5))
     principal = guided(game.pay_target, 8)
     never = Guide(-jnp.inf, jnp.float32(0))

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-PAGE = Path(__file__).parents[3] / "docs" / "oracles.md"
+PAGE = Path(__file__).parents[2] / "docs" / "oracles.md"
 
 
 def test_the_example_prints_values_in_their_order(capsys):

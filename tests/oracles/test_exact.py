@@ -17,7 +17,7 @@ from mermaide_jax import agents, games, principals
 from mermaide_jax.errors import ConfigError
 from mermaide_jax.networks.world_model_policy import NetworkConfig
 from mermaide_jax.oracles import policy_value, reachable_states, solve_exact
-from mermaide_jax.oracles.all_knowing import all_knowing, by_rule, rule_grid
+from mermaide_jax.oracles.all_knowing import all_knowing, by_script, script_grid
 from mermaide_jax.oracles.prescient import prescient
 
 TWO, THREE = (0.7, 0.31), (0.7, 0.31, 0.52)
@@ -57,17 +57,17 @@ ALL = CASES | RESPONDERS
 
 @pytest.mark.parametrize("case", ALL.values(), ids=ALL)
 def test_the_all_knowing_value_is_that_of_brute_force(case):
-    spec, rules = case
-    solution = solve_exact(*bind(spec, rules), draws=rules.draws)
-    assert abs(solution.value - expectimax.all_knowing(spec, rules)) < 1e-6
+    spec, families = case
+    solution = solve_exact(*bind(spec, families), draws=families.draws)
+    assert abs(solution.value - expectimax.all_knowing(spec, families)) < 1e-6
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_the_clairvoyant_value_is_that_of_brute_force(case):
-    spec, rules = case
-    solution = solve_exact(*bind(spec, rules), draws=rules.draws, sees_draw=True)
-    assert abs(solution.value - expectimax.clairvoyant(spec, rules)) < 1e-6
-    assert solution.value >= solve_exact(*bind(spec, rules), draws=rules.draws).value - 1e-6
+    spec, families = case
+    solution = solve_exact(*bind(spec, families), draws=families.draws, sees_draw=True)
+    assert abs(solution.value - expectimax.clairvoyant(spec, families)) < 1e-6
+    assert solution.value >= solve_exact(*bind(spec, families), draws=families.draws).value - 1e-6
 
 
 @pytest.mark.parametrize("case", RESPONDERS.values(), ids=RESPONDERS)
@@ -84,8 +84,8 @@ def one_hot(solution):
 
 @pytest.mark.parametrize("case", ALL.values(), ids=ALL)
 def test_the_policy_earns_the_value_and_no_other_earns_more(case):
-    spec, rules = case
-    solution = solve_exact(*bind(spec, rules), draws=rules.draws)
+    spec, families = case
+    solution = solve_exact(*bind(spec, families), draws=families.draws)
     graph, rng = solution.graph, np.random.default_rng(0)
     assert policy_value(graph, one_hot(solution)) == pytest.approx(solution.value, abs=1e-9)
 
@@ -103,10 +103,10 @@ def test_the_policy_earns_the_value_and_no_other_earns_more(case):
     st.floats(0, 1, width=16),
     st.floats(0.125, 2, width=16),
 )
-def test_any_two_armed_game_equals_brute_force(rule, coefficient, mu, cost, bonus):
+def test_any_two_armed_game_equals_brute_force(family, coefficient, mu, cost, bonus):
     """Means on a coarse grid, so that exact ties occur and near ones do not."""
     hypothesis.assume(mu[0] != mu[1])
-    spec = Spec(rule, coefficient, (mu[0] / 64, mu[1] / 64), 0, cost, bonus)
+    spec = Spec(family, coefficient, (mu[0] / 64, mu[1] / 64), 0, cost, bonus)
     solution = solve_exact(*bind(spec, Rules(4)))
     assert abs(solution.value - expectimax.all_knowing(spec, Rules(4))) < 1e-5
 
@@ -119,17 +119,17 @@ STEERED = {"ucb": 0.5, "epsilon_greedy": 0.2}
 
 
 @functools.cache
-def steered(rule, sigma):
+def steered(family, sigma):
     mu = jnp.asarray(THREE, jnp.float32)
     return games.make_task(
-        agents.RULES.index(rule), STEERED[rule], mu, 1, games.TaskTerms(cost=0.6, noise=sigma)
+        agents.RULES.index(family), STEERED[family], mu, 1, games.Economics(cost=0.6, noise=sigma)
     )
 
 
 @functools.cache
-def solved(rule, sigma, sees_draw=False):
+def solved(family, sigma, sees_draw=False):
     draws = BOTH if sigma else (0.0,)
-    return solve_exact(AGENT, CONFIG, steered(rule, sigma), draws=draws, sees_draw=sees_draw)
+    return solve_exact(AGENT, CONFIG, steered(family, sigma), draws=draws, sees_draw=sees_draw)
 
 
 def coins(key, shape=(), dtype=jnp.float32):
@@ -143,10 +143,10 @@ def runner(principal):
     return jax.jit(jax.vmap(run, (0, None, None)))
 
 
-def play(principal, params, rule, sigma, number=NUMBER):
+def play(principal, params, family, sigma, number=NUMBER):
     """Mean score of many episodes, and its standard error."""
     with mock.patch.object(jax.random, "normal", coins):
-        rewards = runner(principal)(keys(5, number), params, steered(rule, sigma))
+        rewards = runner(principal)(keys(5, number), params, steered(family, sigma))
     scores = np.asarray(rewards.sum(-1), np.float64)
     return scores.mean(), scores.std() / np.sqrt(number) + 1e-6
 
@@ -160,58 +160,58 @@ SCRIPTED = {
 
 
 @pytest.mark.parametrize("sigma", [0.0, SIGMA])
-@pytest.mark.parametrize("rule", STEERED)
-def test_scripted_principals_earn_their_exact_value_which_is_below_the_oracle(rule, sigma):
-    solution = solved(rule, sigma)
+@pytest.mark.parametrize("family", STEERED)
+def test_scripted_principals_earn_their_exact_value_which_is_below_the_oracle(family, sigma):
+    solution = solved(family, sigma)
     for make, params, rate in SCRIPTED.values():
-        mean, error = play(make(GAME.pay_target), jnp.float32(params), rule, sigma)
+        mean, error = play(make(GAME.pay_target), jnp.float32(params), family, sigma)
         exact = policy_value(solution.graph, lambda t, s: np.array([1 - rate(t), rate(t)]))  # noqa: B023
         assert abs(mean - exact) < 4 * error
         assert exact < solution.value
         assert mean < solution.value + 4 * error
 
 
-@pytest.mark.parametrize("rule", STEERED)
-def test_a_prescient_principal_is_bounded_by_the_clairvoyant_value_alone(rule):
+@pytest.mark.parametrize("family", STEERED)
+def test_a_prescient_principal_is_bounded_by_the_clairvoyant_value_alone(family):
     above = False
     for sigma in (0.0, SIGMA):
         reading = prescient(GAME.pay_target)
         for threshold in (-0.1, 0.2, np.inf):
-            mean, error = play(prescient, jnp.float32(threshold), rule, sigma)
-            assert mean < solved(rule, sigma, True).value + 4 * error
-            above |= mean > solved(rule, sigma).value + 4 * error
+            mean, error = play(reading, jnp.float32(threshold), family, sigma)
+            assert mean < solved(family, sigma, True).value + 4 * error
+            above |= mean > solved(family, sigma).value + 4 * error
     assert above, "it sees the coming action, which the all-knowing principal does not"
 
 
-@pytest.mark.parametrize("rule", STEERED)
-def test_the_all_knowing_planner_comes_close_to_the_value_and_not_above(rule):
-    rules = jax.tree.map(lambda leaf: leaf[::41], rule_grid(STEPS))
+@pytest.mark.parametrize("family", STEERED)
+def test_the_all_knowing_planner_comes_close_to_the_value_and_not_above(family):
+    families = jax.tree.map(lambda leaf: leaf[::41], script_grid(STEPS))
     alone = [
-        play(by_rule(GAME), jax.tree.map(lambda leaf, c=c: leaf[c], rules), rule, SIGMA)[0]
+        play(by_script(GAME), jax.tree.map(lambda leaf, c=c: leaf[c], families), family, SIGMA)[0]
         for c in range(6)
     ]
     best, order = max(alone), np.argsort(alone)[::-1]
-    ordered = jax.tree.map(lambda leaf: leaf[order[:3]], rules)
-    mean, error = play(all_knowing(GAME, 16), ordered, rule, SIGMA, 600)
-    value = solved(rule, SIGMA).value
+    ordered = jax.tree.map(lambda leaf: leaf[order[:3]], families)
+    mean, error = play(all_knowing(GAME, 16), ordered, family, SIGMA, 600)
+    value = solved(family, SIGMA).value
     assert mean < value + 4 * error
     assert mean > value - 0.5 * (value - best) - 4 * error
     assert best < value - 0.1, "a rule alone would do"
 
 
-@pytest.mark.parametrize("rule", STEERED)
-def test_a_principal_fresh_from_initialisation_is_below_the_oracle(rule):
+@pytest.mark.parametrize("family", STEERED)
+def test_a_principal_fresh_from_initialisation_is_below_the_oracle(family):
     config = NetworkConfig(features=8, num_layers=1)
     learned = principals.learned_principal(config, GAME.observation_size, ARMS, 2)
     params = learned.init_params(jax.random.key(1))
-    mean, error = play(learned.principal, params, rule, 0.0)
-    assert mean < solved(rule, 0.0).value - 4 * error
+    mean, error = play(learned.principal, params, family, 0.0)
+    assert mean < solved(family, 0.0).value - 4 * error
 
 
-@pytest.mark.parametrize("rule", STEERED)
-def test_the_policy_played_in_the_game_earns_the_value(rule, monkeypatch):
+@pytest.mark.parametrize("family", STEERED)
+def test_the_policy_played_in_the_game_earns_the_value(family, monkeypatch):
     monkeypatch.setattr(jax.random, "normal", coins)
-    solution, task = solved(rule, SIGMA), steered(rule, SIGMA)
+    solution, task = solved(family, SIGMA), steered(family, SIGMA)
     step = jax.jit(jax.vmap(GAME.step, (0, 0, 0, None)))
     _, state = jax.vmap(lambda key: GAME.reset(key, task))(keys(0, NUMBER))
     score = np.zeros(NUMBER)
@@ -235,8 +235,8 @@ def test_states_are_few_and_known_by_their_time():
 
 
 def test_draws_are_weighed_by_repetition_and_idle_without_noise():
-    spec, rules = CASES["eps, noise, cheap"]
-    agent, config, task = bind(spec, rules)
+    spec, families = CASES["eps, noise, cheap"]
+    agent, config, task = bind(spec, families)
     weighed = solve_exact(agent, config, task, draws=(1.0, -1.0, 1.0, -1.0))
     assert weighed.value == pytest.approx(solve_exact(agent, config, task, draws=BOTH).value)
     quiet = task._replace(noise=jnp.float32(0))
@@ -263,7 +263,10 @@ def test_what_is_too_big_or_makes_no_sense_is_refused():
 
 
 def test_clairvoyance_is_refused_where_a_draw_has_no_meaning_across_offers():
-    spec, rules = Spec("best_response", 0.0, (0.5, 0.5), 1), Rules(2)
-    assert abs(solve_exact(*bind(spec, rules)).value - expectimax.all_knowing(spec, rules)) < 1e-6
+    spec, families = Spec("best_response", 0.0, (0.5, 0.5), 1), Rules(2)
+    assert (
+        abs(solve_exact(*bind(spec, families)).value - expectimax.all_knowing(spec, families))
+        < 1e-6
+    )
     with pytest.raises(ConfigError, match="sees_draw: got True, expected False where"):
-        solve_exact(*bind(spec, rules), sees_draw=True)
+        solve_exact(*bind(spec, families), sees_draw=True)

@@ -29,11 +29,11 @@ never = jax.jit(
 
 
 @functools.cache
-def tasks(rule):
+def tasks(family):
     """Offer-blind rules, for which the preview without an offer is what they will do."""
-    coefficients = games.COEFFICIENTS[rule]
+    coefficients = games.COEFFICIENTS[family]
     return games.finite_tasks(
-        jax.random.key(0), rule, coefficients, NUMBER, ARMS, games.TaskTerms(noise=0.1)
+        jax.random.key(0), family, coefficients, NUMBER, ARMS, games.Economics(noise=0.1)
     )
 
 
@@ -45,27 +45,27 @@ def lead(trajectory, target):
     return np.where(own, estimates, 0).sum(-1) - rivals
 
 
-@pytest.mark.parametrize("rule", ["ucb", "epsilon_greedy"])
+@pytest.mark.parametrize("family", ["ucb", "epsilon_greedy"])
 @pytest.mark.parametrize("threshold", [-0.2, 0.0, 0.3, np.inf])
-def test_it_pays_exactly_when_the_agent_takes_the_target_with_too_small_a_lead(rule, threshold):
-    trajectory = run(keys(1, NUMBER), threshold, tasks(rule))
+def test_it_pays_exactly_when_the_agent_takes_the_target_with_too_small_a_lead(family, threshold):
+    trajectory = run(keys(1, NUMBER), threshold, tasks(family))
     paid, hit = np.asarray(trajectory.intervention), np.asarray(trajectory.step.hit)
     assert hit[paid > 0].all(), "paid for another action"
-    np.testing.assert_array_equal(paid, hit & (lead(trajectory, tasks(rule).target) < threshold))
+    np.testing.assert_array_equal(paid, hit & (lead(trajectory, tasks(family).target) < threshold))
     assert 0 < paid.sum() < paid.size
 
 
-@pytest.mark.parametrize("rule", ["ucb", "epsilon_greedy"])
-def test_threshold_minus_infinity_is_never(rule):
-    reference = run(keys(1, NUMBER), -np.inf, tasks(rule))
+@pytest.mark.parametrize("family", ["ucb", "epsilon_greedy"])
+def test_threshold_minus_infinity_is_never(family):
+    reference = run(keys(1, NUMBER), -np.inf, tasks(family))
     assert not reference.intervention.any()
-    assert_same(reference, never(keys(1, NUMBER), tasks(rule)), 1e-5)
+    assert_same(reference, never(keys(1, NUMBER), tasks(family)), 1e-5)
 
 
-@pytest.mark.parametrize("rule", ["ucb", "epsilon_greedy"])
-def test_it_earns_more_than_never(rule):
-    reference = run(keys(1, NUMBER), 0.3, tasks(rule)).reward.sum(1).mean()
-    assert reference > 1 + never(keys(1, NUMBER), tasks(rule)).reward.sum(1).mean()
+@pytest.mark.parametrize("family", ["ucb", "epsilon_greedy"])
+def test_it_earns_more_than_never(family):
+    reference = run(keys(1, NUMBER), 0.3, tasks(family)).reward.sum(1).mean()
+    assert reference > 1 + never(keys(1, NUMBER), tasks(family)).reward.sum(1).mean()
 
 
 @jax.jit
@@ -85,13 +85,13 @@ def preview_and_step(key, intervention, task):
     return jax.lax.scan(step, (key, state), length=10)[1]
 
 
-@pytest.mark.parametrize("rule", ["ucb", "epsilon_greedy"])
+@pytest.mark.parametrize("family", ["ucb", "epsilon_greedy"])
 @pytest.mark.parametrize("intervention", [0, 1])
-def test_the_preview_is_what_the_step_does(rule, intervention):
-    shown, info = preview_and_step(keys(2, NUMBER), jnp.int32(intervention), tasks(rule))
+def test_the_preview_is_what_the_step_does(family, intervention):
+    shown, info = preview_and_step(keys(2, NUMBER), jnp.int32(intervention), tasks(family))
     np.testing.assert_array_equal(shown.action, info.action)
     np.testing.assert_array_equal(shown.estimates, info.agent_estimates)
-    expected = np.broadcast_to(np.asarray(tasks(rule).target)[:, None], shown.target.shape)
+    expected = np.broadcast_to(np.asarray(tasks(family).target)[:, None], shown.target.shape)
     np.testing.assert_array_equal(shown.target, expected)
 
 

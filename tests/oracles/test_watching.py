@@ -31,8 +31,8 @@ BASE = principals.random(GAME.pay_target)
 
 @functools.cache
 def tasks(number=3):
-    terms = games.TaskTerms(cost=COST, noise=NOISE)
-    drawn = games.finite_tasks(jax.random.key(4), "ucb", (0.3,), number, ARMS, terms)
+    economics = games.Economics(cost=COST, noise=NOISE)
+    drawn = games.finite_tasks(jax.random.key(4), "ucb", (0.3,), number, ARMS, economics)
     return drawn._replace(agent=drawn.agent.members[0])
 
 
@@ -137,13 +137,13 @@ def test_particles_told_all_but_the_noise_think_what_the_agent_thinks():
     for time in range(STEPS - 1):
         key = jax.random.fold_in(jax.random.key(1), time)
         beliefs = step(key, beliefs, seen.step.action[time], bonus[time], prior)
-        mind = agent_states(beliefs)
+        particle = agent_states(beliefs)
         estimates = np.asarray(seen.step.agent_estimates[time + 1])
         actions = np.asarray(seen.step.action[: time + 1])
         counts = np.bincount(actions, minlength=ARMS)
-        np.testing.assert_array_equal(mind.counts, np.tile(counts, (40, 1)))
-        np.testing.assert_allclose(mind.means[:, counts == 0], 0.0)
-        np.testing.assert_allclose(mind.means.mean(0), estimates, atol=2 * NOISE)
+        np.testing.assert_array_equal(particle.counts, np.tile(counts, (40, 1)))
+        np.testing.assert_allclose(particle.means[:, counts == 0], 0.0)
+        np.testing.assert_allclose(particle.means.mean(0), estimates, atol=2 * NOISE)
     assert int(beliefs.time) == STEPS - 1 and int(beliefs.action[-1]) == -1
 
 

@@ -42,16 +42,16 @@ def random_params(learned, seed=0):
 
 
 @functools.cache
-def played(variant, recording=False):
+def played(variant, with_activations=False):
     """Episodes with agents of all rules: the principal, its params and the trajectories."""
     learned = bind(VARIANTS[variant])
     params = random_params(learned)
-    principal = learned.recording if recording else learned.principal
+    principal = learned.with_activations if with_activations else learned.principal
 
     mean_rewards = np.random.default_rng(1).uniform(size=(NUMBER, ARMS)).astype(np.float32)
-    make = functools.partial(games.make_task, terms=games.TaskTerms())
-    rule = np.arange(NUMBER) % len(agents.RULES)
-    tasks = jax.vmap(make)(rule, np.full(NUMBER, 0.4, np.float32), mean_rewards, rule)
+    make = functools.partial(games.make_task, economics=games.Economics())
+    family = np.arange(NUMBER) % len(agents.RULES)
+    tasks = jax.vmap(make)(family, np.full(NUMBER, 0.4, np.float32), mean_rewards, family)
     play = lambda key, task: games.rollout(key, GAME, principal, params, task)  # noqa: E731
     return learned, params, jax.jit(jax.vmap(play))(keys(1, NUMBER), tasks)
 
@@ -274,21 +274,21 @@ def test_the_recording_principal_plays_alike_and_its_record_stands_for_a_replay(
 ):
     variant = (architecture, world_model)
     learned, params, plain = played(variant)
-    _, _, recorded = played(variant, recording=True)
-    decision, record = recorded.principal
-    assert architecture == "arms" or set(record) == set(params)
-    assert_same(recorded._replace(principal=decision), plain, ROUNDING)
+    _, _, keeps_activations = played(variant, with_activations=True)
+    decision, activations = keeps_activations.principal
+    assert architecture == "arms" or set(activations) == set(params)
+    assert_same(keeps_activations._replace(principal=decision), plain, ROUNDING)
 
-    def loss(params, i, record):
+    def loss(params, i, activations):
         history = plain.observation[i], plain.intervention[i]
-        decision = learned.replay(params, *history, record)
+        decision = learned.replay(params, *history, activations)
         policy = losses.reinforce_loss(decision.log_prob, plain.reward[i])
         return policy + losses.next_action_loss(decision.prediction, plain.step.action[i])
 
     curved = lambda p, *x: jax.jvp(lambda q: jax.grad(loss)(q, *x), (p,), (p,))[1]  # noqa: E731
     for derive in (loss, jax.grad(loss), curved):
         derived = jax.jit(derive)
-        known = derived(params, jnp.int32(1), jax.tree.map(lambda x: x[1], record))
+        known = derived(params, jnp.int32(1), jax.tree.map(lambda x: x[1], activations))
         anew = derived(params, jnp.int32(1), None)
         scale = max(float(jnp.abs(x).max()) for x in jax.tree.leaves(anew))
         assert scale > 0.1
@@ -297,17 +297,17 @@ def test_the_recording_principal_plays_alike_and_its_record_stands_for_a_replay(
 
 def test_a_record_of_networks_over_arms_holds_under_any_params():
     variant = ("arms", True)
-    learned, _, episodes = played(variant, recording=True)
-    other, (_, record) = random_params(learned, seed=1), episodes.principal
+    learned, _, episodes = played(variant, with_activations=True)
+    other, (_, activations) = random_params(learned, seed=1), episodes.principal
     for i in range(NUMBER):
         history = episodes.observation[i], episodes.intervention[i]
-        known = learned.replay(other, *history, jax.tree.map(lambda x, i=i: x[i], record))
+        known = learned.replay(other, *history, jax.tree.map(lambda x, i=i: x[i], activations))
         assert_same(known, replay(variant)(other, *history), ROUNDING)
-    assert learned.lasting_records and not bind(NetworkConfig("gru")).lasting_records
+    assert learned.lasting_activations and not bind(NetworkConfig("gru")).lasting_activations
 
 
 def test_what_keeps_no_record_says_so():
     for network in (NetworkConfig("mlp"), NetworkConfig("arms"), NetworkConfig(recurrence="scan")):
-        kept = bind(network).recording is not None
+        kept = bind(network).with_activations is not None
         assert kept == (network.architecture != "mlp")
-    assert bind(NetworkConfig(recurrence="reference")).recording is None
+    assert bind(NetworkConfig(recurrence="reference")).with_activations is None

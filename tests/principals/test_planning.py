@@ -23,8 +23,8 @@ GAME = games.make_intervention_game(AGENT, CONFIG)
 
 @functools.cache
 def tasks(number=4):
-    terms = games.TaskTerms(cost=COST, noise=0.0)
-    drawn = games.finite_tasks(jax.random.key(4), "ucb", (0.3,), number, ARMS, terms)
+    economics = games.Economics(cost=COST, noise=0.0)
+    drawn = games.finite_tasks(jax.random.key(4), "ucb", (0.3,), number, ARMS, economics)
     return drawn._replace(agent=drawn.agent.members[0])
 
 
@@ -111,7 +111,7 @@ def test_more_errors_ask_for_more(margin, expected):
         ({"config": games.GameConfig(ARMS, STEPS, cost_on="uptake")}, "cost_on: got 'uptake'"),
         ({"config": games.GameConfig(ARMS, STEPS, observe_target=False)}, "observe_target: got F"),
         ({"num_rollouts": 1}, "num_rollouts: got 1, expected an integer >= 2"),
-        ({"errors": -1.0}, "errors: got -1.0"),
+        ({"margin": -1.0}, "margin: got -1.0"),
         ({"world_model": False}, "world_model: got False"),
     ],
 )
@@ -122,7 +122,7 @@ def test_impossible_planners_are_refused(change, message):
         "config": CONFIG,
         "learned": learned_principal(config, *sizes),
         "num_rollouts": 2,
-        "errors": 1.0,
+        "margin": 1.0,
     } | change
     with pytest.raises(ConfigError, match=f"^{message}"):
         planning(**options)

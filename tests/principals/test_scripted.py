@@ -11,26 +11,27 @@ from streams import assert_same, keys
 
 from mermaide_jax import agents, games, principals
 from mermaide_jax.errors import ConfigError
+from mermaide_jax.oracles.prescient import prescient
 
 ARMS, STEPS, NUMBER, COST = 4, 20, 500, 0.75
-PLAIN = games.TaskTerms(cost=COST, bonus=1.0, noise=0.0)
+PLAIN = games.Economics(cost=COST, bonus=1.0, noise=0.0)
 KINDS = ("binary", "arm", "penalty", "magnitude")
 
 
 @functools.cache
-def tasks(rule, coefficient):
-    drawn = games.finite_tasks(jax.random.key(0), rule, (coefficient,), NUMBER, ARMS, PLAIN)
-    return drawn._replace(agent=drawn.agent.members[agents.RULES.index(rule)])
+def tasks(family, coefficient):
+    drawn = games.finite_tasks(jax.random.key(0), family, (coefficient,), NUMBER, ARMS, PLAIN)
+    return drawn._replace(agent=drawn.agent.members[agents.RULES.index(family)])
 
 
 @functools.cache
-def runner(name, rule, initial_pull=True, kind="binary", cost_on="offer"):
+def runner(name, family, initial_pull=True, kind="binary", cost_on="offer"):
     config = games.GameConfig(ARMS, STEPS, kind, cost_on=cost_on)
     agent = {
         "ucb": agents.ucb(ARMS),
         "epsilon_greedy": agents.epsilon_greedy(ARMS, initial_pull),
         "best_response": agents.best_response(ARMS),
-    }[rule]
+    }[family]
     game = games.make_intervention_game(agent, config)
     principal = {
         "random": lambda: principals.random(game.pay_target),
@@ -59,8 +60,8 @@ def decide(principal, params, number, observation=None):
     return np.asarray(jax.jit(jax.vmap(episode))(keys(3, number)))
 
 
-def play(name, params, rule="ucb", coefficient=0.3, seed=1, **options):
-    out = runner(name, rule, **options)(keys(seed, NUMBER), params, tasks(rule, coefficient))
+def play(name, params, family="ucb", coefficient=0.3, seed=1, **options):
+    out = runner(name, family, **options)(keys(seed, NUMBER), params, tasks(family, coefficient))
     return jax.tree.map(np.asarray, out)
 
 
@@ -70,7 +71,7 @@ def play(name, params, rule="ucb", coefficient=0.3, seed=1, **options):
 )
 def test_always_and_never_on_a_best_responder(kind, cost_on):
     """A bonus of 1 lifts the target over arms in [0, 1]; without it the target is never best."""
-    options = {"rule": "best_response", "coefficient": 0.0, "kind": kind, "cost_on": cost_on}
+    options = {"family": "best_response", "coefficient": 0.0, "kind": kind, "cost_on": cost_on}
     always, never = (play("random", p, **options) for p in (1.0, 0.0))
     assert always.step.hit.all()
     # A tax on the others that is charged on uptake is never charged: nobody takes the others.
@@ -171,7 +172,7 @@ def test_principals_of_one_game_are_one_object():
     config = games.GameConfig(ARMS, STEPS)
     game = games.make_intervention_game(agents.ucb(ARMS), config)
     assert games.make_intervention_game(config=config, agent=agents.ucb(num_arms=ARMS)) is game
-    for make in (principals.random, principals.first_k, principals.prescient):
+    for make in (principals.random, principals.first_k, prescient):
         assert make(game.pay_target) is make(pay_target=game.pay_target)
     assert principals.random_rate(2) is principals.random_rate(num_interventions=2)
     with pytest.raises(ConfigError, match="num_interventions: got 1"):

@@ -16,14 +16,14 @@ def middle(rows, **where):
     return scores[cut : len(scores) - cut].mean()
 
 
-@pytest.mark.parametrize("oracle", ["all_knowing", "planner", "prescient"])
+@pytest.mark.parametrize("oracle", ["all_knowing", "clairvoyant", "prescient"])
 def test_each_share_is_the_hand_computed_one(rows, oracle):
     records = rows()
     found = attained_records(records, oracle)
     check_records("attained", found, ATTAINED_COLUMNS)
     assert len(found) == 11 * 2 * 2
     for line in found:
-        group = {name: line[name] for name in ("agent_rule", "k_shot")}
+        group = {name: line[name] for name in ("family", "k_shot")}
         scripts = {name: middle(records, principal=name, **group) for name in SCRIPTS}
         assert line["best_scripted"] == max(scripts, key=scripts.__getitem__) == "first_k"
         assert line["oracle"] == oracle
@@ -37,18 +37,24 @@ def test_the_ends_are_exact(rows):
     lines = {line["principal"]: line for line in attained_records(rows())}
     assert [lines["first_k"][part] for part in ("share", "low", "high")] == [0, 0, 0]
     assert [lines["all_knowing"][part] for part in ("share", "low", "high")] == [1, 1, 1]
-    assert lines["never"]["share"] < 0 < lines["prescient"]["share"] < 1 < lines["planner"]["share"]
+    assert (
+        lines["never"]["share"]
+        < 0
+        < lines["prescient"]["share"]
+        < 1
+        < lines["clairvoyant"]["share"]
+    )
 
 
 def test_the_summary_and_both_tables_show_it(rows):
     records = rows()
     frame = summarize(records)
     shares = {
-        tuple(line[name] for name in ("agent_rule", "k_shot", "principal")): line
+        tuple(line[name] for name in ("family", "k_shot", "principal")): line
         for line in attained_records(records)
     }
     for _, line in frame.iterrows():
-        share = shares[line["agent_rule"], line["k_shot"], line["principal"]]
+        share = shares[line["family"], line["k_shot"], line["principal"]]
         assert line["attained"] == pytest.approx(share["share"])
         assert line["attained_low"] == pytest.approx(share["low"])
     for text in (format_table(frame), markdown_table(frame)):
@@ -78,7 +84,7 @@ def test_runs_are_paired(rows):
     """A principal that was tested on some of the agents is compared on these alone."""
     records = [r for r in rows() if r["principal"] != "reinforce" or r["agent"] < 4]
     paired = [r for r in records if r["agent"] < 4]
-    group = {"agent_rule": "ucb", "k_shot": 0}
+    group = {"family": "ucb", "k_shot": 0}
     line = next(x for x in attained_records(records) if x["principal"] == "reinforce")
     base, top = (middle(paired, principal=name, **group) for name in ("first_k", "all_knowing"))
     own = middle(paired, principal="reinforce", **group)

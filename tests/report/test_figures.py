@@ -70,14 +70,14 @@ def test_marks_stand_at_the_interquartile_means(rows):
     frame = summarize(records)
     axes = score_figure(records).axes[0]
     drawn = [round(float(x), 6) for line in axes.get_lines() for x in line.get_xdata()]
-    wanted = frame[(frame["agent_rule"] == "ucb") & (frame["principal"] == "mermaide")]
+    wanted = frame[(frame["family"] == "ucb") & (frame["principal"] == "mermaide")]
     for column in ("score", "low", "high"):
         assert all(round(value, 6) in drawn for value in wanted[column])
 
 
 @pytest.mark.parametrize(("seeds", "agents"), [(1, 10), (1, 1)])
 def test_a_single_seed_or_run_is_drawn(rows, results_with, seeds, agents):
-    few = [r for r in rows(seeds=seeds, agents=agents) if r["agent_rule"] == "ucb"]
+    few = [r for r in rows(seeds=seeds, agents=agents) if r["family"] == "ucb"]
     words = texts(score_figure(few))
     assert any("1 seed" in word and "1 seeds" not in word for word in words)
     curves = [c for c in results_with().curves if c["seed"] == 0 and c["family"] == "ucb"]
@@ -85,7 +85,7 @@ def test_a_single_seed_or_run_is_drawn(rows, results_with, seeds, agents):
 
 
 def test_other_principals_families_and_shots_are_drawn(rows):
-    records = [{**r, "principal": "stranger", "agent_rule": "thompson"} for r in rows()]
+    records = [{**r, "principal": "stranger", "family": "thompson"} for r in rows()]
     records = [{**r, "k_shot": k} for r in records for k in (0, 1, 2, 5, 10)]
     words = texts(score_figure(records))
     assert {"stranger", "10-shot"} <= set(words)
@@ -157,7 +157,7 @@ def test_episode_figure_without_policy_estimates_or_coefficient(episode):
         **episode("epsilon_greedy", "first_k"),
         "policy_probability": None,
         "agent_estimates": None,
-        "agent_rule": "best_response",
+        "family": "best_response",
         "score": float("nan"),
     }
     words = texts(episode_figure(record))

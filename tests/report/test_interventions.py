@@ -7,7 +7,7 @@ from mermaide_jax.errors import ConfigError
 from mermaide_jax.report.interventions import intervention_records, interventions_figure
 from mermaide_jax.results.schema import ROW_COLUMNS
 
-BLANK = {name: kind() for name, kind in ROW_COLUMNS.items()} | {"agent_rule": "ucb", "horizon": 10}
+BLANK = {name: kind() for name, kind in ROW_COLUMNS.items()} | {"family": "ucb", "horizon": 10}
 
 
 def rows_of(principal, paid, pulls, shots=(0,)):
@@ -43,7 +43,7 @@ def test_counts_payments_pulls_and_what_each_brought():
     assert record["target_pulls"] == pytest.approx(7.0)
     # 5 + 6 + 8 + 9 pulls, less 1 with the first agent and 2 with the second, for 12 payments
     assert record["pulls_per_payment"] == pytest.approx((28 - 2 * (1 + 2)) / 12)
-    assert (record["agent_rule"], record["k_shot"]) == ("ucb", 0)
+    assert (record["family"], record["k_shot"]) == ("ucb", 0)
 
 
 def test_intervals_resample_runs_the_same_for_all_agents():

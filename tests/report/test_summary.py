@@ -23,7 +23,7 @@ ORDER = [
     "first_k",
     "prescient",
     "all_knowing",
-    "planner",
+    "clairvoyant",
 ]
 
 
@@ -42,11 +42,11 @@ def test_each_line_is_the_hand_computed_aggregate(rows):
         mine = [
             r
             for r in records
-            if (r["principal"], r["agent_rule"], r["k_shot"]) == (principal, "epsilon_greedy", 1)
+            if (r["principal"], r["family"], r["k_shot"]) == (principal, "epsilon_greedy", 1)
         ]
         scores = np.sort([r["score"] for r in mine])
         cut = len(scores) // 4
-        got = line_of(frame, principal=principal, agent_rule="epsilon_greedy", k_shot=1)
+        got = line_of(frame, principal=principal, family="epsilon_greedy", k_shot=1)
         assert got["runs"] == len(mine) == 30
         assert got["score"] == pytest.approx(scores[cut:-cut].mean())
         assert got["low"] < got["score"] < got["high"]
@@ -59,7 +59,7 @@ def test_order_is_canonical_whatever_the_order_of_the_rows(rows):
     shuffled = [records[i] for i in np.random.default_rng(0).permutation(len(records))]
     for frame in (summarize(records), summarize(shuffled)):
         assert list(frame["principal"][:11]) == ORDER
-        groups = list(dict.fromkeys(zip(frame["agent_rule"], frame["k_shot"], strict=True)))
+        groups = list(dict.fromkeys(zip(frame["family"], frame["k_shot"], strict=True)))
         assert groups == [("ucb", 0), ("ucb", 1), ("epsilon_greedy", 0), ("epsilon_greedy", 1)]
 
 
@@ -68,14 +68,14 @@ def test_missing_measures_are_skipped_not_counted_as_zero(rows):
     for record in records[::2]:
         record["world_model_accuracy"] = float("nan")
     got = summarize(records).iloc[0]
-    left = [r["world_model_accuracy"] for r in records[1::2] if r["agent_rule"] == "ucb"]
+    left = [r["world_model_accuracy"] for r in records[1::2] if r["family"] == "ucb"]
     assert got["world_model_accuracy"] == pytest.approx(np.mean(left))
     never = summarize([r for r in rows() if r["principal"] == "never"])
     assert never["world_model_log_likelihood"].isna().all()
 
 
 def test_by_coefficient(rows):
-    frame = summarize(rows(), by=("agent_rule", "coefficient", "k_shot"))
+    frame = summarize(rows(), by=("family", "coefficient", "k_shot"))
     assert len(frame) == 11 * 2 * 2 * 2
     assert (frame["runs"] == 15).all()
     text = format_table(frame)
@@ -90,7 +90,7 @@ def test_bad_arguments_are_refused_by_name(rows):
         summarize([])
 
 
-@pytest.mark.parametrize("by", [("agent_rule", "k_shot"), ("agent_rule", "coefficient"), ()])
+@pytest.mark.parametrize("by", [("family", "k_shot"), ("family", "coefficient"), ()])
 def test_table_fits_100_columns_and_names_everyone(rows, by):
     records = rows()
     for record in records:
@@ -103,7 +103,7 @@ def test_table_fits_100_columns_and_names_everyone(rows, by):
 
 
 def test_unknown_names_are_shown_as_they_are(rows):
-    records = [{**r, "principal": "stranger", "agent_rule": "thompson"} for r in rows()[:4]]
+    records = [{**r, "principal": "stranger", "family": "thompson"} for r in rows()[:4]]
     frame = summarize(records)
     assert "stranger" in format_table(frame) and "thompson agents" in format_table(frame)
     assert "| thompson | 0 | stranger |" in markdown_table(frame)
@@ -136,7 +136,7 @@ def test_markdown_table_is_rectangular(rows):
 def test_collapse_is_counted_per_seed_of_learned_principals_only(rows):
     records = rows(seeds=3)
     for record in records:
-        if record["principal"] == "reinforce" and record["agent_rule"] == "ucb":
+        if record["principal"] == "reinforce" and record["family"] == "ucb":
             if record["seed"] == 1:
                 record["interventions"] = 0.4  # 0.8% of 50 steps
             if record["seed"] == 2 and record["k_shot"] == 0:
@@ -145,8 +145,8 @@ def test_collapse_is_counted_per_seed_of_learned_principals_only(rows):
             record["interventions"] = 0.0  # only after adaptation: not counted
     counts = collapsed_seeds(records)
     assert set(counts["principal"]) == set(ORDER[:4])
-    assert line_of(counts, principal="reinforce", agent_rule="ucb")["collapsed"] == 2
-    assert line_of(counts, principal="reinforce", agent_rule="ucb")["seeds"] == 3
+    assert line_of(counts, principal="reinforce", family="ucb")["collapsed"] == 2
+    assert line_of(counts, principal="reinforce", family="ucb")["seeds"] == 3
     assert counts["collapsed"].sum() == 2
     text = format_collapsed(counts)
     assert "REINFORCE: UCB 2 of 3, Epsilon-greedy 0 of 3" in text

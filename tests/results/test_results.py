@@ -162,7 +162,7 @@ def test_columns_beyond_the_known_ones_are_kept(tmp_path, results_with, rows):
     assert set(pd.read_parquet(tmp_path / "results.parquet")["note"]) == {"x"}
 
 
-@pytest.mark.parametrize("column", ["score", "agent_rule", "world_model_accuracy"])
+@pytest.mark.parametrize("column", ["score", "family", "world_model_accuracy"])
 def test_a_row_without_a_column_is_refused_before_writing(tmp_path, results_with, rows, column):
     bad = [{k: v for k, v in row.items() if k != column} for row in rows()[:1]]
     with pytest.raises(ConfigError, match=rf"^rows\[0\]: got .*'{column}'"):
@@ -171,7 +171,7 @@ def test_a_row_without_a_column_is_refused_before_writing(tmp_path, results_with
 
 
 @pytest.mark.parametrize(
-    ("column", "value"), [("seed", 1.5), ("agent_rule", None), ("score", "high"), ("k_shot", True)]
+    ("column", "value"), [("seed", 1.5), ("family", None), ("score", "high"), ("k_shot", True)]
 )
 def test_a_value_of_another_type_is_refused(tmp_path, results_with, rows, column, value):
     with pytest.raises(ConfigError, match=rf"^rows\[0\]\.{column}: got "):
@@ -364,7 +364,7 @@ def test_parts_are_merged_and_others_refused(results):
 def test_a_whole_has_the_families_and_seeds_of_all_parts(results):
     def part(family, seeds):
         config = {"agents": {"families": [family], "train": 3}, "seed": seeds[0], "seeds": 2}
-        row = dict(results.rows[0], agent_rule=family)
+        row = dict(results.rows[0], family=family)
         rows = [dict(row, seed=seed) for seed in seeds]
         return dataclasses.replace(results, rows=rows, config=config)
 

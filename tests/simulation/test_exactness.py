@@ -10,6 +10,7 @@ import pytest
 
 from mermaide_jax import agents
 from mermaide_jax.agents import sample_means
+from mermaide_jax.agents.ties import argmax_of_bits
 from mermaide_jax.simulation import Bandits, counters, simulate
 
 ARMS, AGENTS, STEPS = 5, 150, 70
@@ -67,7 +68,7 @@ def replay(name, agent, params, mu, noise, target, bonus, normal, ties, first, a
     def step(state, inputs):
         time, bonus, normal, tie, first, normals, action = inputs
         values = plain_values(name, params, state, time, normals)
-        greedy = ties.argmax_of_bits(bits_that_rank(tie, values), values)
+        greedy = argmax_of_bits(bits_that_rank(tie, values), values)
         choice = greedy
         explores = jnp.bool_(False)
         if "epsilon" in name:

@@ -161,12 +161,12 @@ def test_triton_is_not_needed_where_it_is_not_used():
 
 def test_the_pallas_kernel_lowers_for_a_gpu():
     """Where this jaxlib has Triton's part; it runs nowhere here."""
-    from mermaide_jax.simulation import rules, runner
+    from mermaide_jax.simulation import families, runner
 
-    rule, row = rules.rule_of(agents.ucb(ARMS), ARMS), jnp.ones(128)
+    family, row = families.fast_family_of(agents.ucb(ARMS), ARMS), jnp.ones(128)
     traced = runner._fused.trace(
-        *(jax.random.key(0), 0, rule.params(row), Bandits(jnp.ones((128, ARMS)), row, row), None),
-        **{"rule": rule, "horizon": 8, "rounds": 20, "record": False, "block_size": 128},
+        *(jax.random.key(0), 0, family.params(row), Bandits(jnp.ones((128, ARMS)), row, row), None),
+        **{"family": family, "horizon": 8, "rounds": 20, "record": False, "block_size": 128},
         platform="gpu",
     )
     text = traced.lower(lowering_platforms=("cuda",)).as_text()

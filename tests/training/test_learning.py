@@ -12,7 +12,7 @@ from mermaide_jax.networks.world_model_policy import NetworkConfig
 from mermaide_jax.principals import learned_principal
 from mermaide_jax.training import TrainingConfig, make_adapt, train
 
-TERMS = games.TaskTerms()
+TERMS = games.Economics()
 
 
 def test_mermaide_reaches_the_optimum_of_the_probe_game():

@@ -47,7 +47,7 @@ def stacked(num_streams, cost=1.0):
 def run(num_streams=2, learned=LEARNED, config=CONFIG, tasks=None, **options):
     tasks = stacked(num_streams) if tasks is None else tasks
     state, history = train(
-        keys(3, num_streams), config, learned, probe.GAME, tasks, games.TaskTerms(), **options
+        keys(3, num_streams), config, learned, probe.GAME, tasks, games.Economics(), **options
     )
     return jax.tree.map(np.asarray, state), history
 
@@ -64,7 +64,7 @@ def plain(monkeypatch):
     """
     traces = {True: 0, False: 0}
 
-    def make_update(config, learned, game, terms, *, world_model_only=False):
+    def make_update(config, learned, game, economics, *, world_model_only=False):
         def init(key):
             params = {"policy": jax.random.normal(key, (3,))}
             return TrainState(jnp.int32(0), params, jnp.zeros(()), jnp.int32(-1))
@@ -172,7 +172,7 @@ def test_what_is_not_of_these_streams_is_refused_before_any_work(plain):
 
 
 def train_with(keys, tasks):
-    return train(keys, CONFIG, LEARNED, probe.GAME, tasks, games.TaskTerms())
+    return train(keys, CONFIG, LEARNED, probe.GAME, tasks, games.Economics())
 
 
 def test_each_phase_is_compiled_once(plain, monkeypatch):
@@ -184,7 +184,7 @@ def test_each_phase_is_compiled_once(plain, monkeypatch):
 
 
 def test_one_program_serves_other_terms_and_lengths(plain):
-    update = loop.make_update(CONFIG, LEARNED, probe.GAME, games.TaskTerms())
+    update = loop.make_update(CONFIG, LEARNED, probe.GAME, games.Economics())
     chunk = loop.make_chunk(update, 2, 5)
     placement = jax.sharding.NamedSharding(loop.stream_mesh(2), jax.P("streams"))
     state, sizes = jax.device_put(loop.init_streams(update, keys(3, 2)), placement), []

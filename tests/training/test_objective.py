@@ -16,7 +16,7 @@ from streams import assert_same
 
 from mermaide_jax import meta
 from mermaide_jax.base import StepInfo, Trajectory
-from mermaide_jax.networks.arms import recollect
+from mermaide_jax.networks.arms import summarise_episodes
 from mermaide_jax.networks.world_model_policy import NetworkConfig
 from mermaide_jax.principals import learned_principal
 from mermaide_jax.training.config import TrainingConfig
@@ -167,14 +167,14 @@ def test_credit_of_hits_has_the_gradient_of_the_score_and_less_noise():
 
         def weighted(logits, name=name):
             """Each episode's probability, and what REINFORCE makes of it."""
-            terms, chances = [], []
+            economics, chances = [], []
             for chance, log_probs, rewards, hits in every_episode(logits):
                 known = returns_of(rewards)
                 if name == "hits":
                     known = returns_after_hits(rewards[None, None], hits[None, None])[0, 0]
-                terms.append(log_probs @ jnp.asarray(known, jnp.float32))
+                economics.append(log_probs @ jnp.asarray(known, jnp.float32))
                 chances.append(chance * jnp.exp(log_probs.sum()))
-            return jnp.stack(terms), jax.lax.stop_gradient(jnp.stack(chances))
+            return jnp.stack(economics), jax.lax.stop_gradient(jnp.stack(chances))
 
         gradients, chances = jax.jacobian(lambda x: weighted(x)[0])(logits), weighted(logits)[1]
         mean = jnp.tensordot(chances, gradients, 1)
@@ -313,7 +313,7 @@ def test_what_was_seen_is_remembered_beside_the_steps():
     adapted = jax.jit(make_adapt(CONFIG, learned))(params, episodes)
     gradient = jax.grad(lambda p: inner_loss(CONFIG, learned, p, episodes))(params)
     descended = jax.tree.map(lambda p, g: p - 0.05 * g, params, gradient)
-    seen = recollect(episodes.action, episodes.intervention, ARMS)
+    seen = summarise_episodes(episodes.action, episodes.intervention, ARMS)
     assert np.any(seen[:, :-1])
     for part in params:
         np.testing.assert_array_equal(adapted[part].pop("memory"), seen)

@@ -38,7 +38,7 @@ CONFIG = TrainingConfig(
 )
 MLP = NetworkConfig("mlp", 4)
 OVER_ARMS = NetworkConfig("arms", 4, 2, memory=True)
-TERMS = games.TaskTerms()
+TERMS = games.Economics()
 LEARNED = probe.principal(MLP)
 # What networks over arms read, the probe game does not show.
 ARMS_GAME = games.make_intervention_game(agents.ucb(3), games.GameConfig(3, 6))
@@ -111,7 +111,7 @@ def test_credit_concerns_the_policy_alone(meta_gradient):
         assert_same(played, same)
         assert_same(one.params["world_model"], other.params["world_model"])
     with pytest.raises(ConfigError, match="credit: got 'hits', expected 'returns'"):
-        bind(meta_gradient, credit="hits", game=probe.GAME._replace(pays="other"))
+        bind(meta_gradient, credit="hits", game=probe.GAME._replace(payment_kind="other"))
     moments = [flat(end.optimizer.inner_states["policy"]) for end in (one, other)]
     assert np.abs(moments[0] - moments[1]).max() > 1e-6
 
@@ -216,7 +216,7 @@ def training_set():
     rng = np.random.default_rng(0)
     rewards = rng.uniform(size=(NUMBER, ARMS)).astype(np.float32)
     targets = rewards.argsort(-1)[:, 1].astype(np.int32)
-    make = functools.partial(games.make_task, terms=TERMS)
+    make = functools.partial(games.make_task, economics=TERMS)
     coefficients = np.linspace(0.1, 0.5, NUMBER, dtype=np.float32)
     tasks = jax.vmap(make)(np.full(NUMBER, 2), coefficients, rewards, targets)
     return jax.tree.map(jnp.asarray, tasks._replace(noise=np.arange(NUMBER, dtype=np.float32)))
@@ -228,9 +228,9 @@ def selected(number, variation, target_first, draws=200):
     config = dataclasses.replace(
         CONFIG, tasks_per_update=number, variation=variation, target_first=target_first
     )
-    terms = games.TaskTerms(reward_low=2.0, reward_high=3.0)  # unlike those of the set
+    economics = games.Economics(reward_low=2.0, reward_high=3.0)  # unlike those of the set
     agents = training_set()
-    select = jax.jit(jax.vmap(lambda key: select_tasks(key, config, agents, terms)))
+    select = jax.jit(jax.vmap(lambda key: select_tasks(key, config, agents, economics)))
     return jax.tree.map(np.asarray, select(keys(1, draws)))
 
 
@@ -248,7 +248,7 @@ def assert_agents_kept(tasks, names):
     """The rule and coefficient go with the name; the best responder knows its own rewards."""
     original = training_set()
     ucb, _, best_response = tasks.agent.members
-    np.testing.assert_array_equal(tasks.agent.rule, 2)
+    np.testing.assert_array_equal(tasks.agent.family, 2)
     np.testing.assert_array_equal(ucb.beta, np.asarray(original.agent.members[0].beta)[names])
     np.testing.assert_array_equal(best_response.mean_rewards, tasks.mean_rewards)
 
@@ -371,13 +371,13 @@ def test_optimizer_is_adam_on_clipped_gradients_at_a_falling_rate(own_rate):
 @pytest.mark.parametrize("meta_gradient", VARIANTS)
 @pytest.mark.parametrize("network", [NetworkConfig("gru", 4, 2), OVER_ARMS], ids=["gru", "arms"])
 def test_records_kept_while_playing_change_no_update(network, meta_gradient, inner_steps):
-    """What is learned from a record is what is learned from a replay, whatever adapts how often."""
+    """What is learned from activations is what is learned from a replay."""
     config = dataclasses.replace(CONFIG, meta_gradient=meta_gradient, inner_steps=inner_steps)
     game, learned, tasks = arena(network)
     rng = np.random.default_rng(0)
     draw = lambda x: jnp.asarray(rng.normal(size=x.shape) / 2, x.dtype)  # noqa: E731
     ends, params = [], jax.tree.map(draw, jax.eval_shape(learned.init_params, jax.random.key(0)))
-    for principal in (learned, learned._replace(recording=None)):
+    for principal in (learned, learned._replace(with_activations=None)):
         update = make_update(config, principal, game, TERMS)
         start = jax.jit(update.init)(jax.random.key(0))._replace(params=params)
         ends.append(jax.jit(update.update)(jax.random.key(5), start, tasks))
@@ -389,14 +389,14 @@ def test_records_kept_while_playing_change_no_update(network, meta_gradient, inn
 
 
 @pytest.mark.parametrize(
-    ("network", "size", "records"),
+    ("network", "size", "activations"),
     [
         (NetworkConfig("gru", 4, 1), None, True),
         (NetworkConfig("gru", 4, 1), 1, False),
         (OVER_ARMS, 1, True),
     ],
 )
-def test_blocks_keep_no_activations(network, size, records, monkeypatch):
+def test_blocks_keep_no_activations(network, size, activations, monkeypatch):
     """With them memory would grow with the number of agents, which blocks are there to prevent.
 
     What networks over arms read is no larger than the observations, times a few.
@@ -414,4 +414,4 @@ def test_blocks_keep_no_activations(network, size, records, monkeypatch):
     state = jax.eval_shape(update.init, jax.random.key(0))
     jax.eval_shape(update.update, jax.random.key(0), state, tasks)
     assert len(played) >= 2
-    assert set(played) == {learned.recording if records else learned.principal}
+    assert set(played) == {learned.with_activations if activations else learned.principal}

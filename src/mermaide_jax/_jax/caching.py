@@ -11,7 +11,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def made_once(factory: Callable[P, R]) -> Callable[P, R]:
+def memoize(factory: Callable[P, R]) -> Callable[P, R]:
     """The factory with a memory: equal arguments give the object that was made before.
 
     What a factory makes of functions is equal to nothing but itself, and ``jit`` compiles anew for

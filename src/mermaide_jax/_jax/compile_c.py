@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from mermaide_jax._jax.caching import made_once
+from mermaide_jax._jax.caching import memoize
 
 FLAGS = ("-std=gnu11", "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC")
 
@@ -16,7 +16,7 @@ def no_compiler() -> str | None:
     return None if shutil.which("cc") else "no C compiler (cc)"
 
 
-@made_once
+@memoize
 def compile_c(source: Path, options: tuple[str, ...] = ()) -> ctypes.CDLL:
     """Compiles a file of C and loads it, once a process and arguments.
 

@@ -13,10 +13,10 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
 _JAX_NAME = "threefry2x32"
 
-Words = tuple[jax.Array, jax.Array]
+WordPair = tuple[jax.Array, jax.Array]
 
 
-def threefry2x32(key: Words, counter: Words, rounds: int = 20) -> Words:
+def threefry2x32(key: WordPair, counter: WordPair, rounds: int = 20) -> WordPair:
     """The threefry-2x32 block cipher, elementwise; 20 rounds are those of `jax.random`.
 
     Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011). They found 13
@@ -75,7 +75,7 @@ def _unrolled_impl() -> Hashable:
     )
 
 
-def _words(key: jax.Array, shape: tuple[int, ...]) -> Words:
+def _words(key: jax.Array, shape: tuple[int, ...]) -> WordPair:
     """Two words for each place of an array, whose counter is its number, in 64 bits."""
     place = jnp.arange(math.prod(shape), dtype=jnp.uint32).reshape(shape)
     return threefry2x32((key[0], key[1]), (jnp.zeros_like(place), place))

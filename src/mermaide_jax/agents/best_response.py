@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from mermaide_jax import errors
-from mermaide_jax._jax.caching import made_once
+from mermaide_jax._jax.caching import memoize
 from mermaide_jax.agents import ties
 from mermaide_jax.base import Agent
 
@@ -21,7 +21,7 @@ class BestResponseParams(NamedTuple):
     mean_rewards: jax.Array
 
 
-@made_once
+@memoize
 def best_response(num_arms: int) -> Agent:
     """Agent that takes ``argmax_a mu[a] + offer[a]``, ties at random; it has nothing to learn.
 

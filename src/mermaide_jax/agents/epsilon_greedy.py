@@ -6,7 +6,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax._jax.caching import made_once
+from mermaide_jax._jax.caching import memoize
 from mermaide_jax.agents import sample_means, ties
 from mermaide_jax.base import Agent
 
@@ -23,7 +23,7 @@ class EpsilonGreedyParams(NamedTuple):
     initial_value: chex.Numeric = 0.0
 
 
-@made_once
+@memoize
 def epsilon_greedy(num_arms: int, initial_pull: bool = True) -> Agent:
     """Epsilon-greedy agent over ``num_arms`` arms, constant epsilon, sample means.
 

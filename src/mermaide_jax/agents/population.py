@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from mermaide_jax import errors
-from mermaide_jax._jax.caching import made_once
+from mermaide_jax._jax.caching import memoize
 from mermaide_jax.agents.best_response import BestResponseParams, best_response
 from mermaide_jax.agents.epsilon_greedy import EpsilonGreedyParams, epsilon_greedy
 from mermaide_jax.agents.ucb import UCBParams, ucb
@@ -20,19 +20,19 @@ class PopulationParams(NamedTuple):
     """One member of a population.
 
     Attributes:
-      rule: int32 scalar, index into the population's rules.
-      members: one params struct per rule; only that of ``rule`` decides the actions.
+      family: int32 scalar, index into the population's rules.
+      members: one params struct per rule; only that of ``family`` decides the actions.
     """
 
-    rule: chex.Numeric
+    family: chex.Numeric
     members: tuple[Any, ...]
 
 
-@made_once
+@memoize
 def population(agents: tuple[Agent, ...]) -> Agent:
     """Agent that follows the rule its params name, among ``agents``.
 
-    ``rule`` is a leaf: ``vmap`` over `PopulationParams` mixes rules and coefficients in one
+    ``family`` is a leaf: ``vmap`` over `PopulationParams` mixes rules and coefficients in one
     program. The state holds each rule's state, all fed with the same pulls. Members beyond the
     number of ``agents`` are ignored, so the rules that come last and that no params name can be
     left out: the others act as before, and less is computed.
@@ -46,7 +46,7 @@ def population(agents: tuple[Agent, ...]) -> Agent:
         return tuple(a.init(p) for a, p in zip(agents, params.members, strict=False))
 
     def select(params: PopulationParams, per_rule: list[jax.Array]) -> jax.Array:
-        return per_rule[0] if len(agents) == 1 else jnp.stack(per_rule)[params.rule]
+        return per_rule[0] if len(agents) == 1 else jnp.stack(per_rule)[params.family]
 
     def act(key, params: PopulationParams, state, offer):
         # Every rule acts, on the draws it would have alone: under `vmap` a `lax.switch` does the
@@ -70,7 +70,7 @@ def population(agents: tuple[Agent, ...]) -> Agent:
     return Agent(init, act, update, estimates, probabilities)
 
 
-@made_once
+@memoize
 def standard_population(
     num_arms: int, initial_pull: bool = True, num_rules: int = len(RULES)
 ) -> Agent:
@@ -90,18 +90,18 @@ def standard_population(
 
 
 def standard_params(
-    rule: chex.Numeric, coefficient: chex.Numeric, mean_rewards: jax.Array
+    family: chex.Numeric, coefficient: chex.Numeric, mean_rewards: jax.Array
 ) -> PopulationParams:
     """Params of one member of `standard_population`.
 
     Args:
-      rule: index into `RULES`.
+      family: index into `RULES`.
       coefficient: ``beta`` of UCB or ``epsilon`` of epsilon-greedy; the best response has none.
       mean_rewards: ``[A]`` base rewards, which the best response knows.
     """
     coefficient = jnp.asarray(coefficient, jnp.float32)
     return PopulationParams(
-        rule=jnp.asarray(rule, jnp.int32),
+        family=jnp.asarray(family, jnp.int32),
         members=(
             UCBParams(beta=coefficient),
             EpsilonGreedyParams(epsilon=coefficient, initial_value=jnp.zeros_like(coefficient)),

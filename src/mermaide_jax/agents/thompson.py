@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mermaide_jax._jax.caching import made_once
+from mermaide_jax._jax.caching import memoize
 from mermaide_jax.agents import sample_means, ties
 from mermaide_jax.base import Agent
 
@@ -85,7 +85,7 @@ def thompson_probabilities(scale: chex.Numeric, state: sample_means.SampleMeans)
     return jnp.where((scale > 0) & jnp.all(state.counts > 0), drawn, greedy)
 
 
-@made_once
+@memoize
 def thompson(num_arms: int) -> Agent:
     """Gaussian Thompson sampling over ``num_arms`` arms: untried arms first, ties at random.
 

@@ -6,7 +6,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax._jax.caching import made_once
+from mermaide_jax._jax.caching import memoize
 from mermaide_jax.agents import sample_means, ties
 from mermaide_jax.base import Agent
 
@@ -46,7 +46,7 @@ def ucb_width(counts: jax.Array) -> jax.Array:
     return jnp.sqrt(log_time / jnp.maximum(counts, 1.0))
 
 
-@made_once
+@memoize
 def ucb(num_arms: int) -> Agent:
     """UCB agent over ``num_arms`` arms: untried arms first, ties at random.
 

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from mermaide_jax.agents import UCBParams, standard_population, ucb
 from mermaide_jax.benchmarks.counting import count_compiled, count_traced, counted_compilations
 from mermaide_jax.evaluation.protocol import k_shot
-from mermaide_jax.games import GameConfig, TaskTerms, collect, finite_tasks, make_intervention_game
+from mermaide_jax.games import Economics, GameConfig, collect, finite_tasks, make_intervention_game
 from mermaide_jax.networks.world_model_policy import NetworkConfig
 from mermaide_jax.principals import learned_principal, random
 from mermaide_jax.results.files import text_writer, write_atomically
@@ -33,8 +33,8 @@ from mermaide_jax.studies.mermaide.config import (
     GameOptions,
     StudyConfig,
 )
-from mermaide_jax.studies.mermaide.learned import test_principal, train_principal
-from mermaide_jax.studies.mermaide.scripted import test_scripted
+from mermaide_jax.studies.mermaide.learned import evaluate_principal, train_principal
+from mermaide_jax.studies.mermaide.scripted import evaluate_scripted
 from mermaide_jax.studies.mermaide.setting import make_setting
 from mermaide_jax.training import (
     Episodes,
@@ -104,7 +104,7 @@ def programs(sizes: Sizes) -> dict[str, Program]:
     learned = learned_principal(network, game.observation_size, sizes.arms, game.num_interventions)
     key = jax.eval_shape(jax.random.key, 0)
     draw = lambda key: finite_tasks(  # noqa: E731
-        key, "ucb", (0.17, 0.42, 0.67), sizes.tasks, sizes.arms, TaskTerms()
+        key, "ucb", (0.17, 0.42, 0.67), sizes.tasks, sizes.arms, Economics()
     )
     tasks, params = jax.eval_shape(draw, key), jax.eval_shape(learned.init_params, key)
     scripted = random(game.pay_target)
@@ -141,14 +141,14 @@ def programs(sizes: Sizes) -> dict[str, Program]:
         "simulator": Program(simulated, (key, shape(sizes.agents, sizes.arms))),
     }
     for kind in ("none", "first_order", "second_order"):
-        update = make_update(update_config(kind, sizes), learned, game, TaskTerms())
+        update = make_update(update_config(kind, sizes), learned, game, Economics())
         state = jax.eval_shape(update.init, key)
         found[f"update_{kind}"] = Program(update.update, (key, state, tasks))
     arms_network = NetworkConfig("arms", max(sizes.features // 8, 1), memory=True)
     over_arms = learned_principal(
         arms_network, game.observation_size, sizes.arms, game.num_interventions
     )
-    update = make_update(update_config("second_order", sizes), over_arms, game, TaskTerms())
+    update = make_update(update_config("second_order", sizes), over_arms, game, Economics())
     state = jax.eval_shape(update.init, key)
     return found | {"update_over_arms": Program(update.update, (key, state, tasks))}
 
@@ -209,9 +209,9 @@ def measure_compilations() -> Counts:
     with counted_compilations() as counts:
         setting = make_setting(config)
         trained = train_principal(name, config, setting, None)
-        test_principal(name, config, setting, trained)
+        evaluate_principal(name, config, setting, trained)
         for scripted in ("never", "always", "random"):
-            test_scripted(scripted, config, setting)
+            evaluate_scripted(scripted, config, setting)
     return dict(sorted(counts.items()))
 
 

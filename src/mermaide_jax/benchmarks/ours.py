@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mermaide_jax import agents as rules
+from mermaide_jax import agents as families
 from mermaide_jax import games, simulation, training
 from mermaide_jax.benchmarks.contender import Run
 from mermaide_jax.benchmarks.peers import meta_workload, problem
@@ -36,7 +36,7 @@ _META_GRADIENTS: dict[Order, MetaGradient] = {
 
 
 def simulator(
-    rule: problem.Rule,
+    family: problem.Rule,
     agents: int,
     arms: int = 10,
     horizon: int = 200,
@@ -46,7 +46,7 @@ def simulator(
     """`simulation.simulate`, called as a user would; ``options`` are its own, such as ``rounds``.
 
     Args:
-      rule: learning rule.
+      family: learning rule.
       agents: N.
       arms: A.
       horizon: T.
@@ -55,7 +55,7 @@ def simulator(
     """
     if agents % devices or jax.device_count() < devices:
         refuse("devices", devices, f"a divisor of {agents}, at most {jax.device_count()}")
-    (agent, params), seeds = agent_of(rule, arms), problem.seeds()
+    (agent, params), seeds = agent_of(family, arms), problem.seeds()
     share = agents // devices
     means = problem.mean_rewards(agents, arms).reshape(devices, share, arms)
     chosen = jax.devices()[:devices]
@@ -148,7 +148,7 @@ def preset_chunk(preset: str, principal: str, updates: int = 5) -> Run:
     )
     setting = make_setting(config)
     learned, options = build(principal, config, setting)
-    update = training.make_update(options, learned, setting.game, config.game.terms)
+    update = training.make_update(options, learned, setting.game, config.game.economics)
     return _chunk_of(update, jax.tree.map(lambda leaf: leaf[0], setting.train), updates)
 
 
@@ -247,13 +247,13 @@ def _update(
         target_first=False,
         agents_per_block=agents_per_block,
     )
-    terms = games.TaskTerms()
+    economics = games.Economics()
     game = games.make_intervention_game(
-        rules.ucb(num_arms), games.GameConfig(num_arms=num_arms, horizon=horizon)
+        families.ucb(num_arms), games.GameConfig(num_arms=num_arms, horizon=horizon)
     )
     network = NetworkConfig(features=features, num_layers=num_layers, recurrence=recurrence)
     learned = learned_principal(network, game.observation_size, num_arms, game.num_interventions)
-    tasks = games.finite_tasks(jax.random.key(7), "ucb", (0.42,), num_tasks, num_arms, terms)
+    tasks = games.finite_tasks(jax.random.key(7), "ucb", (0.42,), num_tasks, num_arms, economics)
     # The rule alone, as the peers have it, not a population of all.
-    tasks = tasks._replace(agent=tasks.agent.members[rules.RULES.index("ucb")])
-    return training.make_update(config, learned, game, terms), tasks
+    tasks = tasks._replace(agent=tasks.agent.members[families.RULES.index("ucb")])
+    return training.make_update(config, learned, game, economics), tasks

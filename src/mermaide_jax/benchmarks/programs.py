@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from mermaide_jax import agents as rules
+from mermaide_jax import agents as families
 from mermaide_jax.benchmarks.contender import Run
 from mermaide_jax.benchmarks.peers import problem
 
@@ -42,10 +42,10 @@ def compile_program(function: Callable[..., Any], *arguments: Any) -> Program:
     return Program(program, {name: value for name, value in facts.items() if value is not None})
 
 
-def agent_of(rule: problem.Rule, arms: int) -> tuple[rules.Agent, Any]:
+def agent_of(family: problem.Rule, arms: int) -> tuple[families.Agent, Any]:
     """The library's agent of a rule, and its params."""
-    kind = {"ucb": rules.UCBParams, "epsilon_greedy": rules.EpsilonGreedyParams}[rule]
-    return getattr(rules, rule)(arms), kind(problem.COEFFICIENTS[rule])
+    kind = {"ucb": families.UCBParams, "epsilon_greedy": families.EpsilonGreedyParams}[family]
+    return getattr(families, family)(arms), kind(problem.COEFFICIENTS[family])
 
 
 def with_new_keys(function: Callable[..., jax.Array], *arguments: Any, **facts: Any) -> Run:

@@ -40,16 +40,16 @@ class Row:
 def _speed_rows() -> list[Row]:
     """Of the simulator, for both rules."""
     rows = []
-    for rule in COEFFICIENTS:
-        ucb = rule == "ucb"
-        many, few, one = (case_name(rule, agents) for agents in (10_000, 100, 1))
+    for family in COEFFICIENTS:
+        ucb = family == "ucb"
+        many, few, one = (case_name(family, agents) for agents in (10_000, 100, 1))
         ours = simulator.OURS
 
-        def row(key, title, case, over, bars=(None, None), under=ours, rule=rule):
+        def row(key, title, case, over, bars=(None, None), under=ours, family=family):
             at_least, aim = bars
-            name = {"ucb": "UCB", "epsilon_greedy": "eps-greedy"}[rule]
+            name = {"ucb": "UCB", "epsilon_greedy": "eps-greedy"}[family]
             rows.append(
-                Row(f"{key}_{rule}", f"{title}, {name}", case, over, under, at_least, aim=aim)
+                Row(f"{key}_{family}", f"{title}, {name}", case, over, under, at_least, aim=aim)
             )
 
         # SMPyBandits' epsilon-greedy is twice as fast as its UCB and has another law: no bar.

@@ -11,7 +11,7 @@ from mermaide_jax.cli import Stopped
 from mermaide_jax.cli.commands import Bench, Evaluate, Reproduce, Show, Train
 from mermaide_jax.cli.compile_cache import compile_cache
 from mermaide_jax.cli.naming import as_flag
-from mermaide_jax.cli.progress import TestingProgress, TrainingProgress
+from mermaide_jax.cli.progress import EvaluationProgress, TrainingProgress
 from mermaide_jax.errors import ConfigError, refuse
 from mermaide_jax.report.figures import write_figures
 from mermaide_jax.report.summary import (
@@ -27,10 +27,10 @@ from mermaide_jax.studies.mermaide.run import (
     CHECKPOINTS,
     CONFIG_FILE,
     check_resumable,
+    evaluate_study,
     learned_names,
     load_study,
     make_results,
-    test_study,
     train_study,
 )
 from mermaide_jax.training import TrainingDiverged
@@ -60,7 +60,7 @@ def reproduce(command: Reproduce, line: str) -> None:
     started = time.monotonic()
     with compile_cache(command.compile_cache):
         directory, trained = _train(command)
-        _test_and_report(command.study, trained, directory, started, line)
+        _evaluate_and_report(command.study, trained, directory, started, line)
 
 
 def evaluate(command: Evaluate, line: str) -> None:
@@ -79,7 +79,7 @@ def evaluate(command: Evaluate, line: str) -> None:
             raise ConfigError(as_flag(error)) from error
         directory = prepare_output(command.out, force=command.force)
         trained = {name: trained[name] for name in learned_names(config)}
-        _test_and_report(config, trained, directory, started, line)
+        _evaluate_and_report(config, trained, directory, started, line)
 
 
 def show(command: Show) -> None:
@@ -131,7 +131,7 @@ def _check_resumable(config: StudyConfig, directory: Path) -> None:
         raise ConfigError(f"--resume: {error}") from error
 
 
-def _test_and_report(
+def _evaluate_and_report(
     config: StudyConfig,
     trained: dict[str, Trained],
     directory: Path,
@@ -139,8 +139,8 @@ def _test_and_report(
     command: str,
 ) -> None:
     """Tests all principals, writes results and figures, prints the table."""
-    with TestingProgress(len(config.principals)) as progress:
-        tested = test_study(config, trained, on_principal=progress)
+    with EvaluationProgress(len(config.principals)) as progress:
+        tested = evaluate_study(config, trained, on_principal=progress)
     results = make_results(config, trained, tested, started=started, command=command)
     written = write_results(directory, results)
     files = [*sorted(written.parent.glob("*.parquet")), *write_figures(directory, results)]

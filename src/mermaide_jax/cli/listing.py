@@ -22,7 +22,7 @@ PRINCIPALS: dict[str, str] = {
     "first_k": "scripted: pays in the first k steps; best k on the training agents",
     "prescient": "reads the agent's state, pays when it is about to take the target: a reference",
     "all_knowing": "plans with the true agent, knows no draw to come: the reference of Attained",
-    "planner": "knows all draws of the episode, searches for the best interventions: a reference",
+    "clairvoyant": "knows all draws of the episode, searches the best interventions: a reference",
 }
 """Principal to description, for --principals."""
 

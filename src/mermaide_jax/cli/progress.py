@@ -91,7 +91,7 @@ class TrainingProgress:
             self._bar = None
 
 
-class TestingProgress:
+class EvaluationProgress:
     """Shows which principal is tested; pass it as ``on_principal``."""
 
     __test__ = False  # no test class of pytest's
@@ -102,7 +102,7 @@ class TestingProgress:
             self._bar = tqdm(total=principals, unit="principal", dynamic_ncols=True)
         self._begun = False
 
-    def __enter__(self) -> "TestingProgress":
+    def __enter__(self) -> "EvaluationProgress":
         return self
 
     def __exit__(self, *failure: Any) -> None:

@@ -20,7 +20,7 @@ from mermaide_jax.games.stackelberg import (
 from mermaide_jax.games.tasks import (
     COEFFICIENTS,
     SPLITS,
-    TaskTerms,
+    Economics,
     draw_task,
     finite_tasks,
     make_task,
@@ -33,13 +33,13 @@ from mermaide_jax.games.tasks import (
 __all__ = [
     "COEFFICIENTS",
     "SPLITS",
+    "Economics",
     "Game",
     "GameConfig",
     "GameState",
     "StackelbergConfig",
     "StepInfo",
     "Task",
-    "TaskTerms",
     "Trajectory",
     "collect",
     "decode_intervention",

@@ -18,13 +18,13 @@ import jax
 import jax.numpy as jnp
 
 from mermaide_jax import errors
-from mermaide_jax._jax.caching import made_once
-from mermaide_jax.base import Agent, Game, Pays, Preview, StepInfo, Task
+from mermaide_jax._jax.caching import memoize
+from mermaide_jax.base import Agent, Game, PaymentKind, Preview, StepInfo, Task
 
 InterventionKind = Literal["binary", "arm", "penalty", "magnitude"]
 CostRule = Literal["offer", "uptake"]
 
-_PAYS: Mapping[InterventionKind, Pays] = {
+_PAYMENT_KINDS: Mapping[InterventionKind, PaymentKind] = {
     "binary": "target",
     "arm": "arms",
     "penalty": "other",
@@ -64,9 +64,9 @@ class GameConfig:
             errors.check_positive("magnitudes", magnitude)
 
     @property
-    def pays(self) -> Pays:
+    def payment_kind(self) -> PaymentKind:
         """What interventions are, see `Game`."""
-        return _PAYS[self.kind]
+        return _PAYMENT_KINDS[self.kind]
 
 
 class GameState(NamedTuple):
@@ -197,7 +197,7 @@ def _earned(
     return hit.astype(jnp.float32) - cost * charged
 
 
-@made_once
+@memoize
 def make_intervention_game(agent: Agent, config: GameConfig) -> Game:
     """Binds an agent's learning rule and a config into a `Game`.
 
@@ -269,5 +269,5 @@ def make_intervention_game(agent: Agent, config: GameConfig) -> Game:
         observation_size=size,
         num_arms=config.num_arms,
         horizon=config.horizon,
-        pays=config.pays,
+        payment_kind=config.payment_kind,
     )

@@ -22,11 +22,11 @@ import jax
 import jax.numpy as jnp
 
 from mermaide_jax import errors
-from mermaide_jax._jax.caching import made_once
+from mermaide_jax._jax.caching import memoize
 from mermaide_jax.agents import RULES, BestResponseParams, best_response
 from mermaide_jax.base import Game, Preview, StepInfo, Task
 from mermaide_jax.games.intervention import GameConfig, Offer, decode_intervention
-from mermaide_jax.games.tasks import TaskTerms, draw_task
+from mermaide_jax.games.tasks import Economics, draw_task
 
 StackelbergKind = Literal["binary", "arm", "magnitude", "continuous"]
 Channel = Literal["rewards", "actions", "both"]
@@ -95,13 +95,13 @@ class StackelbergState(NamedTuple):
     seen: jax.Array
 
 
-def draw_stackelberg_task(key: chex.PRNGKey, num_arms: int, terms: TaskTerms) -> Task:
+def draw_stackelberg_task(key: chex.PRNGKey, num_arms: int, economics: Economics) -> Task:
     """An agent of the endless distribution: ``mu ~ U[low, high]^A``, ``a*`` not its best arm.
 
     Args:
       key: typed key, consumed.
       num_arms: ``A``.
-      terms: ``cost`` per unit of bonus, greatest ``bonus``, ``noise`` of the readings, range.
+      economics: ``cost`` per unit of bonus, greatest ``bonus``, ``noise`` of the readings, range.
 
     Returns:
       Task whose ``agent`` is `BestResponseParams`.
@@ -109,8 +109,8 @@ def draw_stackelberg_task(key: chex.PRNGKey, num_arms: int, terms: TaskTerms) ->
     Raises:
       ConfigError: fewer than 2 arms.
     """
-    rule = RULES.index("best_response")
-    task = draw_task(key, rule, jnp.zeros((1,), jnp.float32), num_arms, terms)
+    family = RULES.index("best_response")
+    task = draw_task(key, family, jnp.zeros((1,), jnp.float32), num_arms, economics)
     return task._replace(agent=BestResponseParams(task.mean_rewards))
 
 
@@ -209,7 +209,7 @@ def _record(state: StackelbergState, share: jax.Array, hit: jax.Array) -> Stacke
     )
 
 
-@made_once
+@memoize
 def make_stackelberg_game(config: StackelbergConfig) -> Game:
     """The game as pure functions; equal configs give the same object.
 

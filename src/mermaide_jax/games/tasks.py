@@ -31,7 +31,7 @@ _SPLIT_RANKS: dict[str, dict[str, tuple[int, ...]]] = {
 }
 
 
-class TaskTerms(NamedTuple):
+class Economics(NamedTuple):
     """The terms of the game that all tasks share; scalars that may be swept.
 
     Attributes:
@@ -49,8 +49,8 @@ class TaskTerms(NamedTuple):
     reward_high: chex.Numeric = 1.0
 
 
-def split_coefficients(rule: str, split: str, role: str) -> tuple[float, ...]:
-    """Exploration coefficients of ``rule`` that ``role`` meets under ``split``.
+def split_coefficients(family: str, split: str, role: str) -> tuple[float, ...]:
+    """Exploration coefficients of ``family`` that ``role`` meets under ``split``.
 
     ``interpolation`` trains on the 1st, 3rd and 5th published coefficient and tests on the other
     two; ``same`` uses all five for both; ``extrapolation`` trains on the middle three and tests on
@@ -59,51 +59,53 @@ def split_coefficients(rule: str, split: str, role: str) -> tuple[float, ...]:
     Raises:
       ConfigError: unknown rule, split or role.
     """
-    errors.check_choice("rule", rule, RULES)
+    errors.check_choice("family", family, RULES)
     errors.check_choice("split", split, SPLITS)
     errors.check_choice("role", role, ("train", "test"))
-    values = COEFFICIENTS[rule]
+    values = COEFFICIENTS[family]
     if len(values) == 1:
         return values
     return tuple(values[rank] for rank in _SPLIT_RANKS[split][role])
 
 
 def make_task(
-    rule: chex.Numeric,
+    family: chex.Numeric,
     coefficient: chex.Numeric,
     mean_rewards: jax.Array,
     target: chex.Numeric,
-    terms: TaskTerms,
+    economics: Economics,
 ) -> Task:
     """Task for a member of `agents.standard_population`.
 
     Args:
-      rule: index into `agents.RULES`.
+      family: index into `agents.RULES`.
       coefficient: exploration coefficient.
       mean_rewards: ``[A]`` base mean rewards.
       target: ``a*``.
-      terms: cost, bonus and noise.
+      economics: cost, bonus and noise.
     """
     mean_rewards = jnp.asarray(mean_rewards, jnp.float32)
     return Task(
-        agent=standard_params(rule, coefficient, mean_rewards),
+        agent=standard_params(family, coefficient, mean_rewards),
         mean_rewards=mean_rewards,
-        noise=jnp.asarray(terms.noise, jnp.float32),
+        noise=jnp.asarray(economics.noise, jnp.float32),
         target=jnp.asarray(target, jnp.int32),
-        cost=jnp.asarray(terms.cost, jnp.float32),
-        bonus=jnp.asarray(terms.bonus, jnp.float32),
+        cost=jnp.asarray(economics.cost, jnp.float32),
+        bonus=jnp.asarray(economics.bonus, jnp.float32),
     )
 
 
 def _draw_rewards(
-    key: chex.PRNGKey, num_arms: int, terms: TaskTerms
+    key: chex.PRNGKey, num_arms: int, economics: Economics
 ) -> tuple[jax.Array, jax.Array]:
     """``mu ~ U[low, high]^A`` and ``a*`` uniform among the arms that are not the best."""
     errors.check_at_least("num_arms", num_arms, 2)
     key_rewards, key_target = jax.random.split(key)
-    span = jnp.asarray(terms.reward_high, jnp.float32) - jnp.asarray(terms.reward_low, jnp.float32)
+    span = jnp.asarray(economics.reward_high, jnp.float32) - jnp.asarray(
+        economics.reward_low, jnp.float32
+    )
     uniform = jax.random.uniform(key_rewards, (num_arms,), jnp.float32)
-    mean_rewards = jnp.asarray(terms.reward_low, jnp.float32) + span * uniform
+    mean_rewards = jnp.asarray(economics.reward_low, jnp.float32) + span * uniform
     # The best arm is skipped by shifting the indices from it upwards by one.
     target = jax.random.randint(key_target, (), 0, num_arms - 1, jnp.int32)
     best = jnp.argmax(mean_rewards).astype(jnp.int32)
@@ -112,34 +114,34 @@ def _draw_rewards(
 
 def draw_task(
     key: chex.PRNGKey,
-    rule: chex.Numeric,
+    family: chex.Numeric,
     coefficients: jax.Array,
     num_arms: int,
-    terms: TaskTerms,
+    economics: Economics,
 ) -> Task:
     """One task of the endless distribution: a coefficient at random, fresh rewards and target.
 
     Args:
       key: typed key, consumed.
-      rule: index into `agents.RULES`.
+      family: index into `agents.RULES`.
       coefficients: ``[C]`` coefficients to choose from, each as likely.
       num_arms: ``A``.
-      terms: cost, bonus, noise and range of rewards.
+      economics: cost, bonus, noise and range of rewards.
     """
     key_coefficient, key_rewards = jax.random.split(key)
     coefficients = jnp.asarray(coefficients, jnp.float32)
     index = jax.random.randint(key_coefficient, (), 0, coefficients.shape[0])
-    mean_rewards, target = _draw_rewards(key_rewards, num_arms, terms)
-    return make_task(rule, coefficients[index], mean_rewards, target, terms)
+    mean_rewards, target = _draw_rewards(key_rewards, num_arms, economics)
+    return make_task(family, coefficients[index], mean_rewards, target, economics)
 
 
 def finite_tasks(
     key: chex.PRNGKey,
-    rule: str,
+    family: str,
     coefficients: tuple[float, ...],
     num_agents: int,
     num_arms: int,
-    terms: TaskTerms,
+    economics: Economics,
 ) -> Task:
     """A finite set of agents, as many of each coefficient, fixed by ``key``.
 
@@ -153,28 +155,28 @@ def finite_tasks(
       ConfigError: unknown rule; no coefficients, or one that its rule cannot have; ``num_agents``
         is not a positive multiple of the number of coefficients; fewer than 2 arms.
     """
-    errors.check_choice("rule", rule, RULES)
+    errors.check_choice("family", family, RULES)
     errors.check_at_least("number of coefficients", len(coefficients), 1)
     for coefficient in coefficients:
-        if rule == "epsilon_greedy":
+        if family == "epsilon_greedy":
             errors.check_in_range("epsilon", coefficient, 0.0, 1.0)
         else:
             errors.check_non_negative("coefficient", coefficient)
-    what = f"the number of coefficients {coefficients} of {rule}"
+    what = f"the number of coefficients {coefficients} of {family}"
     errors.check_multiple("num_agents", num_agents, len(coefficients), what)
     keys = jax.random.split(key, num_agents)
     values = jnp.tile(jnp.asarray(coefficients, jnp.float32), num_agents // len(coefficients))
 
     def one(agent_key: chex.PRNGKey, coefficient: jax.Array) -> Task:
-        mean_rewards, target = _draw_rewards(agent_key, num_arms, terms)
-        return make_task(RULES.index(rule), coefficient, mean_rewards, target, terms)
+        mean_rewards, target = _draw_rewards(agent_key, num_arms, economics)
+        return make_task(RULES.index(family), coefficient, mean_rewards, target, economics)
 
     return jax.vmap(one)(keys, values)
 
 
-def redraw_rewards(key: chex.PRNGKey, task: Task, terms: TaskTerms) -> Task:
+def redraw_rewards(key: chex.PRNGKey, task: Task, economics: Economics) -> Task:
     """The same learning rule and coefficient with fresh base rewards and a fresh target."""
-    mean_rewards, target = _draw_rewards(key, task.mean_rewards.shape[0], terms)
+    mean_rewards, target = _draw_rewards(key, task.mean_rewards.shape[0], economics)
     agent = _map_best_response(lambda _: mean_rewards, task.agent)
     return task._replace(agent=agent, mean_rewards=mean_rewards, target=target)
 

@@ -13,8 +13,8 @@ at zero. Under relabelled arms training gives it no direction; adapting to one a
 is where what was learned of *this* arm can go. ``g``, its gain, decides how far one step moves it.
 
 With a memory the network also reads ``m_a``, what the episodes that it adapted on showed of each
-arm (`recollect`), zeros before. Gradient steps do not move it: it is written by adapting, and
-training decides what is made of it.
+arm (`summarise_episodes`), zeros before. Gradient steps do not move it: it is written by
+adapting, and training decides what is made of it.
 """
 
 import functools
@@ -42,7 +42,7 @@ MEMORY = 3 * (len(SEGMENTS) - 1) + 1
 """Numbers that are remembered of each arm."""
 
 
-def recollect(actions: jax.Array, interventions: jax.Array, num_arms: int) -> jax.Array:
+def summarise_episodes(actions: jax.Array, interventions: jax.Array, num_arms: int) -> jax.Array:
     """What former episodes with one agent showed of each arm.
 
     For each part of the episode (`SEGMENTS`), over all ``K`` episodes together:
@@ -279,7 +279,7 @@ class FlatDense(nn.Module):
 class ArmHead(nn.Module):
     """World model or policy that shares its weights over arms.
 
-    It has no record of its own: what it reads has no weights, so that both networks share it.
+    It has no activations of its own: what it reads has no weights, so that both networks share it.
 
     Attributes:
       num_outputs: number of logits.
@@ -332,13 +332,13 @@ class ArmHead(nn.Module):
     def __call__(self, carry: ArmHistory, inputs: jax.Array) -> tuple[ArmHistory, jax.Array]:
         """One step: ``(carry, [I]) -> (carry, [num_outputs] logits)``."""
         carry, reading = self.reader.step(carry, inputs)
-        return carry, self.say(reading, inputs)
+        return carry, self.logits(reading, inputs)
 
     def unroll(self, inputs: jax.Array) -> jax.Array:
         """Whole sequences: ``[T, ..., I] -> [T, ..., num_outputs]`` logits."""
-        return self.say(self.reader.unroll(inputs), inputs)
+        return self.logits(self.reader.unroll(inputs), inputs)
 
-    def say(self, reading: Reading, inputs: jax.Array) -> jax.Array:
+    def logits(self, reading: Reading, inputs: jax.Array) -> jax.Array:
         """``[..., num_outputs]`` logits, of one step or of all.
 
         Args:

@@ -3,7 +3,7 @@
 Each offers ``__call__`` for one step of one stream and ``unroll`` for known sequences with leading
 axis ``T``; both give the same values. Unrolling projects all inputs in one matrix product before
 the recurrence, takes any batch axes between time and features, and by default runs the recurrence
-of `mermaide_jax.networks.gru.gru`; ``recurrence="reference"`` steps Flax's cell in a plain scan instead.
+of `mermaide_jax.networks.gru`; ``recurrence="reference"`` steps Flax's cell in a plain scan.
 """
 
 from typing import Any, Literal
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from mermaide_jax.networks.gru.gru import (
-    GRURecord,
+    GRUActivations,
     Implementation,
     Prepared,
     prepare_gru,
@@ -24,7 +24,7 @@ from mermaide_jax.networks.gru.gru import (
 
 Carry = tuple[jax.Array, ...]
 
-Records = tuple[GRURecord, ...]
+Activations = tuple[GRUActivations, ...]
 """Of the layers of a stack."""
 
 Preparation = tuple[Prepared | None, ...]
@@ -58,26 +58,26 @@ class GRULayer(nn.Module):
         return hidden
 
     def prepare(self) -> Prepared | None:
-        """What `record` can go by, made once for many steps; None if there is nothing to make."""
+        """What `step_with_activations` can go by, made once for many steps; None if nothing."""
         implementation = "auto" if self.recurrence == "reference" else self.recurrence
         return prepare_gru(self.cell.variables["params"], implementation)
 
-    def record(
+    def step_with_activations(
         self, hidden: jax.Array, inputs: jax.Array, prepared: Prepared | None = None
-    ) -> tuple[jax.Array, GRURecord]:
-        """One step: new hidden state, and the record that `unroll` can go by in place of it."""
+    ) -> tuple[jax.Array, GRUActivations]:
+        """One step: new hidden state, and the activations that `unroll` can go by."""
         return step_gru(self.cell.variables["params"], hidden, inputs, prepared)
 
     def unroll(
-        self, hidden: jax.Array, inputs: jax.Array, record: GRURecord | None = None
+        self, hidden: jax.Array, inputs: jax.Array, activations: GRUActivations | None = None
     ) -> jax.Array:
         """Hidden states ``[T, ..., H]`` from ``hidden [H]`` and ``inputs [T, ..., I]``.
 
-        The reference takes its steps itself, whatever the record.
+        The reference takes its steps itself, whatever the activations.
         """
         params = self.cell.variables["params"]
         if self.recurrence != "reference":
-            return unroll_gru(params, inputs, hidden, self.recurrence, record=record)
+            return unroll_gru(params, inputs, hidden, self.recurrence, activations=activations)
         cell = nn.GRUCell(self.features, parent=None)
         # A scan does not promote its carry: params in double precision need a carry like theirs.
         dtype = jnp.result_type(hidden, inputs, *jax.tree.leaves(params))
@@ -130,28 +130,28 @@ class GRUStack(nn.Module):
         """See `GRULayer.prepare`."""
         return tuple(layer.prepare() for layer in self.layers)
 
-    def record(
+    def step_with_activations(
         self, carry: Carry, inputs: jax.Array, preparation: Preparation | None = None
-    ) -> tuple[Carry, jax.Array, Records]:
-        """One step: carry, ``[H]``, and the record of every layer."""
-        new_carry, records = [], []
+    ) -> tuple[Carry, jax.Array, Activations]:
+        """One step: carry, ``[H]``, and the activations of every layer."""
+        new_carry, of_layers = [], []
         prepared = preparation or (None,) * self.num_layers
         for layer, hidden, ready in zip(self.layers, carry, prepared, strict=True):
-            inputs, record = layer.record(hidden, inputs, ready)
+            inputs, activations = layer.step_with_activations(hidden, inputs, ready)
             new_carry.append(inputs)
-            records.append(record)
-        return tuple(new_carry), inputs, tuple(records)
+            of_layers.append(activations)
+        return tuple(new_carry), inputs, tuple(of_layers)
 
-    def unroll(self, inputs: jax.Array, records: Records | None = None) -> jax.Array:
+    def unroll(self, inputs: jax.Array, activations: Activations | None = None) -> jax.Array:
         """Whole sequences from the initial carry: ``[T, ..., I] -> [T, ..., H]``.
 
         Args:
           inputs: ``x_1 .. x_T``.
-          records: of the same steps, time first, if they were taken before by `record`.
+          activations: of the same steps, time first, from `step_with_activations`.
         """
-        known = records or (None,) * self.num_layers
-        for layer, hidden, record in zip(self.layers, self.initial_carry(), known, strict=True):
-            inputs = layer.unroll(hidden, inputs, record)
+        known = activations or (None,) * self.num_layers
+        for layer, hidden, own in zip(self.layers, self.initial_carry(), known, strict=True):
+            inputs = layer.unroll(hidden, inputs, own)
         return inputs
 
 
@@ -191,21 +191,21 @@ class RecurrentHead(nn.Module):
         """See `GRULayer.prepare`."""
         return self.body.prepare()
 
-    def record(
+    def step_with_activations(
         self, carry: Carry, inputs: jax.Array, preparation: Preparation | None = None
-    ) -> tuple[Carry, jax.Array, Records]:
-        """One step: carry, ``[num_outputs]`` logits, and the records of the layers."""
-        carry, outputs, records = self.body.record(carry, inputs, preparation)
-        return carry, self.head(outputs), records
+    ) -> tuple[Carry, jax.Array, Activations]:
+        """One step: carry, ``[num_outputs]`` logits, and the activations of the layers."""
+        carry, outputs, activations = self.body.step_with_activations(carry, inputs, preparation)
+        return carry, self.head(outputs), activations
 
-    def unroll(self, inputs: jax.Array, records: Records | None = None) -> jax.Array:
+    def unroll(self, inputs: jax.Array, activations: Activations | None = None) -> jax.Array:
         """Whole sequences: ``[T, ..., I] -> [T, ..., num_outputs]`` logits.
 
         Args:
           inputs: ``x_1 .. x_T``.
-          records: of the same steps, see `GRUStack.unroll`.
+          activations: of the same steps, see `GRUStack.unroll`.
         """
-        return self.head(self.body.unroll(inputs, records))
+        return self.head(self.body.unroll(inputs, activations))
 
 
 class MLPHead(nn.Module):

@@ -53,8 +53,8 @@ class NetworkConfig:
             errors.refuse("memory", self.memory, "False for every architecture but 'arms'")
 
 
-class Words(NamedTuple):
-    """What the two networks say, of one step or with any leading axes.
+class Outputs(NamedTuple):
+    """The outputs of the two networks, of one step or with any leading axes.
 
     Attributes:
       prediction: ``[..., A]``, the world model's log-probabilities of the agent's next action;
@@ -66,15 +66,15 @@ class Words(NamedTuple):
     logits: jax.Array
 
 
-Step = Callable[[Params, Any, jax.Array], tuple[Any, Words, Any]]
+Step = Callable[[Params, Any, jax.Array], tuple[Any, Outputs, Any]]
 
 
-class Stepping(NamedTuple):
+class Stepper(NamedTuple):
     """How both networks are run step by step.
 
     Attributes:
       init_carry: ``init_carry(params) -> carry``, before the first step.
-      step: ``step(params, carry, observation) -> (carry, Words, record)``.
+      step: ``step(params, carry, observation) -> (carry, Outputs, activations)``.
     """
 
     init_carry: Callable[[Params], Any]
@@ -86,18 +86,20 @@ class NetworkPair(NamedTuple):
 
     Attributes:
       init_params: ``init_params(key) -> params``.
-      playing: step by step.
-      recording: the same, if its record is of use to ``unroll``; else None.
-      unroll: ``unroll(params, observations [T, ..., O], record=None) -> Words``, of known
-        sequences; by a ``record`` of the same steps what it holds is not computed again.
-      lasting_records: whether a record holds under any params, or only under those that played.
+      stepper: step by step.
+      stepper_with_activations: the same, which also gives activations that ``unroll`` can go by;
+        None if it has no use for any.
+      unroll: ``unroll(params, observations [T, ..., O], activations=None) -> Outputs``, of known
+        sequences; with the ``activations`` of the same steps these are not computed again.
+      lasting_activations: whether activations hold under any params, or only under those that
+        played.
     """
 
     init_params: Callable[[chex.PRNGKey], Params]
-    playing: Stepping
-    recording: Stepping | None
-    unroll: Callable[..., Words]
-    lasting_records: bool
+    stepper: Stepper
+    stepper_with_activations: Stepper | None
+    unroll: Callable[..., Outputs]
+    lasting_activations: bool
 
 
 def make_pair(
@@ -120,12 +122,14 @@ def make_pair(
             belief = jax.lax.stop_gradient(belief)
         return jnp.concatenate([observations, belief], axis=-1)
 
-    def say(observations: jax.Array, logits_of: Callable[[str, jax.Array], jax.Array]) -> Words:
-        """What both say, if ``logits_of(name, inputs)`` is what one says to its inputs."""
+    def outputs_of(
+        observations: jax.Array, logits_of: Callable[[str, jax.Array], jax.Array]
+    ) -> Outputs:
+        """Of both, where ``logits_of(name, inputs)`` runs one of them."""
         prediction = jnp.full((*observations.shape[:-1], num_arms), uniform, jnp.float32)
         if config.world_model:
             prediction = jax.nn.log_softmax(logits_of("world_model", observations))
-        return Words(prediction, logits_of("policy", policy_inputs(observations, prediction)))
+        return Outputs(prediction, logits_of("policy", policy_inputs(observations, prediction)))
 
     def init_params(key: chex.PRNGKey) -> Params:
         key_policy, key_model = jax.random.split(key)
@@ -138,36 +142,36 @@ def make_pair(
 
     if config.architecture == "arms":
         reader = ArmReader(num_arms, num_interventions - 1, pays_arms)
-        return _reading_pair(heads, reader, say, init_params)
-    recorded = config.architecture == "gru" and config.recurrence != "reference"
-    return _recurrent_pair(heads, recorded, say, init_params)
+        return _reading_pair(heads, reader, outputs_of, init_params)
+    keeps_activations = config.architecture == "gru" and config.recurrence != "reference"
+    return _recurrent_pair(heads, keeps_activations, outputs_of, init_params)
 
 
 def _recurrent_pair(
     heads: dict[str, Any],
-    recorded: bool,
-    say: Callable[..., Words],
+    keeps_activations: bool,
+    outputs_of: Callable[..., Outputs],
     init_params: Callable[..., Any],
 ) -> NetworkPair:
-    """Each network with a carry of its own; records are of their activations."""
+    """Each network with a carry of its own; activations are those of the layers."""
 
-    def stepping(init_of: Callable[..., Any], step_of: Callable[..., Any]) -> Stepping:
+    def stepper_of(init_of: Callable[..., Any], step_of: Callable[..., Any]) -> Stepper:
         def init_carry(params: Params) -> dict[str, Any]:
             return {name: init_of(head, params[name]) for name, head in heads.items()}
 
         def step(params: Params, carry: dict[str, Any], observation: jax.Array):
-            carry, records = dict(carry), {}
+            carry, activations = dict(carry), {}
 
             def logits_of(name: str, inputs: jax.Array) -> jax.Array:
-                carry[name], logits, records[name] = step_of(
+                carry[name], logits, activations[name] = step_of(
                     heads[name], params[name], carry[name], inputs
                 )
                 return logits
 
-            words = say(observation, logits_of)
-            return carry, words, records
+            outputs = outputs_of(observation, logits_of)
+            return carry, outputs, activations
 
-        return Stepping(init_carry, step)
+        return Stepper(init_carry, step)
 
     def play(head: Any, params: Any, carry: Any, inputs: jax.Array):
         return *_apply(head, params, carry, inputs), None
@@ -175,56 +179,62 @@ def _recurrent_pair(
     def prepare(head: Any, params: Any):
         return head.initial_carry(), _apply(head, params, method="prepare")
 
-    def record(head: Any, params: Any, carry: Any, inputs: jax.Array):
+    def step_with_activations(head: Any, params: Any, carry: Any, inputs: jax.Array):
         carry, preparation = carry
-        carry, *said = _apply(head, params, carry, inputs, preparation, method="record")
-        return (carry, preparation), *said
+        carry, *rest = _apply(
+            head, params, carry, inputs, preparation, method="step_with_activations"
+        )
+        return (carry, preparation), *rest
 
-    def unroll(params: Params, observations: jax.Array, record: Any = None) -> Words:
+    def unroll(params: Params, observations: jax.Array, activations: Any = None) -> Outputs:
         def logits_of(name: str, inputs: jax.Array) -> jax.Array:
-            known = () if record is None else (record[name],)
+            known = () if activations is None else (activations[name],)
             return _apply(heads[name], params[name], inputs, *known, method="unroll")
 
-        return say(observations, logits_of)
+        return outputs_of(observations, logits_of)
 
     return NetworkPair(
         init_params=init_params,
-        playing=stepping(lambda head, params: head.initial_carry(), play),
-        recording=stepping(prepare, record) if recorded else None,
+        stepper=stepper_of(lambda head, params: head.initial_carry(), play),
+        stepper_with_activations=(
+            stepper_of(prepare, step_with_activations) if keeps_activations else None
+        ),
         unroll=unroll,
-        lasting_records=False,
+        lasting_activations=False,
     )
 
 
 def _reading_pair(
     heads: dict[str, Any],
     reader: ArmReader,
-    say: Callable[..., Words],
+    outputs_of: Callable[..., Outputs],
     init_params: Callable[..., Any],
 ) -> NetworkPair:
-    """Networks that read the same history, which has no weights; records are what they read."""
+    """Networks that read the same history, which has no weights; activations are what they read."""
 
-    def read(params: Params, observations: jax.Array, reading: Reading) -> Words:
+    def read(params: Params, observations: jax.Array, reading: Reading) -> Outputs:
         logits_of = lambda name, inputs: _apply(  # noqa: E731
-            heads[name], params[name], reading, inputs, method="say"
+            heads[name], params[name], reading, inputs, method="logits"
         )
-        return say(observations, logits_of)
+        return outputs_of(observations, logits_of)
 
     def step(params: Params, history: ArmHistory, observation: jax.Array):
         history, reading = reader.step(history, observation)
         return history, read(params, observation, reading), reading
 
-    def unroll(params: Params, observations: jax.Array, record: Reading | None = None) -> Words:
-        reading = reader.unroll(observations) if record is None else record
+    def unroll(
+        params: Params, observations: jax.Array, activations: Reading | None = None
+    ) -> Outputs:
+        reading = reader.unroll(observations) if activations is None else activations
         return read(params, observations, reading)
 
-    stepping = Stepping(lambda params: empty_history(reader.num_arms), step)
+    stepper = Stepper(lambda params: empty_history(reader.num_arms), step)
     return NetworkPair(
         init_params=init_params,
-        playing=stepping,
-        recording=stepping,
+        stepper=stepper,
+        stepper_with_activations=stepper,
         unroll=unroll,
-        lasting_records=True,
+        lasting_activations=True,
     )
 
 

@@ -1,23 +1,23 @@
 """Upper references: exact oracles for small games, a clairvoyant planner for the full one."""
 
 from mermaide_jax.oracles.all_knowing import (
-    Rule,
+    Script,
     all_knowing,
-    best_rules,
-    by_rule,
+    best_scripts,
+    by_script,
     play_all_knowing,
-    rule_grid,
+    script_grid,
 )
 from mermaide_jax.oracles.belief import BeliefLayer, BeliefSolution, solve_belief
 from mermaide_jax.oracles.belief_principal import BeliefTable, belief_principal, belief_table
-from mermaide_jax.oracles.clairvoyant import Plan, plan_episode, play_planned, replay
+from mermaide_jax.oracles.clairvoyant import Plan, plan_episode, play_clairvoyant, replay
 from mermaide_jax.oracles.exact import ExactSolution, policy_value, solve_exact
 from mermaide_jax.oracles.filtering import (
     Beliefs,
     agent_states,
     first_beliefs,
-    foretell,
     observe,
+    predict,
     ucb_beliefs,
 )
 from mermaide_jax.oracles.filtering_moves import UCBPrior
@@ -35,7 +35,7 @@ __all__ = [
     "Guide",
     "Layer",
     "Plan",
-    "Rule",
+    "Script",
     "StateGraph",
     "UCBPrior",
     "Watcher",
@@ -43,22 +43,22 @@ __all__ = [
     "all_knowing",
     "belief_principal",
     "belief_table",
-    "best_rules",
-    "by_rule",
+    "best_scripts",
+    "by_script",
     "first_beliefs",
-    "foretell",
     "guide_grid",
     "guided",
     "leads",
     "observe",
     "plan_episode",
     "play_all_knowing",
-    "play_planned",
+    "play_clairvoyant",
     "policy_value",
+    "predict",
     "prescient",
     "reachable_states",
     "replay",
-    "rule_grid",
+    "script_grid",
     "solve_belief",
     "solve_exact",
     "tune_each",

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mermaide_jax import errors
-from mermaide_jax._jax.caching import made_once
+from mermaide_jax._jax.caching import memoize
 from mermaide_jax.base import Game, Preview, Principal, Privileged, Task, Trajectory
 from mermaide_jax.evaluation.protocol import evaluate
 from mermaide_jax.games import collect
@@ -29,7 +29,7 @@ _LEADS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8)
 _QUIET_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 
 
-class Rule(NamedTuple):
+class Script(NamedTuple):
     """When to pay, told the agent's mind: a `guided.Guide` that sees chances in place of the draw.
 
     Attributes:
@@ -44,7 +44,7 @@ class Rule(NamedTuple):
     quiet: chex.Numeric
 
 
-def rule_grid(horizon: int) -> Rule:
+def script_grid(horizon: int) -> Script:
     """The rules that are tried, with one that never pays; leading axis ``[C]``, ``C = 246``.
 
     Args:
@@ -53,26 +53,26 @@ def rule_grid(horizon: int) -> Rule:
     members = [(1.0, -np.inf, 0.0)]
     members += [(p, d, q * horizon) for p in _CHANCES for d in _LEADS for q in _QUIET_SHARES]
     chance, lead, quiet = np.asarray(members, np.float32).T
-    return Rule(jnp.asarray(chance), jnp.asarray(lead), jnp.asarray(quiet))
+    return Script(jnp.asarray(chance), jnp.asarray(lead), jnp.asarray(quiet))
 
 
-def _wants(rule: Rule, seen: Preview, remaining: jax.Array) -> jax.Array:
+def _wants(script: Script, seen: Preview, remaining: jax.Array) -> jax.Array:
     """Whether the rule pays, with ``remaining`` steps to go."""
     on_target = jnp.arange(seen.estimates.shape[0]) == seen.target
     lead = seen.estimates[seen.target] - jnp.max(jnp.where(on_target, -jnp.inf, seen.estimates))
-    likely = seen.probabilities[seen.target] >= rule.chance
-    return likely & (lead < rule.lead * seen.task.bonus) & (remaining > rule.quiet)
+    likely = seen.probabilities[seen.target] >= script.chance
+    return likely & (lead < script.lead * seen.task.bonus) & (remaining > script.quiet)
 
 
-@made_once
-def by_rule(game: Game) -> Principal:
-    """The privileged principal that follows a `Rule`, its params."""
+@memoize
+def by_script(game: Game) -> Principal:
+    """The privileged principal that follows a `Script`, its params."""
 
-    def init(params: Rule) -> jax.Array:
+    def init(params: Script) -> jax.Array:
         del params
         return jnp.int32(game.horizon)
 
-    def act(key, params: Rule, remaining: jax.Array, seen: Privileged):
+    def act(key, params: Script, remaining: jax.Array, seen: Privileged):
         del key
         pays = _wants(params, seen.preview, remaining)
         return jnp.where(pays, game.pay_target(seen.observation), 0), remaining - 1, ()
@@ -80,14 +80,14 @@ def by_rule(game: Game) -> Principal:
     return Principal(init, act, privileged=True)
 
 
-@made_once
+@memoize
 def all_knowing(game: Game, num_rollouts: int) -> Principal:
     """Looks one step ahead and completes by rules, with the true game and fresh draws.
 
         w(u) = max_c 1/M sum_m [ R^p(u; xi_m) + score of rule c from there, by xi_m ]
 
     The same draws ``xi_m`` serve every intervention and rule. It does what the first rule does,
-    unless another intervention is `surely_better`. Its params are a `Rule` with leading axis
+    unless another intervention is `surely_better`. Its params are a `Script` with leading axis
     ``[C]``, the one to follow first.
 
     Args:
@@ -99,12 +99,12 @@ def all_knowing(game: Game, num_rollouts: int) -> Principal:
     """
     errors.check_at_least("num_rollouts", num_rollouts, 2)
 
-    def complete(key, observation, state, task: Task, remaining: jax.Array, rule: Rule):
+    def complete(key, observation, state, task: Task, remaining: jax.Array, script: Script):
         def body(_, carry):
             key, state, left, earned = carry
             key, key_step = jax.random.split(key)
             preview = game.preview(jax.random.clone(key_step), state, task)
-            pays = _wants(rule, preview, left)
+            pays = _wants(script, preview, left)
             choice = jnp.where(pays, game.pay_target(observation), 0)
             _, state, reward, _, _, _ = game.step(key_step, state, choice, task)
             return key, state, left - 1, earned + reward
@@ -112,21 +112,21 @@ def all_knowing(game: Game, num_rollouts: int) -> Principal:
         carry = (key, state, remaining, jnp.float32(0))
         return jax.lax.fori_loop(0, remaining, body, carry)[3]
 
-    def init(params: Rule) -> jax.Array:
+    def init(params: Script) -> jax.Array:
         del params
         return jnp.int32(game.horizon)
 
-    def act(key, params: Rule, remaining: jax.Array, seen: Privileged):
+    def act(key, params: Script, remaining: jax.Array, seen: Privileged):
         state, task = seen.preview.state, seen.preview.task
         keys = jax.random.split(key, num_rollouts)
 
-        def imagined(key, rule: Rule, choice: jax.Array) -> jax.Array:
+        def imagined(key, script: Script, choice: jax.Array) -> jax.Array:
             key_step, key_rest = jax.random.split(key)
             _, after, reward, _, _, _ = game.step(key_step, state, choice, task)
-            return reward + complete(key_rest, seen.observation, after, task, remaining - 1, rule)
+            return reward + complete(key_rest, seen.observation, after, task, remaining - 1, script)
 
         over_keys = jax.vmap(imagined, (0, None, None))
-        over_rules = jax.vmap(lambda rule, u: over_keys(keys, rule, u), (0, None))
+        over_rules = jax.vmap(lambda script, u: over_keys(keys, script, u), (0, None))
         choices = jnp.arange(game.num_interventions, dtype=jnp.int32)
         totals = jax.vmap(lambda u: over_rules(params, u))(choices)  # [U, C, M]
         best = jnp.argmax(jnp.mean(totals, axis=-1), axis=-1)
@@ -138,16 +138,16 @@ def all_knowing(game: Game, num_rollouts: int) -> Principal:
     return Principal(init, act, privileged=True)
 
 
-def best_rules(
-    key: chex.PRNGKey, game: Game, tasks: Task, rules: Rule, num_episodes: int, number: int
-) -> Rule:
+def best_scripts(
+    key: chex.PRNGKey, game: Game, tasks: Task, scripts: Script, num_episodes: int, number: int
+) -> Script:
     """For each agent the ``number`` rules with the best mean score on it, the best one first.
 
     Args:
       key: typed key, consumed; other than that of the reported episodes.
       game: the game.
       tasks: ``N`` agents.
-      rules: leading axis ``[C]``.
+      scripts: leading axis ``[C]``.
       num_episodes: episodes with each agent for each rule, the same for all.
       number: at most ``C``.
 
@@ -155,12 +155,14 @@ def best_rules(
       Rule with leading axes ``[N, number]``.
     """
 
-    def scores(rule: Rule) -> jax.Array:
-        return evaluate(jax.random.clone(key), game, by_rule(game), rule, tasks, num_episodes).score
+    def scores(script: Script) -> jax.Array:
+        return evaluate(
+            jax.random.clone(key), game, by_script(game), script, tasks, num_episodes
+        ).score
 
-    per_agent = jax.lax.map(scores, rules).T
+    per_agent = jax.lax.map(scores, scripts).T
     _, chosen = jax.lax.top_k(per_agent, number)
-    return jax.tree.map(lambda leaf: leaf[chosen], rules)
+    return jax.tree.map(lambda leaf: leaf[chosen], scripts)
 
 
 def play_all_knowing(
@@ -170,7 +172,7 @@ def play_all_knowing(
     tasks: Task,
     num_episodes: int,
     num_rollouts: int,
-    num_rules: int = 3,
+    num_scripts: int = 3,
     tuning_episodes: int = 64,
 ) -> Trajectory:
     """Plays ``M`` episodes with each of ``N`` agents, the first of those of `games.collect`.
@@ -182,7 +184,7 @@ def play_all_knowing(
       tasks: ``N`` agents.
       num_episodes: ``M``.
       num_rollouts: imagined episodes for each intervention and rule, at least 2.
-      num_rules: rules that complete imagined episodes, the best of `rule_grid` for each agent.
+      num_scripts: rules that complete imagined episodes, the best of `script_grid` for each agent.
       tuning_episodes: episodes with each agent, on which these are chosen.
 
     Returns:
@@ -193,6 +195,6 @@ def play_all_knowing(
       ConfigError: ``num_rollouts`` is below 2.
     """
     principal = all_knowing(game, num_rollouts)
-    grid = rule_grid(game.horizon)
-    rules = best_rules(tune_key, game, tasks, grid, tuning_episodes, num_rules)
-    return collect(key, game, principal, rules, tasks, num_episodes, params_axis=0)
+    grid = script_grid(game.horizon)
+    scripts = best_scripts(tune_key, game, tasks, grid, tuning_episodes, num_scripts)
+    return collect(key, game, principal, scripts, tasks, num_episodes, params_axis=0)

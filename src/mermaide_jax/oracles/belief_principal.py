@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mermaide_jax._jax.caching import made_once
+from mermaide_jax._jax.caching import memoize
 from mermaide_jax.base import Principal
 from mermaide_jax.games import GameConfig, observed_target
 from mermaide_jax.oracles.belief import BeliefSolution
@@ -43,7 +43,7 @@ def belief_table(solution: BeliefSolution) -> BeliefTable:
     return BeliefTable(as_int32(np.concatenate(children)), as_int32(policy), as_int32(roots))
 
 
-@made_once
+@memoize
 def belief_principal(config: GameConfig) -> Principal:
     """Principal that follows a `BeliefTable`, its params, in games of ``config``.
 

@@ -122,7 +122,7 @@ def plan_episode(
     return Plan(interventions=beam.plan[best], score=beam.earned[best])
 
 
-def play_planned(
+def play_clairvoyant(
     key: chex.PRNGKey,
     game: Game,
     tasks: Task,

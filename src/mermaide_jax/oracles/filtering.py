@@ -28,7 +28,7 @@ from mermaide_jax.agents.sample_means import SampleMeans
 from mermaide_jax.agents.ucb import ucb_width
 from mermaide_jax.oracles.filtering_moves import (
     History,
-    Mind,
+    Particle,
     UCBPrior,
     sweep,
     upper_index,
@@ -42,14 +42,14 @@ class Beliefs(NamedTuple):
     """What an observer of one episode thinks possible; ``P`` particles.
 
     Attributes:
-      minds: `Mind` with leading axis ``[P]``.
+      particles: `Particle` with leading axis ``[P]``.
       action: ``[T]`` int32, the actions seen; -1 for those to come.
       bonus: ``[T]`` float32, what the reward of the pulled arm was raised by.
       used: ``[T]`` bool, the steps whose action is evidence.
       time: int32 scalar, steps seen.
     """
 
-    minds: Mind
+    particles: Particle
     action: jax.Array
     bonus: jax.Array
     used: jax.Array
@@ -58,7 +58,7 @@ class Beliefs(NamedTuple):
     @property
     def num_arms(self) -> int:
         """``A``."""
-        return self.minds.rewards.shape[-1]
+        return self.particles.rewards.shape[-1]
 
 
 def ucb_beliefs(
@@ -98,7 +98,7 @@ def ucb_beliefs(
     def step(carry, seen):
         beliefs, key = carry
         key, key_observe = jax.random.split(key)
-        law = foretell(beliefs)
+        law = predict(beliefs)
         action, bonus = seen
         return (observe(key_observe, beliefs, action, bonus, prior, num_sweeps), key), law
 
@@ -126,7 +126,7 @@ def first_beliefs(
     known = _arm_by_arm(prior, num_arms)
     draw = jax.vmap(lambda k: _first(k, horizon, num_arms, known))
     return Beliefs(
-        minds=draw(jax.random.split(key, num_particles)),
+        particles=draw(jax.random.split(key, num_particles)),
         action=jnp.full((horizon,), -1, jnp.int32),
         bonus=jnp.zeros((horizon,), jnp.float32),
         used=jnp.zeros((horizon,), bool),
@@ -134,11 +134,11 @@ def first_beliefs(
     )
 
 
-def foretell(beliefs: Beliefs) -> jax.Array:
+def predict(beliefs: Beliefs) -> jax.Array:
     """Probability of each arm at the coming step, ``[A]``; see `ucb_beliefs`."""
     history = _history(beliefs.action, beliefs.bonus, beliefs.num_arms)
     tried = jnp.all(history.counts[beliefs.time] > 0)
-    foreseen = _foreseen(beliefs.minds, history, beliefs.time)
+    foreseen = _foreseen(beliefs.particles, history, beliefs.time)
     law = _shares(foreseen, beliefs.num_arms)
     return jnp.where(tried, law, _untried(history, beliefs.time))
 
@@ -162,43 +162,45 @@ def observe(
       num_sweeps: Gibbs sweeps.
     """
     known = _arm_by_arm(prior, beliefs.num_arms)
-    minds, used, time = beliefs.minds, beliefs.used, beliefs.time
+    particles, used, time = beliefs.particles, beliefs.used, beliefs.time
     actions = beliefs.action.at[time].set(action)
     bonuses = beliefs.bonus.at[time].set(jnp.asarray(bonus, jnp.float32))
     history = _history(actions, bonuses, beliefs.num_arms)
     key_retry, key_pick, key_draw, key_move = jax.random.split(key, 4)
     tried = jnp.all(history.counts[time] > 0)
 
-    def sweeps(key, minds: Mind, used: jax.Array, present: jax.Array, number) -> Mind:
-        move = jax.vmap(lambda k, mind: sweep(k, mind, history, used, present, known))
+    def sweeps(key, particles: Particle, used: jax.Array, present: jax.Array, number) -> Particle:
+        move = jax.vmap(lambda k, particle: sweep(k, particle, history, used, present, known))
 
-        def body(i, minds):
-            keys = jax.random.split(jax.random.fold_in(key, i), minds.beta.shape[0])
-            return move(keys, minds)
+        def body(i, particles):
+            keys = jax.random.split(jax.random.fold_in(key, i), particles.beta.shape[0])
+            return move(keys, particles)
 
-        return jax.lax.fori_loop(0, number, body, minds)
+        return jax.lax.fori_loop(0, number, body, particles)
 
     def search(state):
-        attempt, minds = state
-        again = sweeps(jax.random.fold_in(key_retry, attempt), minds, used, time - 1, 1)
+        attempt, particles = state
+        again = sweeps(jax.random.fold_in(key_retry, attempt), particles, used, time - 1, 1)
         return attempt + 1, again
 
     def none_yet(state):
-        attempt, minds = state
+        attempt, particles = state
         return (
-            tried & (attempt < _MAX_RETRIES) & ~jnp.any(_foreseen(minds, history, time) == action)
+            tried
+            & (attempt < _MAX_RETRIES)
+            & ~jnp.any(_foreseen(particles, history, time) == action)
         )
 
-    _, minds = jax.lax.while_loop(none_yet, search, (jnp.int32(0), minds))
-    fit = ~tried | (_foreseen(minds, history, time) == action)
+    _, particles = jax.lax.while_loop(none_yet, search, (jnp.int32(0), particles))
+    fit = ~tried | (_foreseen(particles, history, time) == action)
     possible = jnp.any(fit)
     picked = _resample(key_pick, jnp.where(possible, fit, True))
-    minds = jax.tree.map(lambda leaf: leaf[picked], minds)
+    particles = jax.tree.map(lambda leaf: leaf[picked], particles)
     used = used.at[time].set(tried & possible)
     draws = jax.random.split(key_draw, fit.shape[0])
-    minds = jax.vmap(lambda k, m: _pull(k, m, history, time, known))(draws, minds)
-    minds = sweeps(key_move, minds, used, time, jnp.where(tried, num_sweeps, 0))
-    return Beliefs(minds, actions, bonuses, used, time + 1)
+    particles = jax.vmap(lambda k, m: _pull(k, m, history, time, known))(draws, particles)
+    particles = sweeps(key_move, particles, used, time, jnp.where(tried, num_sweeps, 0))
+    return Beliefs(particles, actions, bonuses, used, time + 1)
 
 
 def agent_states(beliefs: Beliefs) -> SampleMeans:
@@ -207,13 +209,13 @@ def agent_states(beliefs: Beliefs) -> SampleMeans:
     counts = jnp.sum(pulled, axis=0).astype(jnp.float32)
     steps = jnp.arange(beliefs.action.shape[0])[:, None]
     latest = jnp.max(jnp.where(pulled, steps, 0), axis=0)
-    means = jnp.where(counts > 0, beliefs.minds.estimates[:, latest], 0.0)
+    means = jnp.where(counts > 0, beliefs.particles.estimates[:, latest], 0.0)
     return SampleMeans(jnp.broadcast_to(counts, means.shape), means)
 
 
-def _foreseen(minds: Mind, history: History, time: jax.Array) -> jax.Array:
+def _foreseen(particles: Particle, history: History, time: jax.Array) -> jax.Array:
     """The arm that each particle takes next, ``[P]``."""
-    return jnp.argmax(jax.vmap(lambda m: upper_index(m, history, time))(minds), axis=-1)
+    return jnp.argmax(jax.vmap(lambda m: upper_index(m, history, time))(particles), axis=-1)
 
 
 def _arm_by_arm(prior: UCBPrior, num_arms: int) -> UCBPrior:
@@ -245,11 +247,11 @@ def _history(action: jax.Array, bonus: jax.Array, num_arms: int) -> History:
     )
 
 
-def _first(key: chex.PRNGKey, horizon: int, num_arms: int, prior: UCBPrior) -> Mind:
+def _first(key: chex.PRNGKey, horizon: int, num_arms: int, prior: UCBPrior) -> Particle:
     """A draw from the prior."""
     key_rewards, key_beta = jax.random.split(key)
     uniform = jax.random.uniform(key_rewards, (num_arms,), jnp.float32)
-    return Mind(
+    return Particle(
         estimates=jnp.zeros((horizon,), jnp.float32),
         rewards=prior.reward_low + (prior.reward_high - prior.reward_low) * uniform,
         beta=jax.random.uniform(
@@ -278,12 +280,12 @@ def _resample(key: chex.PRNGKey, fit: jax.Array) -> jax.Array:
 
 
 def _pull(
-    key: chex.PRNGKey, mind: Mind, history: History, time: jax.Array, prior: UCBPrior
-) -> Mind:
+    key: chex.PRNGKey, particle: Particle, history: History, time: jax.Array, prior: UCBPrior
+) -> Particle:
     """The estimate that follows a pull, with a reward from the particle's own arm."""
     arm = history.action[time]
     before = history.counts[time, arm].astype(jnp.float32)
     noise = prior.noise * jax.random.normal(key, dtype=jnp.float32)
-    reward = mind.rewards[arm] + history.bonus[time] + noise
-    total = mind.estimates[history.previous[time]] * before + reward
-    return mind._replace(estimates=mind.estimates.at[time].set(total / (before + 1.0)))
+    reward = particle.rewards[arm] + history.bonus[time] + noise
+    total = particle.estimates[history.previous[time]] * before + reward
+    return particle._replace(estimates=particle.estimates.at[time].set(total / (before + 1.0)))

@@ -48,7 +48,7 @@ class History(NamedTuple):
     following: jax.Array  # [T] the pull of the same arm after; T if there is none
 
 
-class Mind(NamedTuple):
+class Particle(NamedTuple):
     """One particle.
 
     Attributes:
@@ -62,24 +62,24 @@ class Mind(NamedTuple):
     beta: jax.Array
 
 
-def upper_index(mind: Mind, history: History, time: jax.Array) -> jax.Array:
+def upper_index(particle: Particle, history: History, time: jax.Array) -> jax.Array:
     """Upper confidence indices ``[A]`` before one step, or ``[T, A]`` if ``time`` is ``[T]``."""
-    return mind.estimates[history.last[time]] + mind.beta * history.width[time]
+    return particle.estimates[history.last[time]] + particle.beta * history.width[time]
 
 
 def sweep(
     key: chex.PRNGKey,
-    mind: Mind,
+    particle: Particle,
     history: History,
     used: jax.Array,
     present: jax.Array,
     prior: UCBPrior,
-) -> Mind:
+) -> Particle:
     """One Gibbs sweep: every arm as a whole, every estimate, all mean rewards, ``beta``.
 
     Args:
       key: typed key, consumed.
-      mind: the particle.
+      particle: the particle.
       history: what was seen.
       used: ``[T]`` bool, the steps whose action is evidence, none of them to come.
       present: the last step whose pull has been made; every arm has been pulled by then.
@@ -87,56 +87,56 @@ def sweep(
     """
     key_shift, key_estimate, key_reward, key_beta = jax.random.split(key, 4)
 
-    def shift(arm: jax.Array, mind: Mind) -> Mind:
-        return _shift_arm(jax.random.fold_in(key_shift, arm), mind, history, used, arm, prior)
+    def shift(arm: jax.Array, particle: Particle) -> Particle:
+        return _shift_arm(jax.random.fold_in(key_shift, arm), particle, history, used, arm, prior)
 
-    def estimate(time: jax.Array, mind: Mind) -> Mind:
+    def estimate(time: jax.Array, particle: Particle) -> Particle:
         drawn = jax.random.fold_in(key_estimate, time)
-        return _redraw_estimate(drawn, mind, history, used, time, present, prior)
+        return _redraw_estimate(drawn, particle, history, used, time, present, prior)
 
-    mind = jax.lax.fori_loop(0, history.last.shape[1], shift, mind)
-    mind = jax.lax.fori_loop(0, present + 1, estimate, mind)
-    rewards = _redraw_rewards(key_reward, mind, history, present, prior)
-    beta = _redraw_beta(key_beta, mind, history, used, prior)
-    return mind._replace(rewards=rewards, beta=beta)
+    particle = jax.lax.fori_loop(0, history.last.shape[1], shift, particle)
+    particle = jax.lax.fori_loop(0, present + 1, estimate, particle)
+    rewards = _redraw_rewards(key_reward, particle, history, present, prior)
+    beta = _redraw_beta(key_beta, particle, history, used, prior)
+    return particle._replace(rewards=rewards, beta=beta)
 
 
 def _shift_arm(
     key: chex.PRNGKey,
-    mind: Mind,
+    particle: Particle,
     history: History,
     used: jax.Array,
     arm: jax.Array,
     prior: UCBPrior,
-) -> Mind:
+) -> Particle:
     """Moves an arm's estimates with its mean reward, which leaves their likelihood as it is."""
     arms, steps = jnp.arange(history.last.shape[1]), jnp.arange(history.last.shape[0])
     chosen = history.action
-    index = upper_index(mind, history, steps)
+    index = upper_index(particle, history, steps)
     others = jnp.max(jnp.where(arms == arm, -jnp.inf, index), axis=1)
     slack = others - index[:, arm]  # of the chosen arm, where that is another
     least = jnp.max(jnp.where(used & (chosen == arm), slack, -jnp.inf))
     most = jnp.min(jnp.where(used & (chosen != arm), slack, jnp.inf))
     lowest, highest = jnp.asarray(prior.reward_low)[arm], jnp.asarray(prior.reward_high)[arm]
-    least = jnp.maximum(least, lowest - mind.rewards[arm])
-    most = jnp.minimum(most, highest - mind.rewards[arm])
+    least = jnp.maximum(least, lowest - particle.rewards[arm])
+    most = jnp.minimum(most, highest - particle.rewards[arm])
     uniform = jax.random.uniform(key, dtype=jnp.float32)
     by = jnp.where(least < most, least + (most - least) * uniform, 0.0)
-    return mind._replace(
-        estimates=mind.estimates + by * (chosen == arm),
-        rewards=mind.rewards + by * (arms == arm),
+    return particle._replace(
+        estimates=particle.estimates + by * (chosen == arm),
+        rewards=particle.rewards + by * (arms == arm),
     )
 
 
 def _redraw_estimate(
     key: chex.PRNGKey,
-    mind: Mind,
+    particle: Particle,
     history: History,
     used: jax.Array,
     time: jax.Array,
     present: jax.Array,
     prior: UCBPrior,
-) -> Mind:
+) -> Particle:
     """Draws the estimate that followed one pull, given those of the pulls before and after."""
     horizon, num_arms = history.last.shape
     arms, steps, chosen = jnp.arange(num_arms), jnp.arange(horizon), history.action
@@ -144,23 +144,23 @@ def _redraw_estimate(
     is_followed = history.following[time] <= present
     in_force = used & (history.last[:, arm] == time)
     lead = history.width[steps, chosen] - history.width[:, arm]
-    bound = mind.estimates[history.last[steps, chosen]] + mind.beta * lead
+    bound = particle.estimates[history.last[steps, chosen]] + particle.beta * lead
     most = jnp.min(jnp.where(in_force & (chosen != arm), bound, jnp.inf))
-    others = jnp.max(jnp.where(arms == arm, -jnp.inf, upper_index(mind, history, after)))
-    least = others - mind.beta * history.width[after, arm]
+    others = jnp.max(jnp.where(arms == arm, -jnp.inf, upper_index(particle, history, after)))
+    least = others - particle.beta * history.width[after, arm]
     least = jnp.where(is_followed & used[after], least, -jnp.inf)
     number = history.counts[time, arm].astype(jnp.float32) + 1.0
-    mean = mind.rewards[arm] + history.bonus
-    from_before = mind.estimates[history.previous[time]] * (number - 1.0) + mean[time]
-    from_after = mind.estimates[after] * (number + 1.0) - mean[after]
+    mean = particle.rewards[arm] + history.bonus
+    from_before = particle.estimates[history.previous[time]] * (number - 1.0) + mean[time]
+    from_after = particle.estimates[after] * (number + 1.0) - mean[after]
     total = jnp.where(is_followed, 0.5 * (from_before + from_after), from_before)
     spread = jnp.where(is_followed, jnp.sqrt(0.5), 1.0) * prior.noise / number
     drawn = truncated_normal(key, total / number, spread, least, most)
-    return mind._replace(estimates=mind.estimates.at[time].set(drawn))
+    return particle._replace(estimates=particle.estimates.at[time].set(drawn))
 
 
 def _redraw_rewards(
-    key: chex.PRNGKey, mind: Mind, history: History, present: jax.Array, prior: UCBPrior
+    key: chex.PRNGKey, particle: Particle, history: History, present: jax.Array, prior: UCBPrior
 ) -> jax.Array:
     """Draws the mean rewards ``[A]``, given the rewards that the estimates stand for."""
     horizon, num_arms = history.last.shape
@@ -168,7 +168,7 @@ def _redraw_rewards(
     pulls = (history.action[:, None] == jnp.arange(num_arms)) & (steps <= present)[:, None]
     number = jnp.sum(pulls, axis=0).astype(jnp.float32)
     latest = jnp.max(jnp.where(pulls, steps[:, None], 0), axis=0)
-    total = mind.estimates[latest] * number - jnp.sum(pulls * history.bonus[:, None], axis=0)
+    total = particle.estimates[latest] * number - jnp.sum(pulls * history.bonus[:, None], axis=0)
     number = jnp.maximum(number, 1.0)
     return jax.vmap(truncated_normal)(
         jax.random.split(key, num_arms),
@@ -180,20 +180,20 @@ def _redraw_rewards(
 
 
 def _redraw_beta(
-    key: chex.PRNGKey, mind: Mind, history: History, used: jax.Array, prior: UCBPrior
+    key: chex.PRNGKey, particle: Particle, history: History, used: jax.Array, prior: UCBPrior
 ) -> jax.Array:
     """Draws the coefficient: uniform where every action of the evidence is the one it calls for."""
     steps, chosen = jnp.arange(history.last.shape[0]), history.action
     # beta (width of the chosen - width of another) >= estimate of the other - of the chosen
     own = history.last[steps, chosen]
     gap = history.width[steps, chosen][:, None] - history.width
-    need = mind.estimates[history.last] - mind.estimates[own][:, None]
+    need = particle.estimates[history.last] - particle.estimates[own][:, None]
     ratio = need / jnp.where(gap == 0, 1.0, gap)
     least = jnp.max(jnp.where(used[:, None] & (gap > 0), ratio, prior.beta_low))
     most = jnp.min(jnp.where(used[:, None] & (gap < 0), ratio, prior.beta_high))
     least, most = jnp.maximum(least, prior.beta_low), jnp.minimum(most, prior.beta_high)
     drawn = least + (most - least) * jax.random.uniform(key, dtype=jnp.float32)
-    return jnp.where(least < most, drawn, mind.beta)
+    return jnp.where(least < most, drawn, particle.beta)
 
 
 def truncated_normal(

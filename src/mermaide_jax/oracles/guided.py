@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mermaide_jax._jax.caching import made_once
+from mermaide_jax._jax.caching import memoize
 from mermaide_jax.base import Game, Principal, Privileged, Task
 from mermaide_jax.evaluation.protocol import evaluate
 from mermaide_jax.oracles.prescient import prescient
@@ -30,7 +30,7 @@ class Guide(NamedTuple):
     quiet: chex.Numeric
 
 
-@made_once
+@memoize
 def guided(pay_target: Callable[[jax.Array], jax.Array], horizon: int) -> Principal:
     """The prescient principal with a quiet end.
 

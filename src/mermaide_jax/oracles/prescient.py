@@ -5,11 +5,11 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax._jax.caching import made_once
+from mermaide_jax._jax.caching import memoize
 from mermaide_jax.base import Principal, Privileged
 
 
-@made_once
+@memoize
 def prescient(pay_target: Callable[[jax.Array], jax.Array]) -> Principal:
     """Pays only when the agent is about to take ``a*`` and leads by less than ``params``.
 

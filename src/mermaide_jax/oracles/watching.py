@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from mermaide_jax import errors
-from mermaide_jax._jax.caching import made_once
+from mermaide_jax._jax.caching import memoize
 from mermaide_jax.agents import UCBParams, ucb
 from mermaide_jax.agents.sample_means import SampleMeans
 from mermaide_jax.base import Principal, Task
@@ -36,7 +36,7 @@ from mermaide_jax.oracles.filtering import (
     first_beliefs,
     observe,
 )
-from mermaide_jax.oracles.filtering_moves import Mind, UCBPrior
+from mermaide_jax.oracles.filtering_moves import Particle, UCBPrior
 from mermaide_jax.principals.planning import surely_better
 
 
@@ -56,7 +56,7 @@ class Watcher(NamedTuple):
     bonus: chex.Numeric
 
 
-@made_once
+@memoize
 def watching(
     config: GameConfig, base: Principal, num_particles: int, num_sweeps: int = 2
 ) -> Principal:
@@ -109,11 +109,13 @@ def watching(
         loop = (key, carry, observation, state, jnp.float32(0))
         return jax.lax.fori_loop(0, horizon - state.time, body, loop)[-1]
 
-    def imagine(key, choice, params: Watcher, carry, target, time, mind: Mind, agent: SampleMeans):
+    def imagine(
+        key, choice, params: Watcher, carry, target, time, particle: Particle, agent: SampleMeans
+    ):
         """What is earned with the agent of one particle."""
         task = Task(
-            agent=UCBParams(mind.beta),
-            mean_rewards=mind.rewards,
+            agent=UCBParams(particle.beta),
+            mean_rewards=particle.rewards,
             noise=params.prior.noise,
             target=target,
             cost=params.cost,
@@ -147,7 +149,7 @@ def watching(
             inner,
             target,
             beliefs.time,
-            beliefs.minds,
+            beliefs.particles,
             agent_states(beliefs),
         )
         choice = surely_better(worth, usual)

@@ -2,8 +2,8 @@
 
 from mermaide_jax.principals.learned import (
     Decision,
+    DecisionAndActivations,
     LearnedPrincipal,
-    Recorded,
     learned_principal,
 )
 from mermaide_jax.principals.offers import OfferPrincipal, offer_principal
@@ -11,9 +11,9 @@ from mermaide_jax.principals.scripted import first_k, random, random_rate
 
 __all__ = [
     "Decision",
+    "DecisionAndActivations",
     "LearnedPrincipal",
     "OfferPrincipal",
-    "Recorded",
     "first_k",
     "learned_principal",
     "offer_principal",

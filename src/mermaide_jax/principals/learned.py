@@ -12,22 +12,22 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax._jax.caching import made_once
+from mermaide_jax._jax.caching import memoize
 from mermaide_jax._jax.distributions import Categorical
 from mermaide_jax.base import Principal
 from mermaide_jax.errors import check_at_least, refuse
-from mermaide_jax.networks.arms import recollect
+from mermaide_jax.networks.arms import summarise_episodes
 from mermaide_jax.networks.world_model_policy import (
     NetworkConfig,
+    Outputs,
     Params,
-    Stepping,
-    Words,
+    Stepper,
     make_pair,
 )
 
 
 class Decision(NamedTuple):
-    """What the networks said before one step; with leading axis ``T`` when replayed.
+    """The outputs of the networks before one step; with leading axis ``T`` when replayed.
 
     Attributes:
       log_prob: float32 scalar, log-probability of the intervention that was chosen.
@@ -43,16 +43,16 @@ class Decision(NamedTuple):
     prediction: jax.Array
 
 
-class Recorded(NamedTuple):
+class DecisionAndActivations(NamedTuple):
     """What the recording principal tells of one step; with leading axis ``T`` of an episode.
 
     Attributes:
-      decision: what the networks said.
-      record: what `LearnedPrincipal.replay` can go by instead of running the networks again.
+      decision: the outputs of the networks.
+      activations: what `LearnedPrincipal.replay` can go by instead of running the networks again.
     """
 
     decision: Decision
-    record: Any
+    activations: Any
 
 
 class LearnedPrincipal(NamedTuple):
@@ -60,38 +60,40 @@ class LearnedPrincipal(NamedTuple):
 
     Attributes:
       principal: the `Principal` whose params are ``{"policy": ..., "world_model": ...}``.
-      recording: the same, but its ``info`` is `Recorded`; None if there is nothing to record.
+      with_activations: the same, but its ``info`` is `DecisionAndActivations`; None if `replay` has
+        no use for activations.
       init_params: ``init_params(key) -> params``.
-      replay: ``replay(params, observations [T, ..., O], interventions [T, ...], record=None)``
-        gives the `Decision`, ``[T, ...]``: what the networks say to known histories, with any batch
-        axes after time; equals what they said while these were played. With the ``record`` of the
+      replay: ``replay(params, observations [T, ..., O], interventions [T, ...], activations=None)``
+        gives the `Decision`, ``[T, ...]``: the outputs of the networks for known histories, with
+        any batch axes after time; equals those while they were played. With ``activations`` of the
         same steps under the same params, the networks are not run again; derivatives are the same.
       remember: ``remember(params, actions [K, T], interventions [K, T])`` gives params that hold
         what ``K`` episodes with one agent showed; the same params if there is no memory.
       config: the `NetworkConfig`.
-      lasting_records: whether a record holds under any params, or only under those that played.
+      lasting_activations: whether activations hold under any params, or only under those that
+        played.
     """
 
     principal: Principal
-    recording: Principal | None
+    with_activations: Principal | None
     init_params: Callable[[chex.PRNGKey], Params]
     replay: Callable[..., Decision]
     remember: Callable[[Params, jax.Array, jax.Array], Params]
     config: NetworkConfig
-    lasting_records: bool
+    lasting_activations: bool
 
 
-def _decide(words: Words, intervention: jax.Array) -> Decision:
-    policy = Categorical(logits=words.logits)
+def _decide(outputs: Outputs, intervention: jax.Array) -> Decision:
+    policy = Categorical(logits=outputs.logits)
     return Decision(
         log_prob=jnp.asarray(policy.log_prob(intervention)),
         entropy=jnp.asarray(policy.entropy()),
         pay_prob=1.0 - jnp.asarray(policy.probs)[..., 0],
-        prediction=words.prediction,
+        prediction=outputs.prediction,
     )
 
 
-@made_once
+@memoize
 def learned_principal(
     config: NetworkConfig,
     observation_size: int,
@@ -107,7 +109,7 @@ def learned_principal(
       num_arms: ``A``.
       num_interventions: ``U``.
       pays_arms: whether intervention ``i`` is the payment of arm ``i - 1``, which networks over
-        arms go by (`games.Game.pays`); None: if ``U - 1 = A``.
+        arms go by (`games.Game.payment_kind`); None: if ``U - 1 = A``.
 
     Raises:
       ConfigError: sizes below 1, or interventions other than ``A`` and "do nothing" with
@@ -122,36 +124,37 @@ def learned_principal(
     of_arms = one_each if pays_arms is None else pays_arms
     pair = make_pair(config, observation_size, num_arms, num_interventions, of_arms)
 
-    def play(stepping: Stepping, told: Callable[[Decision, Any], Any]) -> Principal:
-        """A principal, from the networks step by step and what is told of a step."""
+    def play(stepper: Stepper, info_of: Callable[[Decision, Any], Any]) -> Principal:
+        """A principal, from the networks step by step and what its ``info`` is."""
 
         def act(key: chex.PRNGKey, params: Params, carry: Any, observation: jax.Array):
-            carry, words, record = stepping.step(params, carry, observation)
-            intervention = Categorical(logits=words.logits).sample(seed=key).astype(jnp.int32)
-            return intervention, carry, told(_decide(words, intervention), record)
+            carry, outputs, activations = stepper.step(params, carry, observation)
+            intervention = Categorical(logits=outputs.logits).sample(seed=key).astype(jnp.int32)
+            return intervention, carry, info_of(_decide(outputs, intervention), activations)
 
-        return Principal(stepping.init_carry, act)
+        return Principal(stepper.init_carry, act)
 
     def replay(
-        params: Params, observations: jax.Array, interventions: jax.Array, record: Any = None
+        params: Params, observations: jax.Array, interventions: jax.Array, activations: Any = None
     ) -> Decision:
-        return _decide(pair.unroll(params, observations, record), interventions)
+        return _decide(pair.unroll(params, observations, activations), interventions)
 
     def remember(params: Params, actions: jax.Array, interventions: jax.Array) -> Params:
         if not config.memory:
             return params
-        memory = recollect(actions, interventions, num_arms)
+        memory = summarise_episodes(actions, interventions, num_arms)
         return {
             name: {**part, "memory": memory.astype(part["memory"].dtype)}
             for name, part in params.items()
         }
 
     return LearnedPrincipal(
-        principal=play(pair.playing, lambda decision, record: decision),
-        recording=pair.recording and play(pair.recording, Recorded),
+        principal=play(pair.stepper, lambda decision, activations: decision),
+        with_activations=pair.stepper_with_activations
+        and play(pair.stepper_with_activations, DecisionAndActivations),
         init_params=pair.init_params,
         replay=replay,
         remember=remember,
         config=config,
-        lasting_records=pair.lasting_records,
+        lasting_activations=pair.lasting_activations,
     )

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from mermaide_jax import errors
-from mermaide_jax._jax.caching import made_once
+from mermaide_jax._jax.caching import memoize
 from mermaide_jax._jax.distributions import Categorical
 from mermaide_jax.base import Principal
 from mermaide_jax.networks.heads import MLPHead
@@ -54,7 +54,7 @@ class OfferPrincipal(NamedTuple):
     greedy: Callable[[Params, jax.Array], jax.Array]
 
 
-@made_once
+@memoize
 def offer_principal(
     observation_size: int, num_interventions: int, features: int = 64
 ) -> OfferPrincipal:

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from mermaide_jax import errors
-from mermaide_jax._jax.caching import made_once
+from mermaide_jax._jax.caching import memoize
 from mermaide_jax._jax.distributions import Categorical
 from mermaide_jax.base import Principal
 from mermaide_jax.games import GameConfig, num_interventions, observed_target, respond
@@ -62,7 +62,7 @@ def surely_better(worth: jax.Array, usual: jax.Array, margin: chex.Numeric = 1.0
     return jnp.argmax(sure.at[usual].set(0.0)).astype(jnp.int32)
 
 
-@made_once
+@memoize
 def planning(
     config: GameConfig, learned: LearnedPrincipal, num_rollouts: int, margin: float = 1.5
 ) -> Principal:

@@ -7,7 +7,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax._jax.caching import made_once
+from mermaide_jax._jax.caching import memoize
 from mermaide_jax.base import Principal
 from mermaide_jax.errors import check_at_least
 
@@ -31,7 +31,7 @@ def _scripted(
     return Principal(init, act)
 
 
-@made_once
+@memoize
 def random(pay_target: PayTarget) -> Principal:
     """Pays the target with probability ``params`` (scalar in [0, 1]) at every step.
 
@@ -45,7 +45,7 @@ def random(pay_target: PayTarget) -> Principal:
     )
 
 
-@made_once
+@memoize
 def first_k(pay_target: PayTarget) -> Principal:
     """Pays the target in the first ``params`` (scalar ``k``) steps, then never again.
 
@@ -55,7 +55,7 @@ def first_k(pay_target: PayTarget) -> Principal:
     return _scripted(lambda key, k, time: time < k, pay_target)
 
 
-@made_once
+@memoize
 def random_rate(num_interventions: int) -> Principal:
     """Explores: each episode has its own rate ``p ~ U[0, 1]``; any intervention is as likely.
 

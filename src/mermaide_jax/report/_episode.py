@@ -20,7 +20,7 @@ from mermaide_jax.report._style import (
     quiet_grid,
     styled,
 )
-from mermaide_jax.report.names import coefficient_label, principal_label, rule_label
+from mermaide_jax.report.names import coefficient_label, family_label, principal_label
 from mermaide_jax.results.schema import EPISODE_KEYS, check_records, to_plain
 
 
@@ -63,9 +63,9 @@ def _title(episode: Mapping[str, Any]) -> str:
     """Who played whom, and how it ended."""
     action, paid = np.asarray(episode["action"]), np.asarray(episode["intervention"]) != 0
     pulls = int(np.sum(action == episode["target"]))
-    rule = episode["agent_rule"]
-    strength = coefficient_label(rule, episode["coefficient"])
-    agent = f"{rule_label(rule)}{f', {strength}' if strength else ''}"
+    family = episode["family"]
+    strength = coefficient_label(family, episode["coefficient"])
+    agent = f"{family_label(family)}{f', {strength}' if strength else ''}"
     name = principal_label(episode["principal"]).partition(" (")[0]
     score = "" if episode["score"] is None else f", score {episode['score']:.1f}"
     return (

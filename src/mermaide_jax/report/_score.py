@@ -20,12 +20,12 @@ from mermaide_jax.report._style import (
 )
 from mermaide_jax.report.attained import ORACLES
 from mermaide_jax.report.names import (
+    FAMILY_LABELS,
     LEARNED_PRINCIPALS,
-    RULE_LABELS,
     SCRIPTED_PRINCIPALS,
+    family_label,
     in_order,
     principal_label,
-    rule_label,
 )
 from mermaide_jax.report.summary import summarize
 from mermaide_jax.results.records import Record, checked_rows, frame_records, grouped
@@ -56,32 +56,32 @@ def score_figure(rows: Iterable[Mapping[str, Any]]) -> Figure:
     """
     records = checked_rows(rows)
     lines = frame_records(summarize(records))
-    rules = in_order((row["agent_rule"] for row in records), RULE_LABELS)
-    parts = [[line for line in lines if line["agent_rule"] == rule] for rule in rules]
+    families = in_order((row["family"] for row in records), FAMILY_LABELS)
+    parts = [[line for line in lines if line["family"] == family] for family in families]
     sizes = [len({line["principal"] for line in part}) for part in parts]
     pitch = max(0.42, 0.17 * len({line["k_shot"] for line in lines}))  # inches for a principal
     heights = [pitch * size + _SPARE for size in sizes]
     with styled():
         figure = new_figure(_WIDTH, sum(heights) + 0.3, constrained=False)
         top = figure.get_figheight()
-        for rule, part, size, height in zip(rules, parts, sizes, heights, strict=True):
+        for family, part, size, height in zip(families, parts, sizes, heights, strict=True):
             box = (2.45 / _WIDTH, (top - 0.65 - pitch * size) / figure.get_figheight())
             axes = figure.add_axes((*box, 5.0 / _WIDTH, pitch * size / figure.get_figheight()))
             _panel(axes, part)
-            axes.set_title(_title([r for r in records if r["agent_rule"] == rule], rule), pad=24)
+            axes.set_title(_title([r for r in records if r["family"] == family], family), pad=24)
             top -= height
         figure.axes[-1].set_xlabel(SCORE_LABEL)
     return figure
 
 
-def _title(rows: list[Record], rule: str) -> str:
+def _title(rows: list[Record], family: str) -> str:
     """What was measured: family, horizon, agents, seeds."""
     horizons = "/".join(str(horizon) for horizon in sorted({row["horizon"] for row in rows}))
     agents = len(grouped(rows, ("split", "coefficient", "agent")))
     learned = [row for row in rows if row["principal"] not in SCRIPTED_PRINCIPALS]
     seeds = len({row["seed"] for row in learned or rows})
     return (
-        f"{rule_label(rule)} agents, T = {horizons} steps: {agents} unseen test agents, "
+        f"{family_label(family)} agents, T = {horizons} steps: {agents} unseen test agents, "
         f"{seeds} seed{'s' if seeds != 1 else ''}"
     )
 

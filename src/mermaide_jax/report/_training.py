@@ -19,11 +19,11 @@ from mermaide_jax.report._style import (
     styled,
 )
 from mermaide_jax.report.names import (
+    FAMILY_LABELS,
     LEARNED_PRINCIPALS,
-    RULE_LABELS,
+    family_label,
     in_order,
     principal_label,
-    rule_label,
 )
 from mermaide_jax.results.records import Record, checked, grouped
 from mermaide_jax.results.schema import CURVE_COLUMNS
@@ -53,7 +53,7 @@ def training_curves_figure(curves: Iterable[Mapping[str, Any]]) -> Figure:
       ConfigError: if there is no curve, or a point lacks a column.
     """
     records = checked("curves", curves, CURVE_COLUMNS)
-    families = in_order((point["family"] for point in records), RULE_LABELS)
+    families = in_order((point["family"] for point in records), FAMILY_LABELS)
     band = "; band: lowest to highest seed" if len({p["seed"] for p in records}) > 1 else ""
     with styled():
         figure = new_figure(4.3 * len(families) + 2.4, 7.4)
@@ -77,7 +77,7 @@ def training_curves_figure(curves: Iterable[Mapping[str, Any]]) -> Figure:
 
 def _title(points: list[Record], family: str) -> str:
     seeds = len({point["seed"] for point in points})
-    return f"{rule_label(family)} agents, {seeds} seed{'s' if seeds != 1 else ''}"
+    return f"{family_label(family)} agents, {seeds} seed{'s' if seeds != 1 else ''}"
 
 
 def _panel(axes: Axes, points: list[Record], metric: str) -> None:

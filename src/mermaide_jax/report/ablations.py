@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from mermaide_jax.errors import refuse
 from mermaide_jax.report._style import BLUE, GREY, ORANGE, new_figure, quiet_grid, styled
-from mermaide_jax.report.names import rule_label
+from mermaide_jax.report.names import family_label
 from mermaide_jax.results.records import STRATUM, Record, checked_rows, grouped
 from mermaide_jax.statistics import interquartile_mean, stratified_bootstrap_interval
 
@@ -34,7 +34,7 @@ def paired_differences(
     rows: Iterable[Mapping[str, Any]],
     reference: Iterable[Mapping[str, Any]],
     principal: str = "mermaide",
-    by: Sequence[str] = ("agent_rule", "k_shot"),
+    by: Sequence[str] = ("family", "k_shot"),
     confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
@@ -119,7 +119,7 @@ def format_ablations(records: Iterable[Mapping[str, Any]]) -> str:
         {
             "group": record["group"],
             "variant": record["variant"] + (" (base)" if record["run"] == "base" else ""),
-            "family": rule_label(record["family"]),
+            "family": family_label(record["family"]),
             "K": record["k_shot"],
             "score": _interval(record, _MEASURES["score"], ".2f"),
             "difference": _interval(record, DIFFERENCE, "+.2f"),
@@ -168,7 +168,7 @@ def ablation_figure(records: Sequence[Record], titles: Mapping[str, str]) -> Fig
                 reference = [record for record in base if record["family"] == family]
                 measure = "score" if all(r["same_game"] for r in group) else "share"
                 _panel(axes, own, reference, measure)
-                label = rule_label(family)
+                label = family_label(family)
                 axes.set_title(f"{title}: {label}" if axes is row[0] else label, fontsize=10)
             for axes in row[1:]:
                 axes.tick_params(labelleft=False)

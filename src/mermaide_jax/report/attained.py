@@ -9,7 +9,7 @@ from mermaide_jax.statistics import interquartile_mean
 
 __all__ = ["ORACLES", "SCRIPTS", "attained_records"]
 
-ORACLES: tuple[str, ...] = ("all_knowing", "prescient", "planner")
+ORACLES: tuple[str, ...] = ("all_knowing", "prescient", "clairvoyant")
 """Principals that serve as upper references; the first is that of the tables."""
 
 SCRIPTS: tuple[str, ...] = ("never", "always", "random", "first_k")
@@ -21,7 +21,7 @@ _RUN = (*STRATUM, "seed", "k_shot", "horizon")
 def attained_records(
     rows: Iterable[Mapping[str, Any]],
     oracle: str = ORACLES[0],
-    by: Sequence[str] = ("agent_rule", "k_shot"),
+    by: Sequence[str] = ("family", "k_shot"),
     confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,

@@ -12,7 +12,7 @@ from mermaide_jax.report._episode import episode_figure
 from mermaide_jax.report._score import score_figure
 from mermaide_jax.report._style import save_png
 from mermaide_jax.report._training import training_curves_figure
-from mermaide_jax.report.names import RULE_LABELS, in_order
+from mermaide_jax.report.names import FAMILY_LABELS, in_order
 from mermaide_jax.results.files import write_atomically
 from mermaide_jax.results.results import Results
 
@@ -46,11 +46,11 @@ def write_figures(directory: str | os.PathLike[str], results: Results) -> list[P
     figures = {"score.png": score_figure(results.rows)}
     if results.curves:
         figures["training.png"] = training_curves_figure(results.curves)
-    for rule, episode in representative_episodes(results.episodes).items():
-        figures[f"episode_{rule}.png"] = episode_figure(episode)
+    for family, episode in representative_episodes(results.episodes).items():
+        figures[f"episode_{family}.png"] = episode_figure(episode)
     writers = {name: functools.partial(save_png, figure) for name, figure in figures.items()}
     paths = write_atomically(Path(directory), writers)
-    for name in ("training.png", *(f"episode_{rule}.png" for rule in RULE_LABELS)):
+    for name in ("training.png", *(f"episode_{family}.png" for family in FAMILY_LABELS)):
         if name not in paths:
             (Path(directory) / name).unlink(missing_ok=True)
     return list(paths.values())
@@ -68,12 +68,12 @@ def representative_episodes(episodes: Iterable[Mapping[str, Any]]) -> dict[str, 
     """
     records = list(episodes)
     chosen = {}
-    for rule in in_order((record["agent_rule"] for record in records), RULE_LABELS):
-        of_rule = [record for record in records if record["agent_rule"] == rule]
+    for family in in_order((record["family"] for record in records), FAMILY_LABELS):
+        of_rule = [record for record in records if record["family"] == family]
         first = in_order(record["principal"] for record in of_rule)[0]
         of_first = [record for record in of_rule if record["principal"] == first]
         shot = min(record["k_shot"] for record in of_first)
         shown = [record for record in of_first if record["k_shot"] == shot]
         scores = np.array([record["score"] or 0.0 for record in shown])
-        chosen[rule] = shown[int(np.argmin(np.abs(scores - np.median(scores))))]
+        chosen[family] = shown[int(np.argmin(np.abs(scores - np.median(scores))))]
     return chosen

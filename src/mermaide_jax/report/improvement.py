@@ -16,7 +16,7 @@ def improvement_records(
     rows: Iterable[Mapping[str, Any]],
     baselines: Sequence[str],
     principal: str = "mermaide",
-    by: Sequence[str] = ("agent_rule", "k_shot"),
+    by: Sequence[str] = ("family", "k_shot"),
     confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,

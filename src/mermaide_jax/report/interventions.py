@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 
 from mermaide_jax.report._style import GREY, SERIES, new_figure, quiet_grid, styled
 from mermaide_jax.report.names import (
+    FAMILY_LABELS,
     LEARNED_PRINCIPALS,
-    RULE_LABELS,
+    family_label,
     in_order,
     principal_label,
-    rule_label,
 )
 from mermaide_jax.results.records import STRATUM, Record, checked_rows, grouped
 from mermaide_jax.results.schema import to_plain
@@ -29,7 +29,7 @@ _AXES = ("interventions per episode", "target pulls gained per intervention")
 
 def intervention_records(
     rows: Iterable[Mapping[str, Any]],
-    by: Sequence[str] = ("agent_rule", "k_shot"),
+    by: Sequence[str] = ("family", "k_shot"),
     confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
@@ -127,22 +127,24 @@ def interventions_figure(records: Iterable[Record], cost: float) -> Figure:
       The figure.
     """
     lines = list(records)
-    rules = in_order((line["agent_rule"] for line in lines), RULE_LABELS)
+    families = in_order((line["family"] for line in lines), FAMILY_LABELS)
     shots = sorted({line["k_shot"] for line in lines})[:2]
-    shown = {rule: _shown([x for x in lines if x["agent_rule"] == rule], shots) for rule in rules}
+    shown = {
+        family: _shown([x for x in lines if x["family"] == family], shots) for family in families
+    }
     sizes = [len(entries) for entries in shown.values()]
     with styled():
         figure = new_figure(9.5, 0.25 * sum(sizes) + 0.6 * len(sizes) + 0.3)
         panels = figure.subplots(
-            len(rules), 2, squeeze=False, sharex="col", sharey="row", height_ratios=sizes
+            len(families), 2, squeeze=False, sharex="col", sharey="row", height_ratios=sizes
         )
-        for (often, worth), (rule, entries) in zip(panels, shown.items(), strict=True):
+        for (often, worth), (family, entries) in zip(panels, shown.items(), strict=True):
             for axes, measure in ((often, "interventions"), (worth, "pulls_per_payment")):
                 _marks(axes, entries, measure)
                 quiet_grid(axes)
             often.set_yticks(range(len(entries)), [label for label, *_ in entries])
             often.set_ylim(len(entries) - 0.5, -0.5)
-            often.set_title(f"{rule_label(rule)} agents")
+            often.set_title(f"{family_label(family)} agents")
             worth.axvline(cost, color=GREY, linewidth=1, linestyle="--", zorder=0)
             worth.annotate("cost", (cost, -0.4), (-4, 0), textcoords="offset points", **_NOTE)
         for axes, text in zip(panels[-1], _AXES, strict=True):

@@ -3,15 +3,15 @@
 from collections.abc import Iterable
 
 __all__ = [
+    "FAMILY_LABELS",
     "LEARNED_PRINCIPALS",
     "PRINCIPAL_LABELS",
-    "RULE_LABELS",
     "SCRIPTED_PRINCIPALS",
     "coefficient_label",
+    "families_and_shots",
+    "family_label",
     "in_order",
     "principal_label",
-    "rule_label",
-    "rules_and_shots",
 ]
 
 PRINCIPAL_LABELS: dict[str, str] = {
@@ -25,14 +25,14 @@ PRINCIPAL_LABELS: dict[str, str] = {
     "first_k": "Pay the first k",
     "prescient": "Prescient (reads the agent; upper reference)",
     "all_knowing": "All-knowing (has the agent; upper reference)",
-    "planner": "Planner (knows all draws; upper reference)",
+    "clairvoyant": "Planner (knows all draws; upper reference)",
 }
 """Principal to label, in canonical order."""
 
 LEARNED_PRINCIPALS: tuple[str, ...] = tuple(PRINCIPAL_LABELS)[:4]
 SCRIPTED_PRINCIPALS: tuple[str, ...] = tuple(PRINCIPAL_LABELS)[4:]
 
-RULE_LABELS: dict[str, str] = {
+FAMILY_LABELS: dict[str, str] = {
     "ucb": "UCB",
     "epsilon_greedy": "Epsilon-greedy",
     "best_response": "Best-response",
@@ -47,16 +47,16 @@ def principal_label(name: str) -> str:
     return PRINCIPAL_LABELS.get(name, name)
 
 
-def rule_label(name: str) -> str:
+def family_label(name: str) -> str:
     """The agent rule's label; an unknown name is shown as it is."""
-    return RULE_LABELS.get(name, name)
+    return FAMILY_LABELS.get(name, name)
 
 
-def coefficient_label(rule: str, coefficient: float | None) -> str:
+def coefficient_label(family: str, coefficient: float | None) -> str:
     """Such as "beta = 0.27"; empty if the rule has no coefficient."""
-    if coefficient is None or rule == "best_response":
+    if coefficient is None or family == "best_response":
         return ""
-    return f"{_COEFFICIENTS.get(rule, 'coefficient')} = {coefficient:g}"
+    return f"{_COEFFICIENTS.get(family, 'coefficient')} = {coefficient:g}"
 
 
 def in_order(names: Iterable[str], order: Iterable[str] = PRINCIPAL_LABELS) -> list[str]:
@@ -66,8 +66,8 @@ def in_order(names: Iterable[str], order: Iterable[str] = PRINCIPAL_LABELS) -> l
     return known + [name for name in present if name not in known]
 
 
-def rules_and_shots(pairs: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+def families_and_shots(pairs: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
     """The distinct pairs of agent rule and K: rules in canonical order, K ascending."""
     present = set(pairs)
-    rules = in_order((rule for rule, _ in sorted(present)), RULE_LABELS)
-    return sorted(present, key=lambda pair: (rules.index(pair[0]), pair[1]))
+    families = in_order((family for family, _ in sorted(present)), FAMILY_LABELS)
+    return sorted(present, key=lambda pair: (families.index(pair[0]), pair[1]))

@@ -9,12 +9,12 @@ import pandas as pd
 from mermaide_jax.errors import check_choice
 from mermaide_jax.report.attained import attained_records
 from mermaide_jax.report.names import (
-    RULE_LABELS,
+    FAMILY_LABELS,
     SCRIPTED_PRINCIPALS,
     coefficient_label,
+    family_label,
     in_order,
     principal_label,
-    rule_label,
 )
 from mermaide_jax.results.records import (
     Record,
@@ -46,7 +46,7 @@ _METRICS = ("runs", "score", "low", "high", *_SHARE, *_MEANS)
 
 def summarize(
     rows: Iterable[Mapping[str, Any]],
-    by: Sequence[str] = ("agent_rule", "k_shot"),
+    by: Sequence[str] = ("family", "k_shot"),
     confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
@@ -113,8 +113,8 @@ def _mean(rows: list[Record], name: str) -> float:
 def _sorted(lines: list[Record], keys: Sequence[str]) -> list[Record]:
     """Groups in the order of `keys`, families and principals in canonical order."""
     orders = {"principal": in_order(line["principal"] for line in lines)}
-    if "agent_rule" in keys:
-        orders["agent_rule"] = in_order((line["agent_rule"] for line in lines), RULE_LABELS)
+    if "family" in keys:
+        orders["family"] = in_order((line["family"] for line in lines), FAMILY_LABELS)
 
     def rank(key: str, value: Any) -> tuple[bool, Any]:
         value = orders[key].index(value) if key in orders else value
@@ -133,7 +133,7 @@ def collapsed_seeds(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
       rows: as in `Results.rows`.
 
     Returns:
-      One line per principal that learns and agent rule: principal, agent_rule, k_shot, collapsed
+      One line per principal that learns and agent rule: principal, family, k_shot, collapsed
       (runs) and seeds (runs in all); empty if no principal learns.
 
     Raises:
@@ -143,15 +143,15 @@ def collapsed_seeds(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     shot = min((row["k_shot"] for row in records), default=0)
     records = [row for row in records if row["k_shot"] == shot]
     counts: dict[tuple[str, str], Record] = {}
-    for (name, rule, _), part in grouped(records, ["principal", "agent_rule", "seed"]).items():
+    for (name, family, _), part in grouped(records, ["principal", "family", "seed"]).items():
         rates = [r["interventions"] / r["horizon"] for r in part if r["interventions"] is not None]
         collapsed = bool(rates) and not 0.01 <= np.mean(rates) <= 0.99
-        about = {"principal": name, "agent_rule": rule, "k_shot": shot}
-        line = counts.setdefault((name, rule), about | {"collapsed": 0, "seeds": 0})
+        about = {"principal": name, "family": family, "k_shot": shot}
+        line = counts.setdefault((name, family), about | {"collapsed": 0, "seeds": 0})
         line["collapsed"] += collapsed
         line["seeds"] += 1
-    columns = ["principal", "agent_rule", "k_shot", "collapsed", "seeds"]
-    return pd.DataFrame(_sorted(list(counts.values()), ["agent_rule"]), columns=columns)
+    columns = ["principal", "family", "k_shot", "collapsed", "seeds"]
+    return pd.DataFrame(_sorted(list(counts.values()), ["family"]), columns=columns)
 
 
 def format_collapsed(counts: pd.DataFrame) -> str:
@@ -169,7 +169,7 @@ def format_collapsed(counts: pd.DataFrame) -> str:
     lines = [f"Collapsed training runs ({shots}: intervenes in under 1% or over 99% of the steps):"]
     for (name,), part in grouped(frame_records(counts), ["principal"]).items():
         entries = [
-            f"{rule_label(line['agent_rule'])} {line['collapsed']} of {line['seeds']}"
+            f"{family_label(line['family'])} {line['collapsed']} of {line['seeds']}"
             for line in part
         ]
         lines.append(f"  {principal_label(name)}: {', '.join(entries)}")
@@ -198,7 +198,7 @@ _NOTES = {
 _REFERENCES = {
     "prescient": "Prescient reads the agent's own state: an upper reference, not a contender.",
     "all_knowing": "All-knowing plans with the true agent, but knows none of the draws to come.",
-    "planner": "Planner searches with the very draws of the episode: out of anyone's reach.",
+    "clairvoyant": "Planner searches with the very draws of the episode: out of anyone's reach.",
 }
 
 
@@ -232,13 +232,11 @@ def markdown_table(frame: pd.DataFrame) -> str:
       The Markdown text.
     """
     keys = _keys(frame)
-    names = {"agent_rule": "Agents", "k_shot": "K", "coefficient": "Coefficient"}
+    names = {"family": "Agents", "k_shot": "K", "coefficient": "Coefficient"}
     header = [*(names.get(key, key) for key in keys), "Principal", *_headings(frame)]
     lines = [header, ["---"] * len(keys) + ["---"] + ["---:"] * len(_HEADINGS)]
     for line in frame_records(frame):
-        group = [
-            rule_label(line[key]) if key == "agent_rule" else _number(line[key]) for key in keys
-        ]
+        group = [family_label(line[key]) if key == "family" else _number(line[key]) for key in keys]
         lines.append([*group, principal_label(line["principal"]), *_cells(line)])
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
@@ -263,13 +261,13 @@ def _groups(frame: pd.DataFrame) -> list[tuple[str, list[Record]]]:
 
 def _title(group: Mapping[str, Any]) -> str:
     """Such as "UCB agents, beta = 0.27, 0-shot"."""
-    parts = [f"{rule_label(group['agent_rule'])} agents" if "agent_rule" in group else "All agents"]
+    parts = [f"{family_label(group['family'])} agents" if "family" in group else "All agents"]
     for key, value in group.items():
         if key == "k_shot":
             parts.append(f"{value}-shot")
         elif key == "coefficient":
-            parts.append(coefficient_label(str(group.get("agent_rule", "")), value))
-        elif key != "agent_rule":
+            parts.append(coefficient_label(str(group.get("family", "")), value))
+        elif key != "family":
             parts.append(f"{key} {_number(value)}")
     return ", ".join(part for part in parts if part)
 

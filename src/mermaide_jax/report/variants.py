@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from mermaide_jax.agents import RULES
 from mermaide_jax.report._style import BLUE, new_figure, quiet_grid, styled
 from mermaide_jax.report.ablations import paired_differences
-from mermaide_jax.report.names import rule_label
+from mermaide_jax.report.names import family_label
 from mermaide_jax.report.summary import summarize
 from mermaide_jax.results.records import Record
 
@@ -35,15 +35,15 @@ def variant_table(
         lines = summarize([*rows, *references])
         parts.append(lines[lines["principal"].isin(list(names))].assign(principal=variant))
     table = pd.concat(parts).rename(columns={"principal": column}).drop(columns="k_shot")
-    in_order = {"key": lambda rules: rules.map(RULES.index), "kind": "stable"}
-    return table.sort_values("agent_rule", **in_order)
+    in_order = {"key": lambda families: families.map(RULES.index), "kind": "stable"}
+    return table.sort_values("family", **in_order)
 
 
 def variant_gains(
     rows: Sequence[Record],
     reference: Sequence[Record],
     principal: str,
-    by: Sequence[str] = ("agent_rule",),
+    by: Sequence[str] = ("family",),
 ) -> pd.DataFrame:
     """What a variant of a principal earns more than another, run by run, in each group of rows.
 
@@ -85,7 +85,7 @@ def variant_figure(
       labels: what each variant is called in the figure.
       column: as in `variant_table`.
     """
-    families = list(table.groupby("agent_rule", sort=False))
+    families = list(table.groupby("family", sort=False))
     with styled():
         figure = new_figure(3.6 * len(families) + 0.6, 2.6)
         panels = figure.subplots(1, len(families), squeeze=False, sharex=True, sharey=True)[0]
@@ -95,7 +95,7 @@ def variant_figure(
                 axes.plot(ends, [height, height], color=BLUE, lw=3)
                 axes.plot(share, height, "o", color=BLUE)
             axes.set_yticks(range(len(part)), [labels[variant] for variant in part[column]])
-            axes.set(title=rule_label(str(family)), xlabel="share of the attainable")
+            axes.set(title=family_label(str(family)), xlabel="share of the attainable")
             axes.set_ylim(len(part) - 0.5, -0.5)
             quiet_grid(axes, "x")
     return figure

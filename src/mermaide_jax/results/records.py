@@ -10,7 +10,7 @@ from mermaide_jax.results.schema import ROW_COLUMNS, check_records, to_plain
 
 Record = dict[str, Any]
 
-STRATUM = ("agent_rule", "split", "coefficient", "agent")
+STRATUM = ("family", "split", "coefficient", "agent")
 """Columns that tell an agent."""
 
 

@@ -19,6 +19,11 @@ import pyarrow.parquet as pq
 
 from mermaide_jax.errors import refuse
 from mermaide_jax.results.files import prepare_output, text_writer, write_atomically
+from mermaide_jax.results.migration import (
+    upgrade_columns,
+    upgrade_content,
+    upgrade_records,
+)
 from mermaide_jax.results.provenance import collect_versions, source_revision
 from mermaide_jax.results.schema import (
     ATTAINED_COLUMNS,
@@ -176,12 +181,14 @@ def read_results(directory: str | os.PathLike[str]) -> Results:
     version = content.pop("format_version", None)
     if version is None:
         refuse(str(path), sorted(content), "format_version among them: results of a study")
-    if version != FORMAT_VERSION:
-        refuse(str(path), version, f"format_version {FORMAT_VERSION}")
+    if version not in (1, FORMAT_VERSION):
+        refuse(str(path), version, f"format_version 1 or {FORMAT_VERSION}")
     content.setdefault("attained", [])
     rows_file = Path(directory) / ROWS_FILE
     if "rows" not in content and rows_file.exists():
         content["rows"] = _read_table(rows_file, ROW_COLUMNS)
+    if version == 1:
+        content = upgrade_content(content)
     for key, kind in _JSON_KEYS.items():
         if key not in content:
             refuse(str(path), sorted(content), f"key {key!r} among them")
@@ -256,7 +263,7 @@ def _union(lists: Iterable[Sequence[str]]) -> list[str]:
     return list(dict.fromkeys(itertools.chain.from_iterable(lists)))
 
 
-_RUN = ("principal", "agent_rule", "coefficient", "agent", "seed", "k_shot", "horizon")
+_RUN = ("principal", "family", "coefficient", "agent", "seed", "k_shot", "horizon")
 _MAY_DIFFER = {"agents.families", "seed", "seeds", "principals"}
 _TRAINING = ("training.", "baseline_entropy")
 
@@ -325,16 +332,17 @@ def _read_table(path: Path, columns: Mapping[str, type]) -> list[Record]:
     except (OSError, pa.ArrowException) as error:
         found = f"{len(data)} bytes; {error}"
         refuse(str(path), found, "complete Parquet, not a truncated file")
-    missing = [name for name in columns if name not in table.column_names]
+    present = upgrade_columns(table.column_names)
+    missing = [name for name in columns if name not in present]
     if missing:
         refuse(str(path), table.column_names, f"column {missing[0]!r} among them")
     version = (table.schema.metadata or {}).get(b"format_version", b"none").decode()
-    if version != str(FORMAT_VERSION):
-        refuse(str(path), version, f"format_version {FORMAT_VERSION}")
+    if version not in ("1", str(FORMAT_VERSION)):
+        refuse(str(path), version, f"format_version 1 or {FORMAT_VERSION}")
     # Columns beyond the known ones are null where a record has none.
     records = [
         {name: value for name, value in record.items() if value is not None or name in columns}
-        for record in table.to_pylist()
+        for record in upgrade_records(table.to_pylist())
     ]
     check_records(str(path), records, columns)
     return records

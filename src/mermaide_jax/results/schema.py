@@ -18,11 +18,12 @@ __all__ = [
     "to_plain",
 ]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2: the column ``agent_rule`` is called ``family``, the principal ``planner`` ``clairvoyant``."""
 
 ROW_COLUMNS: dict[str, type] = {
     "principal": str,
-    "agent_rule": str,
+    "family": str,
     "coefficient": float,  # beta of UCB, epsilon of epsilon-greedy
     "split": str,
     "k_shot": int,  # episodes the principal was fine-tuned on
@@ -39,7 +40,7 @@ ROW_COLUMNS: dict[str, type] = {
 """Column of a row (one principal, seed, agent and K) to its type."""
 
 ATTAINED_COLUMNS: dict[str, type] = {
-    "agent_rule": str,
+    "family": str,
     "k_shot": int,
     "principal": str,
     "oracle": str,  # worth 1
@@ -66,7 +67,7 @@ CURVE_COLUMNS: dict[str, type] = {
 
 EPISODE_KEYS: dict[str, type] = {
     "principal": str,
-    "agent_rule": str,
+    "family": str,
     "coefficient": float,
     "seed": int,
     "k_shot": int,

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from mermaide_jax._jax.threefry import Words, threefry2x32
+from mermaide_jax._jax.threefry import WordPair, threefry2x32
 
 # Minimax polynomials in ascending powers, relative error below 2e-7:
 # log(1 + m) / m for sqrt(1/2) - 1 <= m <= sqrt(2) - 1; sin(x) / x and cos(x) as polynomials in x^2
@@ -61,7 +61,7 @@ def below(word: jax.Array, bound: jax.Array) -> jax.Array:
     return (((word >> jnp.uint32(16)) * bound + carry) >> jnp.uint32(16)).astype(jnp.int32)
 
 
-def normal_pair(words: Words) -> tuple[jax.Array, jax.Array]:
+def normal_pair(words: WordPair) -> tuple[jax.Array, jax.Array]:
     """Two independent standard normals from two words, float32, by Box and Muller (1958).
 
     ``sqrt(-2 log u) * (cos x, sin x)``: ``u`` in steps of 2^-31 near 0, so that values reach 6.6;

@@ -63,6 +63,6 @@ def simulate_any(
     return blocks.map_blocks(one_block, first_agent, params, bandits, bonus, block_size)
 
 
-def _words(key: jax.Array, agents: jax.Array, time: jax.Array, rounds: int) -> counters.Words:
+def _words(key: jax.Array, agents: jax.Array, time: jax.Array, rounds: int) -> counters.WordPair:
     counter = (agents, jnp.full_like(agents, time.astype(jnp.uint32)))
     return counters.threefry2x32((key[0], key[1]), counter, rounds)

@@ -14,8 +14,8 @@ from jax import lax
 from jax.experimental import pallas as pl
 
 from mermaide_jax.simulation import blocks, counters, stages
+from mermaide_jax.simulation.families import FastFamily
 from mermaide_jax.simulation.results import Bandits, Simulation
-from mermaide_jax.simulation.rules import Rule
 from mermaide_jax.simulation.step import (
     Block,
     Clock,
@@ -37,7 +37,7 @@ def simulate_fused(
     bandits: Bandits,
     schedule: jax.Array | None,
     *,
-    rule: Rule,
+    family: FastFamily,
     horizon: int,
     block_size: int,
     rounds: int,
@@ -50,7 +50,7 @@ def simulate_fused(
     its operations are interpreted one by one.
     """
     num_agents, num_arms = bandits.mean_rewards.shape
-    keys = counters.stream_keys(key, 1 + rule.num_streams(num_arms))
+    keys = counters.stream_keys(key, 1 + family.num_streams(num_arms))
     fill = functools.partial(blocks.fill, block_size=block_size)
     params, bandits = jax.tree.map(fill, (params, bandits))
     noise, target = jnp.asarray(bandits.noise), jnp.asarray(bandits.target)
@@ -68,7 +68,7 @@ def simulate_fused(
     leaves, structure = jax.tree.flatten(inputs)
     stage = stages.stage if platform == "cpu" else stages.plain
     means, weights, *recorded = pl.pallas_call(
-        functools.partial(_kernel, rule, rounds, horizon, stage, structure, len(leaves)),
+        functools.partial(_kernel, family, rounds, horizon, stage, structure, len(leaves)),
         out_shape=outputs,
         grid=(len(agents) // block_size,),
         in_specs=jax.tree.leaves(specs),
@@ -78,7 +78,7 @@ def simulate_fused(
         name="simulate",
     )(*leaves)
     state = State(means, weights)
-    counts, total, share = summarise(rule, target, state, horizon)
+    counts, total, share = summarise(family, target, state, horizon)
     keep = slice(num_agents)
     recorded = (leaf[:, keep] for leaf in recorded)
     return Simulation(counts.T[keep], total[keep], share[keep], *recorded)
@@ -109,7 +109,7 @@ def _schedule_spec(schedule, last) -> pl.BlockSpec | None:
 
 
 def _kernel(
-    rule: Rule, rounds: int, horizon: int, stage, structure, num_inputs: int, *refs
+    family: FastFamily, rounds: int, horizon: int, stage, structure, num_inputs: int, *refs
 ) -> None:
     keys_ref, schedule, block = jax.tree.unflatten(structure, refs[:num_inputs])
     means_ref, weights_ref, *recorded = refs[num_inputs:]
@@ -131,12 +131,12 @@ def _kernel(
             paid = schedule[time] if schedule.ndim == 1 else schedule[time, :]
             bonus = jnp.broadcast_to(paid, (size,))
         clock = Clock(time, sqrt_log(time), bonus)
-        state, arm, reward = advance(rule, rounds, keys, block, state, clock, stage, careful=True)
+        state, arm, reward = advance(family, rounds, keys, block, state, clock, stage, careful=True)
         for ref, row in zip(recorded, (arm, reward), strict=False):
             ref[time, :] = row
         return state
 
-    state = lax.fori_loop(0, horizon, step, start(rule, block, num_arms))
+    state = lax.fori_loop(0, horizon, step, start(family, block, num_arms))
     for arm in range(num_arms):
         means_ref[arm, :] = state.means[arm]
         weights_ref[arm, :] = state.weights[arm]

@@ -11,9 +11,9 @@ from mermaide_jax import errors
 from mermaide_jax._jax.compiling import WIDE_VECTORS, CpuJit
 from mermaide_jax.base import Agent
 from mermaide_jax.simulation import generic, pallas, xla
+from mermaide_jax.simulation.families import MOST_ARMS, FastFamily, fast_family_of
 from mermaide_jax.simulation.reference import simulate_plainly
 from mermaide_jax.simulation.results import Bandits, Simulation
-from mermaide_jax.simulation.rules import MOST_ARMS, Rule, rule_of
 
 Implementation = Literal["auto", "xla", "reference", "pallas"]
 IMPLEMENTATIONS: tuple[str, ...] = get_args(Implementation)
@@ -68,23 +68,23 @@ def simulate(
     """
     _check(key, params, bandits, horizon, schedule, implementation, block_size, rounds)
     num_agents, num_arms = jnp.shape(bandits.mean_rewards)
-    rule = rule_of(agent, num_arms)
-    if rule is None:
+    family = fast_family_of(agent, num_arms)
+    if family is None:
         _check_agent(agent, params, bandits, implementation)
     inputs = (key, first_agent, params, bandits, schedule)
     if implementation == "reference":
         return _reference(*inputs, agent=agent, horizon=horizon, record=record)
     static = {"horizon": horizon, "rounds": rounds, "record": record}
-    if rule is None:
+    if family is None:
         size = block_size or min(num_agents, generic.BLOCK_SIZE)
         return _generic(*inputs, agent=agent, block_size=size, **static)
     platform = jax.default_backend()
     on_cpu = platform == "cpu"
-    if implementation == "pallas" or (implementation == "auto" and _compiles(rule, platform)):
+    if implementation == "pallas" or (implementation == "auto" and _compiles(family, platform)):
         size = block_size or pallas.BLOCK_SIZE
-        return _fused(*inputs, rule=rule, block_size=size, platform=platform, **static)
-    size = block_size or xla.default_block_size(rule, num_agents, num_arms)
-    return _blocks(*inputs, rule=rule, block_size=size, hints=on_cpu, **static)
+        return _fused(*inputs, family=family, block_size=size, platform=platform, **static)
+    size = block_size or xla.default_block_size(family, num_agents, num_arms)
+    return _blocks(*inputs, family=family, block_size=size, hints=on_cpu, **static)
 
 
 def _check(key, params, bandits, horizon, schedule, implementation, block_size, rounds) -> None:
@@ -126,16 +126,22 @@ def _check_agent(agent: Agent, params, bandits: Bandits, implementation: str) ->
 
 
 @functools.cache
-def _compiles(rule: Rule, platform: str) -> bool:
+def _compiles(family: FastFamily, platform: str) -> bool:
     """Whether the Pallas kernel compiles here; on CPU it would only be interpreted."""
     if platform == "cpu":
         return False
     size = pallas.BLOCK_SIZE
     row = jnp.zeros(size)
-    inputs = (jax.random.key(0), 0, rule.params(row), Bandits(jnp.zeros((size, 4)), row, row), None)
+    inputs = (
+        jax.random.key(0),
+        0,
+        family.params(row),
+        Bandits(jnp.zeros((size, 4)), row, row),
+        None,
+    )
     static = {"horizon": 8, "rounds": 20, "record": False, "block_size": size}
     try:
-        _fused.lower(*inputs, rule=rule, platform=platform, **static).compile()
+        _fused.lower(*inputs, family=family, platform=platform, **static).compile()
     except Exception:  # whatever Pallas does not know on this platform, XLA does
         return False
     return True
@@ -182,5 +188,5 @@ def _fused_program(*inputs, **static):
 _COMMON = ("horizon", "block_size", "rounds", "record")
 _reference = jax.jit(_reference_program, static_argnames=("agent", "horizon", "record"))
 _generic = jax.jit(_generic_program, static_argnames=("agent", *_COMMON))
-_fused = jax.jit(_fused_program, static_argnames=("rule", "platform", *_COMMON))
-_blocks = CpuJit(_blocks_program, WIDE_VECTORS, static_argnames=("rule", "hints", *_COMMON))
+_fused = jax.jit(_fused_program, static_argnames=("family", "platform", *_COMMON))
+_blocks = CpuJit(_blocks_program, WIDE_VECTORS, static_argnames=("family", "hints", *_COMMON))

@@ -14,14 +14,14 @@ import numpy as np
 from jax import lax
 
 from mermaide_jax.simulation import counters, stages
-from mermaide_jax.simulation.rules import MOST_ARMS, TIES, Rows, Rule
+from mermaide_jax.simulation.families import MOST_ARMS, TIES, FastFamily, Rows
 
 UNTRIED = np.float32(2)
 """Stands for ``1 / sqrt(n)`` of an arm never pulled: ``1 / 2**2`` rounds to a count of 0."""
 _TIED = np.int32(1 << 30)
 
 
-Keys = Sequence[counters.Words]
+Keys = Sequence[counters.WordPair]
 
 
 class Block(NamedTuple):
@@ -72,32 +72,32 @@ def words_of(keys: Keys, block: Block, time: jax.Array, rounds: int) -> Callable
     """``words(stream)``: two rows of random words of this step."""
     counter = (block.agents, jnp.full_like(block.agents, time.astype(jnp.uint32)))
 
-    def words(stream: int) -> counters.Words:
+    def words(stream: int) -> counters.WordPair:
         return counters.threefry2x32(keys[stream], counter, rounds)
 
     return words
 
 
-def start(rule: Rule, block: Block, num_arms: int) -> State:
+def start(family: FastFamily, block: Block, num_arms: int) -> State:
     """No pulls; a tuple of rows."""
     shape = block.agents.shape
-    mean = jnp.broadcast_to(jnp.float32(rule.initial_value(block.params)), shape)
-    weight = jnp.full(shape, UNTRIED if rule.widths else np.float32(0))
+    mean = jnp.broadcast_to(jnp.float32(family.initial_value(block.params)), shape)
+    weight = jnp.full(shape, UNTRIED if family.widths else np.float32(0))
     return State((mean,) * num_arms, (weight,) * num_arms)
 
 
-def counts_of(rule: Rule, weights: jax.Array) -> jax.Array:
+def counts_of(family: FastFamily, weights: jax.Array) -> jax.Array:
     """Number of pulls, float32."""
-    if not rule.widths:
+    if not family.widths:
         return weights
     return jnp.floor(counters.reciprocal(weights * weights) + np.float32(0.5))
 
 
 def summarise(
-    rule: Rule, target: jax.Array, state: State, horizon: int
+    family: FastFamily, target: jax.Array, state: State, horizon: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Counts ``[A, L]`` int32, total reward ``[L]``, share on target ``[L]``, of stacked rows."""
-    counts = counts_of(rule, jnp.asarray(state.weights))
+    counts = counts_of(family, jnp.asarray(state.weights))
     total = jnp.sum(counts * jnp.asarray(state.means), 0)
     on_target = lax.broadcasted_iota(jnp.int32, counts.shape, 0) == target[None]
     share = jnp.sum(jnp.where(on_target, counts, 0.0), 0) / np.float32(horizon)
@@ -105,7 +105,7 @@ def summarise(
 
 
 def advance(
-    rule: Rule,
+    family: FastFamily,
     rounds: int,
     keys: Keys,
     block: Block,
@@ -117,7 +117,7 @@ def advance(
     """One step.
 
     Args:
-      rule: static.
+      family: static.
       rounds: of threefry; static.
       keys: two uint32 words for each stream.
       block: who.
@@ -130,29 +130,31 @@ def advance(
       State after, arm pulled (int32 row), reward (row; unused work is removed by the compiler).
     """
     num_arms = len(block.mean_rewards)
-    choose = stage(functools.partial(_choose, rule, rounds))
-    choose_tied = stage(functools.partial(_choose_tied, rule, rounds))
+    choose = stage(functools.partial(_choose, family, rounds))
+    choose_tied = stage(functools.partial(_choose_tied, family, rounds))
     if careful:
         arm = choose_tied(keys, block, state, clock)
     else:
         quick = choose(keys, block, state, clock)
         undecided = jnp.any(quick >= _TIED)
-        if rule.initial_pull:
+        if family.initial_pull:
             undecided |= clock.time < num_arms
         arm = lax.cond(undecided, lambda: choose_tied(keys, block, state, clock), lambda: quick)
     earn = stage(functools.partial(_earn, rounds))
-    count = stage(functools.partial(_count, rule))(arm, state.weights)
+    count = stage(functools.partial(_count, family))(arm, state.weights)
     mean = stage(functools.partial(_learn, rounds))(keys, block, clock, arm, state.means, count)
-    weight = stage(counters.inverse_sqrt)(count) if rule.widths else count
+    weight = stage(counters.inverse_sqrt)(count) if family.widths else count
     put = stage(_put)
     after = State(put(state.means, arm, mean), put(state.weights, arm, weight))
     return after, arm, earn(keys, block, clock, arm)
 
 
-def _choose(rule: Rule, rounds: int, keys, block: Block, state: State, clock: Clock) -> jax.Array:
+def _choose(
+    family: FastFamily, rounds: int, keys, block: Block, state: State, clock: Clock
+) -> jax.Array:
     """The arm of greatest value; 2^30 or more if several are tied. Assumes all were pulled."""
     words = words_of(keys, block, clock.time, rounds)
-    values = rule.values(words, clock.log_time, block.params, state.means, state.weights)
+    values = family.values(words, clock.log_time, block.params, state.means, state.weights)
     best = _in_pairs(jnp.maximum, values)
     # The number of arms that are best and, below, the sum of theirs: its name if there is one.
     hits = _in_pairs(
@@ -163,18 +165,18 @@ def _choose(rule: Rule, rounds: int, keys, block: Block, state: State, clock: Cl
         ],
     )
     choice = jnp.where(hits < np.int32(2 * MOST_ARMS), hits & np.int32(MOST_ARMS - 1), _TIED)
-    return _override(rule, words, block, choice, len(values))
+    return _override(family, words, block, choice, len(values))
 
 
 def _choose_tied(
-    rule: Rule, rounds: int, keys, block: Block, state: State, clock: Clock
+    family: FastFamily, rounds: int, keys, block: Block, state: State, clock: Clock
 ) -> jax.Array:
     """The same when there are ties or arms not yet pulled: any of the best, at random."""
     words = words_of(keys, block, clock.time, rounds)
-    values = rule.values(words, clock.log_time, block.params, state.means, state.weights)
+    values = family.values(words, clock.log_time, block.params, state.means, state.weights)
     num_arms = len(values)
-    if rule.initial_pull:
-        untried = UNTRIED if rule.widths else np.float32(0)
+    if family.initial_pull:
+        untried = UNTRIED if family.widths else np.float32(0)
         values = [
             jnp.where(state.weights[arm] == untried, np.float32(np.inf), values[arm])
             for arm in range(num_arms)
@@ -186,16 +188,18 @@ def _choose_tied(
     for arm, value in enumerate(values):
         choice = jnp.where((value == best) & (rank == 0), np.int32(arm), choice)
         rank = rank - (value == best).astype(jnp.int32)
-    chosen = _override(rule, words, block, choice, num_arms)
-    if not rule.initial_pull:
+    chosen = _override(family, words, block, choice, num_arms)
+    if not family.initial_pull:
         return chosen
     return jnp.where(clock.time < num_arms, choice, chosen)
 
 
-def _override(rule: Rule, words, block: Block, choice: jax.Array, num_arms: int) -> jax.Array:
-    if rule.explore is None:
+def _override(
+    family: FastFamily, words, block: Block, choice: jax.Array, num_arms: int
+) -> jax.Array:
+    if family.explore is None:
         return choice
-    explores, arm = rule.explore(words, block.params, num_arms)
+    explores, arm = family.explore(words, block.params, num_arms)
     return jnp.where(explores, arm, choice)
 
 
@@ -208,9 +212,9 @@ def _earn(rounds: int, keys, block: Block, clock: Clock, arm: jax.Array) -> jax.
     return reward + jnp.where(arm == block.target, clock.bonus, np.float32(0))
 
 
-def _count(rule: Rule, arm: jax.Array, weights: Rows) -> jax.Array:
+def _count(family: FastFamily, arm: jax.Array, weights: Rows) -> jax.Array:
     """Pulls of the pulled arm, this one included. Rounding keeps the count exact for ever."""
-    return counts_of(rule, pick(weights, arm)) + np.float32(1)
+    return counts_of(family, pick(weights, arm)) + np.float32(1)
 
 
 def _learn(rounds: int, keys, block: Block, clock: Clock, arm, means: Rows, count) -> jax.Array:

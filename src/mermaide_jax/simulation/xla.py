@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from mermaide_jax.simulation import blocks, counters, stages
+from mermaide_jax.simulation.families import FastFamily
 from mermaide_jax.simulation.results import Bandits, Simulation
-from mermaide_jax.simulation.rules import Rule
 from mermaide_jax.simulation.step import (
     Block,
     Clock,
@@ -25,19 +25,19 @@ _ONE_TASK = 190_000
 _VECTOR = 16
 
 
-def largest_kernel(rule: Rule, num_arms: int) -> int:
+def largest_kernel(family: FastFamily, num_arms: int) -> int:
     """Most agents in a block that is compiled into one kernel.
 
     As XLA's cost model counts the dearest stage: 10 for each byte of two rows per arm, 1 for each
     operation, of which a stream of random numbers takes some 250.
     """
-    cost = 90 * num_arms + 250 * (1 + rule.num_streams(num_arms))
+    cost = 90 * num_arms + 250 * (1 + family.num_streams(num_arms))
     return _ONE_TASK // cost // _VECTOR * _VECTOR
 
 
-def default_block_size(rule: Rule, num_agents: int, num_arms: int) -> int:
+def default_block_size(family: FastFamily, num_agents: int, num_arms: int) -> int:
     """Agents whose state stays in a first-level cache, in whole vectors."""
-    largest = largest_kernel(rule, num_arms)
+    largest = largest_kernel(family, num_arms)
     most = min(largest, 128) if largest else 1024
     # Blocks of one or two vectors are unrolled too far: three are played sooner.
     few = num_agents if num_agents < 12 else max(48, math.ceil(num_agents / _VECTOR) * _VECTOR)
@@ -51,7 +51,7 @@ def simulate_blocks(
     bandits: Bandits,
     schedule: jax.Array | None,
     *,
-    rule: Rule,
+    family: FastFamily,
     horizon: int,
     block_size: int,
     rounds: int,
@@ -59,9 +59,9 @@ def simulate_blocks(
     hints: bool,
 ) -> Simulation:
     """See `simulate`; leaves of ``params`` and of ``bandits`` have leading axis ``N``."""
-    keys = counters.stream_keys(key, 1 + rule.num_streams(bandits.mean_rewards.shape[1]))
-    run = functools.partial(_run_block, rule, horizon, rounds, record, hints)
-    if hints and block_size <= largest_kernel(rule, bandits.mean_rewards.shape[1]):
+    keys = counters.stream_keys(key, 1 + family.num_streams(bandits.mean_rewards.shape[1]))
+    run = functools.partial(_run_block, family, horizon, rounds, record, hints)
+    if hints and block_size <= largest_kernel(family, bandits.mean_rewards.shape[1]):
         run = stages.one_kernel(run)
 
     def one_block(agents, params, bandits: Bandits, bonus):
@@ -70,13 +70,13 @@ def simulate_blocks(
         bonus = bonus.T if bonus is not None and bonus.ndim == 2 else bonus
         # A large constant inside one kernel makes XLA:CPU abort: nothing here may look constant.
         state, recorded = run(*lax.optimization_barrier((keys, block, bonus)))
-        counts, total, share = summarise(rule, block.target, state, horizon)
+        counts, total, share = summarise(family, block.target, state, horizon)
         return counts.T, total, share, tuple(leaf.T for leaf in recorded)
 
     return blocks.map_blocks(one_block, first_agent, params, bandits, schedule, block_size)
 
 
-def _run_block(rule, horizon, rounds, record, hints, keys, block: Block, bonus):
+def _run_block(family, horizon, rounds, record, hints, keys, block: Block, bonus):
     """All steps of one block; rows are stacked by arm, ``[A, L]``."""
     num_arms, size = block.mean_rewards.shape
     stage = stages.stage if hints else stages.plain
@@ -86,13 +86,13 @@ def _run_block(rule, horizon, rounds, record, hints, keys, block: Block, bonus):
         state, recorded = carry
         paid = None if bonus is None else jnp.broadcast_to(bonus[time], (size,))
         clock = Clock(time, stage(sqrt_log)(time), paid)
-        state, arm, reward = advance(rule, rounds, keys, block, state, clock, stage)
+        state, arm, reward = advance(family, rounds, keys, block, state, clock, stage)
         if record:
             write = functools.partial(lax.dynamic_update_index_in_dim, index=time, axis=0)
             recorded = (write(recorded[0], arm), write(recorded[1], reward))
         return state, recorded
 
     empty = jnp.zeros((horizon, size), jnp.int32), jnp.zeros((horizon, size), jnp.float32)
-    begin = State(*map(jnp.stack, start(rule, block, num_arms)))
+    begin = State(*map(jnp.stack, start(family, block, num_arms)))
     carry = (begin, empty if record else ())
     return lax.fori_loop(0, horizon, step, carry)

@@ -15,7 +15,7 @@ from mermaide_jax._jax.compiling import LITTLE_MEMORY, CpuJit
 from mermaide_jax._jax.threefry import unrolled
 from mermaide_jax.base import Game, Task
 from mermaide_jax.errors import refuse
-from mermaide_jax.games import TaskTerms
+from mermaide_jax.games import Economics
 from mermaide_jax.principals import LearnedPrincipal
 from mermaide_jax.training.config import TrainingConfig
 from mermaide_jax.training.update import Metrics, TrainState, Update, make_update
@@ -135,7 +135,7 @@ def train(
     learned: LearnedPrincipal,
     game: Game,
     tasks: Task,
-    terms: TaskTerms,
+    economics: Economics,
     *,
     resume: tuple[TrainState, Metrics] | None = None,
     on_chunk: Callable[[Progress], None] = lambda progress: None,
@@ -148,7 +148,7 @@ def train(
       learned: the principal.
       game: the game.
       tasks: training agents, leading axes ``[S, number of agents]``.
-      terms: terms of the game, for redrawn rewards.
+      economics: terms of the game, for redrawn rewards.
       resume: state and history to go on from.
       on_chunk: called after every chunk, for progress and checkpoints.
 
@@ -166,7 +166,7 @@ def train(
     warm_up = config.world_model_updates if learned.config.world_model else 0
     steps = config.tasks_per_update * config.episodes_per_task * game.horizon * num_streams
     if resume is None:
-        state = init_streams(make_update(config, learned, game, terms), key_init)
+        state = init_streams(make_update(config, learned, game, economics), key_init)
         pieces = []
     else:
         state, history = resume
@@ -179,7 +179,7 @@ def train(
     for last, world_model_only in ((warm_up, True), (config.updates, False)):
         if done >= last:
             continue
-        update = make_update(config, learned, game, terms, world_model_only=world_model_only)
+        update = make_update(config, learned, game, economics, world_model_only=world_model_only)
         chunk = make_chunk(update, num_streams)
         while done < last:
             length = min(MAX_CHUNK, last - done)

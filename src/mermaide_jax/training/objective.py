@@ -9,7 +9,7 @@ import optax
 
 from mermaide_jax import losses, meta
 from mermaide_jax.base import Trajectory
-from mermaide_jax.principals import Decision, LearnedPrincipal, Recorded
+from mermaide_jax.principals import Decision, DecisionAndActivations, LearnedPrincipal
 from mermaide_jax.training.config import TrainingConfig
 
 Params = Any
@@ -24,8 +24,9 @@ class Episodes(NamedTuple):
       action: ``[M, T]`` int32, the agent's actions.
       reward: ``[M, T]`` float32, the principal's rewards.
       hit: ``[M, T]`` bool, or None: whether the agent took the target; no loss reads it.
-      record: None, or what the networks went through while these were played,
-        `principals.Recorded.record`; see `LearnedPrincipal.lasting_records` for how long it holds.
+      activations: None, or what the networks went through while these were played,
+        see `principals.DecisionAndActivations`, and `LearnedPrincipal.lasting_activations` for how
+        long they hold.
     """
 
     observation: jax.Array
@@ -33,7 +34,7 @@ class Episodes(NamedTuple):
     action: jax.Array
     reward: jax.Array
     hit: Any = None
-    record: Any = None
+    activations: Any = None
 
 
 class LossInfo(NamedTuple):
@@ -52,7 +53,9 @@ def to_episodes(trajectory: Trajectory) -> Episodes:
             trajectory.step.action,
             trajectory.reward,
             trajectory.step.hit,
-            trajectory.principal.record if isinstance(trajectory.principal, Recorded) else None,
+            trajectory.principal.activations
+            if isinstance(trajectory.principal, DecisionAndActivations)
+            else None,
         )
     )
 
@@ -181,7 +184,7 @@ def outer_loss(
 
 def _replay(learned: LearnedPrincipal, params: Params, episodes: Episodes) -> Decision:
     """What the networks say to ``M`` episodes, ``[M, T]``: all of them in one batch of products."""
-    known = (episodes.observation, episodes.intervention, episodes.record)
+    known = (episodes.observation, episodes.intervention, episodes.activations)
     if episodes.reward.shape[0] == 1:
         # XLA copies arrays to move an axis of one.
         decision = learned.replay(params, *jax.tree.map(lambda x: x[0], known))
@@ -223,8 +226,8 @@ def make_adapt(
 
     def adapt(params: Params, episodes: Episodes) -> Params:
         # From the second step on the params are not those that played.
-        if steps != 1 and not learned.lasting_records:
-            episodes = episodes._replace(record=None)
+        if steps != 1 and not learned.lasting_activations:
+            episodes = episodes._replace(activations=None)
         return learned.remember(descend(params, episodes), episodes.action, episodes.intervention)
 
     return adapt

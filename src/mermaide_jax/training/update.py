@@ -18,7 +18,7 @@ from mermaide_jax._jax.batching import (
 )
 from mermaide_jax.base import Game, Task, Trajectory
 from mermaide_jax.errors import refuse
-from mermaide_jax.games import TaskTerms, collect, redraw_rewards, relabel_arms, target_first
+from mermaide_jax.games import Economics, collect, redraw_rewards, relabel_arms, target_first
 from mermaide_jax.principals import LearnedPrincipal, random_rate
 from mermaide_jax.training.config import TrainingConfig
 from mermaide_jax.training.objective import (
@@ -78,7 +78,9 @@ class Update(NamedTuple):
     update: Callable[[chex.PRNGKey, TrainState, Task], tuple[TrainState, Metrics]]
 
 
-def select_tasks(key: chex.PRNGKey, config: TrainingConfig, tasks: Task, terms: TaskTerms) -> Task:
+def select_tasks(
+    key: chex.PRNGKey, config: TrainingConfig, tasks: Task, economics: Economics
+) -> Task:
     """The agents of one update, drawn evenly from the training set and varied as configured.
 
     Returns:
@@ -93,7 +95,7 @@ def select_tasks(key: chex.PRNGKey, config: TrainingConfig, tasks: Task, terms: 
     if config.variation == "relabel":
         tasks = jax.vmap(relabel_arms)(keys, tasks)
     if config.variation == "endless":
-        tasks = jax.vmap(redraw_rewards, in_axes=(0, 0, None))(keys, tasks, terms)
+        tasks = jax.vmap(redraw_rewards, in_axes=(0, 0, None))(keys, tasks, economics)
     return jax.vmap(target_first)(tasks) if config.target_first else tasks
 
 
@@ -118,7 +120,7 @@ def make_update(
     config: TrainingConfig,
     learned: LearnedPrincipal,
     game: Game,
-    terms: TaskTerms,
+    economics: Economics,
     *,
     world_model_only: bool = False,
 ) -> Update:
@@ -135,24 +137,24 @@ def make_update(
       config: static side of training.
       learned: the principal.
       game: the game.
-      terms: terms of the game, for redrawn rewards.
+      economics: terms of the game, for redrawn rewards.
       world_model_only: interventions are random (each episode with its own probability) and only
         the world model learns.
 
     Raises:
       ConfigError: credit of hits in a game whose interventions are not payments of the target.
     """
-    if config.credit == "hits" and game.pays != "target":
+    if config.credit == "hits" and game.payment_kind != "target":
         refuse("credit", "hits", "'returns' where interventions are not payments of the target")
     optimizer = make_optimizer(config)
     adapt = make_adapt(config, learned, world_model_only=world_model_only)
     in_blocks = config.agents_per_block not in (None, config.tasks_per_update)
     if world_model_only:
         behaviour = random_rate(game.num_interventions)
-    elif learned.recording is None or (in_blocks and not learned.lasting_records):
+    elif learned.with_activations is None or (in_blocks and not learned.lasting_activations):
         behaviour = learned.principal  # activations are of all agents, and blocks are to keep few
     else:
-        behaviour = learned.recording
+        behaviour = learned.with_activations
 
     def init(key: chex.PRNGKey) -> TrainState:
         params = learned.init_params(key)
@@ -174,7 +176,7 @@ def make_update(
 
     def update(key: chex.PRNGKey, state: TrainState, tasks: Task) -> tuple[TrainState, Metrics]:
         key_tasks, key_before, key_after = jax.random.split(key, 3)
-        tasks = select_tasks(key_tasks, config, tasks, terms)
+        tasks = select_tasks(key_tasks, config, tasks, economics)
         keys_after = jax.random.split(key_after, config.tasks_per_update)
         bonus = entropy_bonus(config, learned, state.update)
         loss_of = functools.partial(outer_loss, learned, bonus, world_model_only=world_model_only)

@@ -36,9 +36,9 @@ def in_place(params, inputs, initial):
 
 
 def from_record(params, inputs, initial):
-    """Steps taken one by one, and what is made of them knowing their record alone."""
-    record = jax.lax.scan(lambda h, x: step_gru(params, h, x), initial, inputs)[1]
-    return unroll_gru(params, inputs, initial, record=record)
+    """Steps taken one by one, and what is made of them knowing their activations alone."""
+    activations = jax.lax.scan(lambda h, x: step_gru(params, h, x), initial, inputs)[1]
+    return unroll_gru(params, inputs, initial, activations=activations)
 
 
 def draw(seed, shape, dtype):
@@ -131,16 +131,22 @@ def test_weights_of_their_own_under_vmap(unrolled):
 
 
 def test_with_a_record_no_step_is_taken_anew():
-    """The record is believed: the inputs and the initial state have no say in the value."""
+    """The activations is believed: the inputs and the initial state have no say in the value."""
     params, inputs, initial = arguments()
     step = lambda h, x: step_gru(params, h, x)  # noqa: E731
-    stepped, record = reference(params, inputs, initial), jax.lax.scan(step, initial, inputs)[1]
+    stepped, activations = (
+        reference(params, inputs, initial),
+        jax.lax.scan(step, initial, inputs)[1],
+    )
     for told in (inputs, jnp.zeros_like(inputs)):
         np.testing.assert_allclose(
-            unroll_gru(params, told, initial, record=record), stepped, rtol=1e-5, atol=1e-6
+            unroll_gru(params, told, initial, activations=activations),
+            stepped,
+            rtol=1e-5,
+            atol=1e-6,
         )
     weights = draw(3, (STEPS, 2, HIDDEN), jnp.float32)
-    recalled = lambda *a: unroll_gru(*a, record=record)  # noqa: E731
+    recalled = lambda *a: unroll_gru(*a, activations=activations)  # noqa: E731
     of = functools.partial(loss, recalled, weights)
     linearised = lambda a: jax.linearize(jax.grad(of), a)[1](a)  # noqa: E731
     for function, loops in ((of, 0), (jax.grad(of), 1), (linearised, 3)):
@@ -150,9 +156,9 @@ def test_with_a_record_no_step_is_taken_anew():
 
 def test_a_record_of_other_shapes_is_refused():
     params, inputs, initial = arguments()
-    record = jax.lax.scan(lambda h, x: step_gru(params, h, x), initial, inputs)[1]
-    with pytest.raises(ConfigError, match="record"):
-        unroll_gru(params, inputs[:3], initial, record=record)
+    activations = jax.lax.scan(lambda h, x: step_gru(params, h, x), initial, inputs)[1]
+    with pytest.raises(ConfigError, match="activations"):
+        unroll_gru(params, inputs[:3], initial, activations=activations)
 
 
 def test_twice_in_reverse_mode_the_work_grows_with_the_steps_and_no_faster():

@@ -22,7 +22,7 @@ from mermaide_jax.networks.gru.loops import Loop, choose_loop
 from mermaide_jax.networks.heads import RecurrentHead
 
 NATIVE = Loop("native")
-LACK = recurrence_native.lack(16, jnp.dtype("float32"))
+LACK = recurrence_native.unsupported_reason(16, jnp.dtype("float32"))
 needs_c = pytest.mark.skipif(LACK is not None, reason=str(LACK))
 UNITS = 16
 """A whole number of vectors of any processor."""
@@ -110,13 +110,13 @@ def test_a_record_of_steps_one_by_one_tells_the_same():
     for way in ("native", "scan"):
         prepared = prepare_gru(params, way)
         step = lambda h, x, prepared=prepared: step_gru(params, h, x, prepared)  # noqa: E731
-        states, record = jax.lax.scan(step, initial, inputs)
-        of = lambda p, way=way, record=record: jnp.sum(  # noqa: E731
-            jnp.sin(unroll_gru(p, inputs, initial, way, record=record))
+        states, activations = jax.lax.scan(step, initial, inputs)
+        of = lambda p, way=way, activations=activations: jnp.sum(  # noqa: E731
+            jnp.sin(unroll_gru(p, inputs, initial, way, activations=activations))
         )
         made[way] = (
             states,
-            record,
+            activations,
             jax.grad(of)(params),
             jax.grad(lambda p, way=way: jnp.sum(jnp.sin(unroll_gru(p, inputs, initial, way))))(
                 params
@@ -256,7 +256,7 @@ def test_without_a_working_compiler_loops_are_those_of_xla(broken, monkeypatch, 
 
 def test_elsewhere_than_on_cpus_it_is_not_for(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert recurrence_native.lack(64, jnp.dtype("float32")) == "CPUs only"
+    assert recurrence_native.unsupported_reason(64, jnp.dtype("float32")) == "CPUs only"
     assert recurrence_loops._fastest("default", 64, jnp.dtype("float32")) == "auto"
 
 

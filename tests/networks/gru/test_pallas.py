@@ -142,14 +142,17 @@ def test_the_public_functions_take_the_choice():
 
 def test_a_kernel_goes_by_a_record_too():
     (weights, projected, initial), _ = problem(steps=3, batch=(2,))
-    record = _forward(SCAN, weights, projected, initial, None)[1]
+    activations = _forward(SCAN, weights, projected, initial, None)[1]
 
-    def both(record):
-        of = lambda w: jnp.sum(jnp.sin(gru_states(w, projected, initial, "pallas", record=record)))  # noqa: E731
+    def both(activations):
+        def of(w):
+            states = gru_states(w, projected, initial, "pallas", activations=activations)
+            return jnp.sum(jnp.sin(states))
+
         gradient = jax.grad(of)
         return of(weights), gradient(weights), jax.jvp(gradient, (weights,), (weights,))[1]
 
-    assert_close(jax.jit(both)(record), jax.jit(both)(None), 1e-5)
+    assert_close(jax.jit(both)(activations), jax.jit(both)(None), 1e-5)
 
 
 def test_no_steps_and_no_streams():

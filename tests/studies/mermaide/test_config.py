@@ -143,7 +143,7 @@ def test_those_that_never_adapt_in_training_have_no_memory():
         (EvaluationOptions, {"shots": ()}, "shots"),
         (EvaluationOptions, {"episodes": 0}, "episodes"),
         (EvaluationOptions, {"random_rate": 1.5}, "random_rate"),
-        (EvaluationOptions, {"planner_beam": 0}, "planner_beam"),
+        (EvaluationOptions, {"clairvoyant_beam": 0}, "clairvoyant_beam"),
         (EvaluationOptions, {"all_knowing_rollouts": 0}, "all_knowing_rollouts"),
         (EvaluationOptions, {"all_knowing_tuning": 0}, "all_knowing_tuning"),
         (EvaluationOptions, {"all_knowing_episodes": 0}, "all_knowing_episodes"),

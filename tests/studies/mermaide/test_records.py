@@ -37,8 +37,8 @@ CONFIG = StudyConfig(
     seed=5,
 )
 WHO = [
-    (rule, coefficient, seed, index)
-    for rule, coefficients in (("ucb", (0.27, 0.5)), ("epsilon_greedy", (0.2, 0.4)))
+    (family, coefficient, seed, index)
+    for family, coefficients in (("ucb", (0.27, 0.5)), ("epsilon_greedy", (0.2, 0.4)))
     for seed in (5, 6)
     for index, coefficient in enumerate(coefficients)
 ]
@@ -60,10 +60,10 @@ def test_rows_say_who_and_how_much():
     rows = score_rows("mermaide", CONFIG, setting(), scores(), 1)
     check_records("rows", rows, ROW_COLUMNS)
     assert len(rows) == len(WHO)
-    for place, (row, (rule, coefficient, seed, index)) in enumerate(zip(rows, WHO, strict=True)):
+    for place, (row, (family, coefficient, seed, index)) in enumerate(zip(rows, WHO, strict=True)):
         assert row == {
             "principal": "mermaide",
-            "agent_rule": rule,
+            "family": family,
             "coefficient": coefficient,
             "split": "interpolation",
             "k_shot": 1,
@@ -148,9 +148,9 @@ def test_episodes_are_those_of_the_first_seed_of_each_group():
     places = [(0, 0), (0, 1), (2, 0), (2, 1)]
     assert len(found) == len(places)
     for record, (s, m) in zip(found, places, strict=True):
-        rule, coefficient, seed, index = WHO[AGENTS * s + m]
-        who = [record[n] for n in ("principal", "agent_rule", "coefficient", "seed", "agent")]
-        assert who == ["mermaide", rule, coefficient, seed, index]
+        family, coefficient, seed, index = WHO[AGENTS * s + m]
+        who = [record[n] for n in ("principal", "family", "coefficient", "seed", "agent")]
+        assert who == ["mermaide", family, coefficient, seed, index]
         assert record["k_shot"] == 1 and record["target"] == int(targets[s, m])
         means = made.test.mean_rewards[s, m]
         np.testing.assert_array_equal(np.float32(record["mean_rewards"]), means)

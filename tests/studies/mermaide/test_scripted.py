@@ -25,7 +25,7 @@ CONFIG = StudyConfig(
     game=GameOptions(num_arms=3, horizon=STEPS, cost=COST),
     agents=AgentOptions(families=("ucb",), train=3, test=2),
     evaluation=EvaluationOptions(
-        episodes=8, random_rate=0.3, planner_beam=2**STEPS, all_knowing_episodes=3
+        episodes=8, random_rate=0.3, clairvoyant_beam=2**STEPS, all_knowing_episodes=3
     ),
     seeds=2,
 )
@@ -38,7 +38,7 @@ def setting():
 
 @functools.cache
 def outcome(name):
-    return scripted.test_scripted(name, CONFIG, setting())
+    return scripted.evaluate_scripted(name, CONFIG, setting())
 
 
 def test_never_pays_nothing():
@@ -97,7 +97,7 @@ def test_the_number_is_chosen_on_the_training_agents_alone():
     }
     values = {}
     for role, other in costly.items():
-        values[role] = scripted.test_scripted("first_k", CONFIG, other)[1]
+        values[role] = scripted.evaluate_scripted("first_k", CONFIG, other)[1]
     np.testing.assert_array_equal(values["train"], [0, 0])
     np.testing.assert_array_equal(values["test"], outcome("first_k")[1])
 
@@ -112,7 +112,7 @@ def test_prescient_pays_only_for_the_target():
 
 
 def test_the_planner_plans_the_episodes_that_the_others_play():
-    scores, value = outcome("planner")
+    scores, value = outcome("clairvoyant")
     assert value is None
     assert scores.score.shape == (2, 2)
     for name in ("never", "always", "first_k", "prescient"):
@@ -131,7 +131,7 @@ def test_the_all_knowing_planner_plays_the_first_few_and_stays_below_the_planner
     )
     assert outcome("never")[0].score.mean() < scores.score.mean()
     assert scripted.episodes_played("all_knowing", CONFIG.evaluation) == 3
-    assert scripted.episodes_played("planner", CONFIG.evaluation) == 8
+    assert scripted.episodes_played("clairvoyant", CONFIG.evaluation) == 8
 
 
 def test_the_all_knowing_planner_is_given_its_options(monkeypatch):
@@ -147,5 +147,5 @@ def test_the_all_knowing_planner_is_given_its_options(monkeypatch):
     )
     config = dataclasses.replace(CONFIG, evaluation=options)
     with pytest.raises(InterruptedError):
-        scripted.test_scripted("all_knowing", config, setting())
+        scripted.evaluate_scripted("all_knowing", config, setting())
     assert given == [((2, 5), {"tuning_episodes": 7})]

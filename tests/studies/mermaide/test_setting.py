@@ -64,8 +64,8 @@ def test_each_group_meets_its_own_family():
     made = setting()
     for tasks, role, size in ((made.train, "train", 6), (made.test, "test", 4)):
         assert tasks.target.shape == (4, size)
-        np.testing.assert_array_equal(tasks.agent.rule[:2], 0)
-        np.testing.assert_array_equal(tasks.agent.rule[2:], 1)
+        np.testing.assert_array_equal(tasks.agent.family[:2], 0)
+        np.testing.assert_array_equal(tasks.agent.family[2:], 1)
         for stream, family in ((0, "ucb"), (2, "epsilon_greedy")):
             values = split_coefficients(family, "interpolation", role)
             expected = np.resize(np.float32(values), size)
@@ -111,8 +111,8 @@ def test_more_agents_leave_the_earlier_ones_unchanged():
 def test_a_mixed_group_trains_on_all_families_together():
     made = setting(change(agents={"mixed": True}))
     assert list(made.streams) == [Stream("mixed", 7), Stream("mixed", 8)]
-    np.testing.assert_array_equal(made.train.agent.rule, [[0] * 6 + [1] * 6] * 2)
-    np.testing.assert_array_equal(made.test.agent.rule, [[0] * 4 + [1] * 4] * 2)
+    np.testing.assert_array_equal(made.train.agent.family, [[0] * 6 + [1] * 6] * 2)
+    np.testing.assert_array_equal(made.test.agent.family, [[0] * 4 + [1] * 4] * 2)
     apart = setting()
     for start, stream in ((0, 0), (4, 2)):
         mine = jax.tree.map(lambda x, s=start: x[0, s : s + 4], made.test)
@@ -128,14 +128,14 @@ def test_test_agents_are_described_as_they_are(mixed, split):
     sizes = {"train": 15, "test": size}
     made = setting(change(agents={"mixed": mixed, "split": split, **sizes}))
     for s, stream in enumerate(made.streams):
-        described = made.test_agents[stream.group]
+        described = made.test_agents[stream.population]
         assert len(described) == made.test.target.shape[1]
         values = [agent.coefficient for agent in described]
         np.testing.assert_array_equal(np.float32(values), coefficients(made.test)[s])
-        names = [("ucb", "epsilon_greedy")[r] for r in np.asarray(made.test.agent.rule[s])]
-        assert [agent.rule for agent in described] == names
+        names = [("ucb", "epsilon_greedy")[r] for r in np.asarray(made.test.agent.family[s])]
+        assert [agent.family for agent in described] == names
         assert [agent.index for agent in described] == list(range(size)) * (len(names) // size)
-        assert all(agent.coefficient in COEFFICIENTS[agent.rule] for agent in described)
+        assert all(agent.coefficient in COEFFICIENTS[agent.family] for agent in described)
 
 
 def test_arms_are_counted_from_the_target_unless_switched_off():

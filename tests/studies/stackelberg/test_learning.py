@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mermaide_jax.errors import ConfigError
-from mermaide_jax.games import TaskTerms
+from mermaide_jax.games import Economics
 from mermaide_jax.games.stackelberg import StackelbergConfig, draw_stackelberg_task
 from mermaide_jax.studies.stackelberg.config import LearningConfig
 from mermaide_jax.studies.stackelberg.learning import (
@@ -21,7 +21,7 @@ from mermaide_jax.studies.stackelberg.testing import with_inner_rate
 
 CONFIG = LearningConfig(game=StackelbergConfig(kind="binary", horizon=4), features=3)
 PRINCIPAL = make_principal(CONFIG.game, CONFIG.features)
-TASK = draw_stackelberg_task(jax.random.key(0), 5, TaskTerms(bonus=jnp.float32(0.5), noise=0.25))
+TASK = draw_stackelberg_task(jax.random.key(0), 5, Economics(bonus=jnp.float32(0.5), noise=0.25))
 
 
 def played(params):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mermaide_jax._jax.caching import made_once
+from mermaide_jax._jax.caching import memoize
 from mermaide_jax._jax.compile_c import compile_c, no_compiler
 from mermaide_jax.benchmarks.contender import Run
 from mermaide_jax.benchmarks.peers import problem
@@ -17,12 +17,12 @@ SOURCE = Path(__file__).with_name("simulator.c")
 
 
 def avx512(
-    rule: problem.Rule, agents: int, arms: int = 10, horizon: int = 200, paired: bool = False
+    family: problem.Rule, agents: int, arms: int = 10, horizon: int = 200, paired: bool = False
 ) -> Run:
     """State in registers, 16 agents at a time, the counter-based generator of JAX.
 
     Args:
-      rule: learning rule.
+      family: learning rule.
       agents: N.
       arms: A, even.
       horizon: T, even.
@@ -35,7 +35,7 @@ def avx512(
     seconds = time.perf_counter() - begun
     means = problem.mean_rewards(agents, arms)
     widths = np.asarray(problem.widths(horizon), np.float32)
-    seeds, ucb = problem.seeds(), int(rule == "ucb")
+    seeds, ucb = problem.seeds(), int(family == "ucb")
 
     def run() -> float:
         total = library.simulate(
@@ -55,7 +55,7 @@ def missing() -> str | None:
     return None
 
 
-@made_once
+@memoize
 def load(arms: int, paired: bool = False) -> ctypes.CDLL:
     """Compiles the source and loads it, once a process and arguments.
 

@@ -8,9 +8,9 @@ from mermaide_jax.benchmarks.peers import problem
 from mermaide_jax.benchmarks.programs import agent_of, with_new_keys
 
 
-def vmap_scan(rule: problem.Rule, agents: int, arms: int = 10, horizon: int = 200) -> Run:
+def vmap_scan(family: problem.Rule, agents: int, arms: int = 10, horizon: int = 200) -> Run:
     """``jit(vmap(scan))`` of the library's plain agents, a key split off for every agent."""
-    agent, params = agent_of(rule, arms)
+    agent, params = agent_of(family, arms)
     offer = jnp.zeros(arms)
 
     def one(key, mu):

@@ -7,7 +7,7 @@ import numpy as np
 from mermaide_jax.benchmarks.peers import problem
 
 
-def predict_and_fit(rule: problem.Rule, agents: int, arms: int = 10, horizon: int = 200):
+def predict_and_fit(family: problem.Rule, agents: int, arms: int = 10, horizon: int = 200):
     """Every arm pulled once and given to ``fit``, then ``predict`` and ``partial_fit`` each step.
 
     Its UCB1 has our law with ``alpha = beta / sqrt(2)``, its EpsilonGreedy has ours too.
@@ -16,7 +16,7 @@ def predict_and_fit(rule: problem.Rule, agents: int, arms: int = 10, horizon: in
     means, seeds = problem.mean_rewards(agents, arms), problem.seeds()
     learning = (
         mab.LearningPolicy.UCB1(alpha=problem.BETA / np.sqrt(2.0))
-        if rule == "ucb"
+        if family == "ucb"
         else mab.LearningPolicy.EpsilonGreedy(epsilon=problem.EPSILON)
     )
 

@@ -9,14 +9,14 @@ from mermaide_jax.benchmarks.contender import Run
 from mermaide_jax.benchmarks.peers import problem
 
 
-def scalar_loop(rule: problem.Rule, agents: int, arms: int = 10, horizon: int = 200) -> Run:
+def scalar_loop(family: problem.Rule, agents: int, arms: int = 10, horizon: int = 200) -> Run:
     """Incremental mean and ``1/sqrt(n)``, arms in a random order for each agent, one thread."""
     numba: object = importlib.import_module("numba")
     simulate = numba.njit(fastmath=False, nogil=True)(_simulate)  # pyright: ignore[reportAttributeAccessIssue]
     means = problem.mean_rewards(agents, arms)
     widths = np.asarray(problem.widths(horizon), np.float32)
     seeds = problem.seeds()
-    ucb = rule == "ucb"
+    ucb = family == "ucb"
 
     def run() -> float:
         return simulate(next(seeds), means, widths, horizon, ucb) / (agents * horizon)

@@ -15,10 +15,10 @@ from mermaide_jax.benchmarks.peers import problem
 _F32 = np.float32
 
 
-def textbook(rule: problem.Rule, agents: int, arms: int = 10, horizon: int = 200):
+def textbook(family: problem.Rule, agents: int, arms: int = 10, horizon: int = 200):
     """Vectorised over agents, written as the formulas are."""
     means = problem.mean_rewards(agents, arms)
-    seeds, rows, coefficient = problem.seeds(), np.arange(agents), problem.COEFFICIENTS[rule]
+    seeds, rows, coefficient = problem.seeds(), np.arange(agents), problem.COEFFICIENTS[family]
 
     def run() -> float:
         rng = np.random.default_rng(next(seeds))
@@ -26,12 +26,12 @@ def textbook(rule: problem.Rule, agents: int, arms: int = 10, horizon: int = 200
         for step in range(horizon):
             with np.errstate(divide="ignore", invalid="ignore"):
                 index = sums / counts
-                if rule == "ucb":
+                if family == "ucb":
                     index = index + coefficient * np.sqrt(np.log(max(step, 1)) / counts)
             index = np.where(counts == 0, np.inf, index)
             tied = index == index.max(axis=1, keepdims=True)
             action = np.argmax(tied * rng.random((agents, arms)), axis=1)
-            if rule == "epsilon_greedy" and step >= arms:
+            if family == "epsilon_greedy" and step >= arms:
                 explore = rng.random(agents) < coefficient
                 action = np.where(explore, rng.integers(0, arms, agents), action)
             reward = means[rows, action] + problem.NOISE * rng.standard_normal(agents)
@@ -43,13 +43,13 @@ def textbook(rule: problem.Rule, agents: int, arms: int = 10, horizon: int = 200
     return run
 
 
-def tuned(rule: problem.Rule, agents: int, arms: int = 10, horizon: int = 200, block: int = 2000):
+def tuned(family: problem.Rule, agents: int, arms: int = 10, horizon: int = 200, block: int = 2000):
     """Agents along rows, the greatest index by ``argmax``: the usual layout, tuned."""
-    return _in_blocks(_row_block, rule, agents, arms, horizon, block)
+    return _in_blocks(_row_block, family, agents, arms, horizon, block)
 
 
 def arms_first(
-    rule: problem.Rule, agents: int, arms: int = 10, horizon: int = 200, block: int = 5000
+    family: problem.Rule, agents: int, arms: int = 10, horizon: int = 200, block: int = 5000
 ):
     """Arms along rows, so that every operation runs along the agents; our fastest.
 
@@ -57,11 +57,16 @@ def arms_first(
     of a byte that names the arm take 3. Normal draws by Box and Muller's formula, vectorised, take
     less than half of ``standard_normal``.
     """
-    return _in_blocks(_column_block, rule, agents, arms, horizon, block)
+    return _in_blocks(_column_block, family, agents, arms, horizon, block)
 
 
 def _in_blocks(
-    simulate: Callable[..., float], rule: problem.Rule, agents: int, arms: int, horizon: int, block
+    simulate: Callable[..., float],
+    family: problem.Rule,
+    agents: int,
+    arms: int,
+    horizon: int,
+    block,
 ) -> Callable[[], float]:
     means = problem.mean_rewards(agents, arms)
     seeds = problem.seeds()
@@ -69,13 +74,13 @@ def _in_blocks(
     def run() -> float:
         rng = problem.generator(next(seeds))
         starts = range(0, agents, block)
-        total = sum(simulate(rng, means[i : i + block], horizon, rule) for i in starts)
+        total = sum(simulate(rng, means[i : i + block], horizon, family) for i in starts)
         return total / (agents * horizon)
 
     return run
 
 
-def _row_block(rng: np.random.Generator, means: np.ndarray, horizon: int, rule: str) -> float:
+def _row_block(rng: np.random.Generator, means: np.ndarray, horizon: int, family: str) -> float:
     """Sum of the rewards of one block, ``means [N, A]``."""
     agents, arms = means.shape
     means = rng.permuted(means, axis=1)
@@ -87,7 +92,7 @@ def _row_block(rng: np.random.Generator, means: np.ndarray, horizon: int, rule: 
     flat_means, flat_estimate, flat_inverse = means.ravel(), estimate.ravel(), inverse.ravel()
     widths = problem.widths(horizon)
     for step in range(arms, horizon):
-        if rule == "ucb":
+        if family == "ucb":
             np.multiply(inverse, _F32(widths[step]), out=index)
             np.add(index, estimate, out=index)
             np.argmax(index, axis=1, out=pulled)
@@ -108,7 +113,7 @@ def _row_block(rng: np.random.Generator, means: np.ndarray, horizon: int, rule: 
     return total
 
 
-def _column_block(rng: np.random.Generator, means: np.ndarray, horizon: int, rule: str) -> float:
+def _column_block(rng: np.random.Generator, means: np.ndarray, horizon: int, family: str) -> float:
     """Sum of the rewards of one block, ``means [N, A]``."""
     agents, arms = means.shape
     means = np.ascontiguousarray(rng.permuted(means, axis=1).T)
@@ -126,7 +131,7 @@ def _column_block(rng: np.random.Generator, means: np.ndarray, horizon: int, rul
         if (step - arms) % len(noise) == 0:
             _box_muller(rng, noise)
         values = estimate
-        if rule == "ucb":
+        if family == "ucb":
             np.multiply(inverse, _F32(widths[step]), out=index)
             values = np.add(index, estimate, out=index)
         np.maximum.reduce(values, axis=0, out=best)
@@ -135,7 +140,7 @@ def _column_block(rng: np.random.Generator, means: np.ndarray, horizon: int, rul
         np.maximum.reduce(named, axis=0, out=name)
         np.multiply(name, -agents, out=pulled, dtype=np.intp)
         np.add(pulled, column, out=pulled)
-        if rule == "epsilon_greedy":
+        if family == "epsilon_greedy":
             rng.random(out=uniform, dtype=_F32)
             explore = np.flatnonzero(uniform < problem.EPSILON)
             arm = (uniform[explore] * _F32(arms / problem.EPSILON)).astype(np.intp)

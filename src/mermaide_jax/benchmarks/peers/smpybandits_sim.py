@@ -12,18 +12,18 @@ import numpy as np
 from mermaide_jax.benchmarks.peers import problem
 
 
-def evaluator_loop(rule: problem.Rule, agents: int, arms: int = 10, horizon: int = 200):
+def evaluator_loop(family: problem.Rule, agents: int, arms: int = 10, horizon: int = 200):
     """``choice``, draw, ``getReward``, store: what its Evaluator does, without its bookkeeping.
 
     Its UCBalpha has our law with ``alpha = 2 beta^2``. Its EpsilonGreedy exploits the *sum* of the
     rewards and explores all arms but the last: another law, the same amount of work.
     """
-    policies = _load("Policies", "UCBalpha" if rule == "ucb" else "EpsilonGreedy")
+    policies = _load("Policies", "UCBalpha" if family == "ucb" else "EpsilonGreedy")
     kinds = _load("Arms", "Gaussian")
     means, seeds = problem.mean_rewards(agents, arms), problem.seeds()
 
     def policy():
-        if rule == "ucb":
+        if family == "ucb":
             return policies.UCBalpha(arms, alpha=2 * problem.BETA**2)
         return policies.EpsilonGreedy(arms, epsilon=problem.EPSILON)
 

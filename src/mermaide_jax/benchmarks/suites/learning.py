@@ -197,7 +197,7 @@ def devices(quick: bool) -> list[Case]:
         "updates": 1 if quick else 4, "streams": 2, "num_tasks": 5 if quick else 15, "episodes": 2,
         "horizon": 50 if quick else 200, "features": 128, "order": "none" if quick else "second",
     }  # fmt: skip
-    simulated = {"rule": "ucb", "agents": agents, "horizon": 200, "arms": 10}
+    simulated = {"family": "ucb", "agents": agents, "horizon": 200, "arms": 10}
 
     def on_devices(
         name: str, factory: str, options: dict[str, Any], work: float, environment: dict[str, str]

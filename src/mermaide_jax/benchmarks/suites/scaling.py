@@ -49,7 +49,7 @@ def _simulator(case: str, axis: str, sizes: Iterable[int], quick: bool) -> Case:
             agents = options.pop("agents")
             one = simulating(name, "ucb", agents, at(name, size), **options)
             contenders.append(dataclasses.replace(one, series=name, at=size))
-    fixed = {"agents": 10_000, "horizon": HORIZON, "arms": ARMS, "rule": "ucb"}
+    fixed = {"agents": 10_000, "horizon": HORIZON, "arms": ARMS, "family": "ucb"}
     del fixed[axis]
     return Case("scaling", case, "agent-steps", tuple(contenders), fixed)
 

@@ -22,7 +22,7 @@ _BARELY = (
 
 def compilation(quick: bool) -> list[Case]:
     """Tracing and compiling anew, every cache cleared."""
-    simulated = {"rule": "ucb", "agents": 10_000}
+    simulated = {"family": "ucb", "agents": 10_000}
     programs = {
         "simulator": [
             (OURS, _OURS + "simulator", simulated),

@@ -24,16 +24,16 @@ _ONE_BY_ONE = {SMPY: 20, MABWISER: 5}
 """Agents of the peers that simulate one at a time: their cost per agent does not depend on it."""
 
 
-def simulating(name: str, rule: str, agents: int, label: str = "", **options) -> Contender:
+def simulating(name: str, family: str, agents: int, label: str = "", **options) -> Contender:
     """One simulator as a contender; ``options`` go to its factory."""
     agents = min(agents, _ONE_BY_ONE.get(name, agents))
     arms, horizon = options.pop("arms", ARMS), options.pop("horizon", HORIZON)
     # Its exploration is by the sum of the rewards: another law, so its mean reward differs.
-    same_law = not (name == SMPY and rule == "epsilon_greedy")
+    same_law = not (name == SMPY and family == "epsilon_greedy")
     return Contender(
         name=label or name,
         factory=FACTORIES[name],
-        options={"rule": rule, "agents": agents, "arms": arms, "horizon": horizon, **options},
+        options={"family": family, "agents": agents, "arms": arms, "horizon": horizon, **options},
         work=agents * horizon,
         agents=agents if same_law else None,
         same_checksum=same_law,
@@ -42,30 +42,30 @@ def simulating(name: str, rule: str, agents: int, label: str = "", **options) ->
 
 def cases(quick: bool) -> list[Case]:
     """Every peer at N=10,000, and those that a small batch makes sense for at N=1 and N=100."""
-    return [_case(rule, agents, quick) for agents in (10_000, 100, 1) for rule in COEFFICIENTS]
+    return [_case(family, agents, quick) for agents in (10_000, 100, 1) for family in COEFFICIENTS]
 
 
-def case_name(rule: str, agents: int) -> str:
-    """Name of the case of ``rule`` with ``agents`` agents."""
-    return f"simulator_{agents}_{rule}"
+def case_name(family: str, agents: int) -> str:
+    """Name of the case of ``family`` with ``agents`` agents."""
+    return f"simulator_{agents}_{family}"
 
 
-def _case(rule: str, agents: int, quick: bool) -> Case:
+def _case(family: str, agents: int, quick: bool) -> Case:
     names = [OURS, TUNED, ARMS_FIRST, JAX, C, SMPY]
     names += [] if quick else [TEXTBOOK, NUMBA, MABWISER]
     if agents < 10_000:
         names = [OURS, TUNED, ARMS_FIRST, C]
         names += [] if quick else [TEXTBOOK, NUMBA, JAX]
-    contenders = [simulating(name, rule, agents) for name in names]
+    contenders = [simulating(name, family, agents) for name in names]
     if agents == 10_000 and not quick:
-        contenders.append(simulating(OURS, rule, agents, f"{OURS}, 13 rounds", rounds=13))
-        if rule == "ucb":
-            contenders.append(simulating(C, rule, agents, f"{C}, paired draws", paired=True))
+        contenders.append(simulating(OURS, family, agents, f"{OURS}, 13 rounds", rounds=13))
+        if family == "ucb":
+            contenders.append(simulating(C, family, agents, f"{C}, paired draws", paired=True))
     return Case(
         suite="simulator",
-        name=case_name(rule, agents),
+        name=case_name(family, agents),
         unit="agent-steps",
         contenders=tuple(contenders),
-        sizes={"rule": rule, "agents": agents, "arms": ARMS, "horizon": HORIZON},
+        sizes={"family": family, "agents": agents, "arms": ARMS, "horizon": HORIZON},
         agree_within="statistically",
     )

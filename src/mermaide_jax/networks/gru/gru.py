@@ -62,7 +62,7 @@ class GRUWeights(NamedTuple):
     bias: jax.Array
 
 
-class GRURecord(NamedTuple):
+class GRUActivations(NamedTuple):
     """What a step's Jacobian is made of, each ``[..., H]``; of whole sequences with ``[T]`` first.
 
     Attributes:
@@ -103,8 +103,8 @@ def prepare_gru(params: Any, implementation: Implementation = "auto") -> Prepare
 
 def step_gru(
     params: Any, hidden: jax.Array, inputs: jax.Array, prepared: Prepared | None = None
-) -> tuple[jax.Array, GRURecord]:
-    """One step of a Flax ``nn.GRUCell``, and the record of it that `unroll_gru` takes.
+) -> tuple[jax.Array, GRUActivations]:
+    """One step of a Flax ``nn.GRUCell``, and the activations of it that `unroll_gru` takes.
 
     Args:
       params: the cell's params.
@@ -114,12 +114,12 @@ def step_gru(
         other dtypes it makes no difference).
 
     Returns:
-      ``h_t``, and the record.
+      ``h_t``, and the activations.
     """
     if prepared is not None and jnp.result_type(hidden, inputs) == jnp.float32:
         rows = (x.astype(jnp.float32) for x in (hidden, inputs))
-        following, *record = native.cell(prepared, *rows)
-        return following, GRURecord(*record)
+        following, *activations = native.cell(prepared, *rows)
+        return following, GRUActivations(*activations)
     kernels, biases, recurrent = _weights(params)
     projected = Gates(*(inputs @ k + b for k, b in zip(kernels, biases, strict=True)))
     return _forward_step(jnp.matmul, recurrent, hidden, projected)[1]
@@ -131,7 +131,7 @@ def unroll_gru(
     initial: jax.Array,
     implementation: Implementation = "auto",
     precision: Precision = "default",
-    record: GRURecord | None = None,
+    activations: GRUActivations | None = None,
 ) -> jax.Array:
     """What a Flax ``nn.GRUCell`` says to known sequences, ``h_1 .. h_T``.
 
@@ -145,7 +145,7 @@ def unroll_gru(
       initial: ``[..., H]`` hidden state before the first step.
       implementation: of the time loops; see `gru_states`.
       precision: of the recurrent products' operands; see `gru_states`.
-      record: of the same steps, if they were taken before; see `gru_states`.
+      activations: of the same steps, if they were taken before; see `gru_states`.
 
     Returns:
       ``[T, ..., H]``.
@@ -157,7 +157,7 @@ def unroll_gru(
     # One product for all gates is faster than three, above all for the gradient of its weights.
     kernel, bias = (jnp.concatenate(parts, axis=-1) for parts in (kernels, biases))
     projected = Gates(*jnp.split(affine(inputs, kernel, bias), 3, axis=-1))
-    return gru_states(recurrent, projected, initial, implementation, precision, record)
+    return gru_states(recurrent, projected, initial, implementation, precision, activations)
 
 
 def _weights(params: Any) -> tuple[list[jax.Array], list[jax.Array], GRUWeights]:
@@ -205,7 +205,7 @@ def gru_states(
     initial: jax.Array,
     implementation: Implementation = "auto",
     precision: Precision = "default",
-    record: GRURecord | None = None,
+    activations: GRUActivations | None = None,
 ) -> jax.Array:
     """Hidden states of one layer from projected inputs; the equations are at the module's top.
 
@@ -222,7 +222,7 @@ def gru_states(
         once), or ``"auto"``: the scan, until the kernel has been measured on an accelerator.
       precision: of the operands of the recurrent products in the loops: ``"default"`` (JAX's own
         on the device), ``"full"``, ``"tf32"``, ``"bf16"``; docs/accelerators.md has their errors.
-      record: what these very steps were made of, ``[T, ..., H]``, from whoever took them before
+      activations: what these very steps were made of, ``[T, ..., H]``, of whoever took them before
         (`step_gru`) with the same weights and inputs; then no step is taken anew, and derivatives
         are the same. Its shapes are checked, the rest is believed.
 
@@ -231,7 +231,7 @@ def gru_states(
 
     Raises:
       ConfigError: for an unknown name, if ``"pallas"`` or ``"native"`` is asked for where it cannot
-        run, or for a record of other shapes.
+        run, or for activations of other shapes.
 
     Differentiable in reverse mode any number of times (in C or by the kernel: once), and in forward
     mode over reverse mode (``jax.jvp`` of ``jax.grad``); not in forward mode alone, which
@@ -240,10 +240,10 @@ def gru_states(
     dtype = jnp.result_type(*jax.tree.leaves((weights, projected, initial)))
     loop = choose_loop(implementation, precision, projected.reset.shape[-1], dtype)
     initial = jnp.broadcast_to(initial, projected.reset.shape[1:])
-    if record is not None and {x.shape for x in record} != {projected.reset.shape}:
-        shapes = [x.shape for x in record]
-        refuse("record", shapes, f"arrays of the shape of the inputs, {projected.reset.shape}")
-    arguments = (weights, projected, initial, jax.lax.stop_gradient(record))
+    if activations is not None and {x.shape for x in activations} != {projected.reset.shape}:
+        shapes = [x.shape for x in activations]
+        refuse("activations", shapes, f"arrays of the shape of the inputs, {projected.reset.shape}")
+    arguments = (weights, projected, initial, jax.lax.stop_gradient(activations))
     return _sequence(loop, *jax.tree.map(lambda x: x.astype(dtype), arguments))
 
 
@@ -253,16 +253,16 @@ def _sequence(
     weights: GRUWeights,
     projected: Gates,
     initial: jax.Array,
-    record: GRURecord | None = None,
+    activations: GRUActivations | None = None,
 ) -> jax.Array:
-    if record is not None:
-        return _following(record)
+    if activations is not None:
+        return _following(activations)
     # A kernel writes all of its outputs, so it is not to have any that nobody reads.
     return loop(_state_step, weights, initial, projected)[1]
 
 
-def _sequence_forward(loop: Loop, weights, projected, initial, record):
-    states, steps = _forward(loop, weights, projected, initial, record)
+def _sequence_forward(loop: Loop, weights, projected, initial, activations):
+    states, steps = _forward(loop, weights, projected, initial, activations)
     return states, (weights.kernels, steps)
 
 
@@ -303,7 +303,7 @@ def _one_by_one(gates: Gates[jax.Array] | jax.Array) -> Gates[jax.Array]:
     return gates if isinstance(gates, Gates) else Gates(*jnp.split(gates, 3, axis=-1))
 
 
-def _attribute(step: GRURecord, state: jax.Array) -> tuple[_Adjoint, jax.Array]:
+def _attribute(step: GRUActivations, state: jax.Array) -> tuple[_Adjoint, jax.Array]:
     """The cotangents that ``x_t`` puts on all of one step, and ``x_t z_t``."""
     _, reset, update, inner, candidate = step
     at_candidate = state * (1.0 - update) * (1.0 - candidate * candidate)
@@ -327,14 +327,15 @@ def _forward_step(dot: Dot, weights: GRUWeights, hidden: jax.Array, projected: G
     update = jax.nn.sigmoid(projected.update + products.update)
     inner = products.candidate + weights.bias
     candidate = jnp.tanh(projected.candidate + reset * inner)
-    record = GRURecord(hidden, reset, update, inner, candidate)
-    following = _following(record)
-    return following, (following, record)
+    activations = GRUActivations(hidden, reset, update, inner, candidate)
+    following = _following(activations)
+    return following, (following, activations)
 
 
-def _following(record: GRURecord) -> jax.Array:
+def _following(activations: GRUActivations) -> jax.Array:
     """``h_t``."""
-    return record.candidate + record.update * (record.previous - record.candidate)
+    candidate = activations.candidate
+    return candidate + activations.update * (activations.previous - candidate)
 
 
 def _state_step(dot: Dot, weights: GRUWeights, hidden: jax.Array, projected: Gates):
@@ -348,11 +349,11 @@ def _forward(
     weights: GRUWeights,
     projected: Gates,
     initial: jax.Array,
-    record: GRURecord | None,
+    activations: GRUActivations | None,
 ):
-    """Hidden states ``[T, ..., H]`` and the record of all steps, known or made here."""
-    if record is not None:
-        return _following(record), record
+    """Hidden states ``[T, ..., H]`` and the activations of all steps, known or made here."""
+    if activations is not None:
+        return _following(activations), activations
     return loop(_forward_step, weights, initial, projected)[1]
 
 
@@ -370,7 +371,7 @@ def _forward_tangent_step(dot: Dot, weights, tangent: jax.Array, inputs):
     )
     following = d_candidate + d_update * (previous - candidate)
     following += update * (tangent - d_candidate)
-    return following, (following, GRURecord(tangent, d_reset, d_update, d_inner, d_candidate))
+    return following, (following, GRUActivations(tangent, d_reset, d_update, d_inner, d_candidate))
 
 
 def _unsplit(loop: Loop, step: Any, *arguments: Any, reverse: bool = False):
@@ -386,9 +387,9 @@ def _unsplit(loop: Loop, step: Any, *arguments: Any, reverse: bool = False):
 @_forward.defjvp
 def _forward_tangent(loop: Loop, primals, tangents):
     # The record is the value of what follows from the rest, and so has no tangent of its own.
-    weights, projected, initial, record = primals
+    weights, projected, initial, activations = primals
     d_weights, d_projected, d_initial, _ = tangents
-    states, steps = _forward(loop, weights, projected, initial, record)
+    states, steps = _forward(loop, weights, projected, initial, activations)
     from_kernels = Gates(*(steps.previous @ kernel for kernel in d_weights.kernels))
     constants, inputs = (weights.kernels, d_weights.bias), (steps, d_projected, from_kernels)
     return (states, steps), _unsplit(loop, _forward_tangent_step, constants, d_initial, inputs)[1]
@@ -425,7 +426,7 @@ def _backward_step(dot: Dot, transposed: Gates | jax.Array, carry: jax.Array, in
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _backward(loop: Loop, kernels: Gates, steps: GRURecord, cotangents: jax.Array):
+def _backward(loop: Loop, kernels: Gates, steps: GRUActivations, cotangents: jax.Array):
     """What reaches ``h_0``, and the `_Adjoint` of every step."""
     transposed, last = _transposed_for(loop, kernels), jnp.zeros_like(cotangents[0])
     return loop(_backward_step, transposed, last, (steps, cotangents), reverse=True)

@@ -25,9 +25,9 @@ Implementation = Literal["auto", "scan", "in_place", "native", "pallas", "fastes
 """``"scan"``: `jax.lax.scan`. ``"in_place"``: a loop that slices time where it is, for members of a
 `jax.vmap` with weights or gradients of their own; to be differentiated once in reverse mode, and in
 forward mode over that (twice in reverse mode costs ``T^2``). ``"native"``: a loop in C on CPUs with
-a C compiler (`mermaide_jax.networks.gru.native`), float32 alone; to be differentiated like that, and
-no further. ``"pallas"``: one kernel for all steps, interpreted on CPUs (slowly). ``"auto"``: the
-scan; the kernel has not been measured on a GPU or TPU yet. ``"fastest"``: for what is
+a C compiler (`mermaide_jax.networks.gru.native`), float32 alone; to be differentiated like that,
+and no further. ``"pallas"``: one kernel for all steps, interpreted on CPUs (slowly). ``"auto"``:
+the scan; the kernel has not been measured on a GPU or TPU yet. ``"fastest"``: for what is
 differentiated in reverse mode once: ``"native"`` where it can run and there are enough units,
 ``"in_place"`` on other CPUs, else as ``"auto"``."""
 
@@ -225,16 +225,24 @@ def choose_loop(
     if implementation == "fastest":
         implementation = _fastest(precision, hidden, dtype)
     if implementation == "native":
-        if lack := _lack_native(precision, hidden, dtype):
-            refuse("implementation", implementation, f"'in_place' or 'auto', as it takes {lack}")
+        if unsupported_reason := _unsupported_native(precision, hidden, dtype):
+            refuse(
+                "implementation",
+                implementation,
+                f"'in_place' or 'auto', as it takes {unsupported_reason}",
+            )
         return Loop("native", precision)
     if implementation != "pallas":
         return Loop("in_place" if implementation == "in_place" else "scan", precision)
     kernels: dict[str, Device] = {"cpu": "interpreter", "tpu": "tpu"}
     device = kernels.get(jax.default_backend(), "gpu")
-    lack = _lack(device, precision, hidden, dtype)
-    if lack:
-        refuse("implementation", implementation, f"'scan' or 'auto', as the kernel takes {lack}")
+    unsupported_reason = _unsupported(device, precision, hidden, dtype)
+    if unsupported_reason:
+        refuse(
+            "implementation",
+            implementation,
+            f"'scan' or 'auto', as the kernel takes {unsupported_reason}",
+        )
     return Loop(device, precision)
 
 
@@ -242,27 +250,27 @@ def _fastest(precision: Precision, hidden: int, dtype: Any) -> Implementation:
     if jax.default_backend() != "cpu":
         return "auto"
     enough = hidden >= _NATIVE_UNITS
-    return "native" if enough and not _lack_native(precision, hidden, dtype) else "in_place"
+    return "native" if enough and not _unsupported_native(precision, hidden, dtype) else "in_place"
 
 
-def _lack_native(precision: Precision, hidden: int, dtype: Any) -> str | None:
+def _unsupported_native(precision: Precision, hidden: int, dtype: Any) -> str | None:
     if precision not in ("default", "full"):
         return "'default' or 'full' precision only"
-    return native.lack(hidden, dtype)
+    return native.unsupported_reason(hidden, dtype)
 
 
-def _lack(device: str, precision: Precision, hidden: int, dtype: Any) -> str | None:
+def _unsupported(device: str, precision: Precision, hidden: int, dtype: Any) -> str | None:
     """What the kernel takes and does not get on a device, in words; None if it can run."""
     if device == "interpreter":
         return None
     if dtype != jnp.float32:
         return "float32 arrays only"
     if device == "tpu":
-        return _lack_on_tpu(precision, hidden)
-    return _lack_on_gpu(precision, hidden)
+        return _unsupported_on_tpu(precision, hidden)
+    return _unsupported_on_gpu(precision, hidden)
 
 
-def _lack_on_gpu(precision: Precision, hidden: int) -> str | None:
+def _unsupported_on_gpu(precision: Precision, hidden: int) -> str | None:
     said = jax.config.jax_default_matmul_precision  # pyright: ignore[reportAttributeAccessIssue]
     if precision == "default" and said in ("highest", "float32"):
         precision = "full"
@@ -282,7 +290,7 @@ def _lack_on_gpu(precision: Precision, hidden: int) -> str | None:
     return None
 
 
-def _lack_on_tpu(precision: Precision, hidden: int) -> str | None:
+def _unsupported_on_tpu(precision: Precision, hidden: int) -> str | None:
     if hidden % 128:
         return "a multiple of 128 units only"
     # Twice, as all blocks are: 1,024 units in bfloat16 would take 12 MiB.

@@ -19,10 +19,10 @@ import jax
 import jax.numpy as jnp
 
 from mermaide_jax._jax.batching import fold_batch, unfold_batch
-from mermaide_jax._jax.caching import made_once
+from mermaide_jax._jax.caching import memoize
 from mermaide_jax._jax.compile_c import compile_c
 
-__all__ = ["Prepared", "cell", "lack", "prepare", "run"]
+__all__ = ["Prepared", "cell", "prepare", "run", "unsupported_reason"]
 
 _SOURCE = Path(__file__).with_name("gru.c")
 _HANDLERS = (
@@ -35,7 +35,7 @@ _HANDLERS = (
 )
 
 
-@made_once
+@memoize
 def _vector_width() -> int:
     """Compiles the source, tells XLA of its functions, and says how many numbers a vector has."""
     library = compile_c(_SOURCE, ("-fno-math-errno", f"-I{jax.ffi.include_dir()}"))
@@ -49,7 +49,7 @@ def _target(handler: str) -> str:
     return f"mermaide_jax.{handler}"
 
 
-@made_once
+@memoize
 def _cannot_compile() -> str | None:
     """Why the source cannot be used here, in words; None if it can."""
     try:
@@ -59,7 +59,7 @@ def _cannot_compile() -> str | None:
     return None
 
 
-def lack(hidden: int, dtype: Any) -> str | None:
+def unsupported_reason(hidden: int, dtype: Any) -> str | None:
     """What the loops take and do not get here, in words; None if they can run.
 
     Args:

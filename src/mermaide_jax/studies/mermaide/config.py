@@ -4,7 +4,7 @@ import dataclasses
 
 from mermaide_jax import errors
 from mermaide_jax.agents import RULES
-from mermaide_jax.games import SPLITS, GameConfig, TaskTerms, split_coefficients
+from mermaide_jax.games import SPLITS, Economics, GameConfig, split_coefficients
 from mermaide_jax.networks.world_model_policy import NetworkConfig
 from mermaide_jax.training.config import TrainingConfig
 
@@ -23,7 +23,7 @@ SCRIPTED: tuple[str, ...] = (
     "first_k",
     "prescient",
     "all_knowing",
-    "planner",
+    "clairvoyant",
 )
 """Principals that learn nothing. Three are upper references: prescient follows a rule but reads the
 agent's mind and coming action, all_knowing plans with the true agent but not its coming draws,
@@ -58,15 +58,15 @@ class GameOptions(GameConfig):
         errors.check_in_range("reward_high", self.reward_high, self.reward_low, 1e6)
 
     @property
-    def rules(self) -> GameConfig:
+    def families(self) -> GameConfig:
         """The static side alone."""
         names = [field.name for field in dataclasses.fields(GameConfig)]
         return GameConfig(**{name: getattr(self, name) for name in names})
 
     @property
-    def terms(self) -> TaskTerms:
+    def economics(self) -> Economics:
         """The terms that all agents share."""
-        return TaskTerms(self.cost, self.bonus, self.noise, self.reward_low, self.reward_high)
+        return Economics(self.cost, self.bonus, self.noise, self.reward_low, self.reward_high)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +100,7 @@ class AgentOptions:
         _check_seed("seed", self.seed)
 
     @property
-    def groups(self) -> dict[str, tuple[str, ...]]:
+    def populations(self) -> dict[str, tuple[str, ...]]:
         """What one principal is trained on: group name to families."""
         if self.mixed and len(self.families) > 1:
             return {"mixed": self.families}
@@ -140,7 +140,7 @@ class EvaluationOptions:
     """Episodes with each agent for each of its 246 rules, on which it chooses among them."""
     all_knowing_episodes: int = 8
     """Episodes that it plays with each agent, the first of those that the others play."""
-    planner_beam: int = 16
+    clairvoyant_beam: int = 16
     """Width of the beam of the planner that knows all draws; its time grows with it."""
 
     def __post_init__(self) -> None:
@@ -150,7 +150,7 @@ class EvaluationOptions:
         errors.check_at_least("all_knowing_rollouts", self.all_knowing_rollouts, 2)
         errors.check_at_least("all_knowing_tuning", self.all_knowing_tuning, 1)
         errors.check_at_least("all_knowing_episodes", self.all_knowing_episodes, 1)
-        errors.check_at_least("planner_beam", self.planner_beam, 1)
+        errors.check_at_least("clairvoyant_beam", self.clairvoyant_beam, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,7 +196,7 @@ class StudyConfig:
             errors.refuse("network.world_model", False, expected)
         if self.training.credit == "hits":
             known = "'returns' where payments are not all of the target, or are seen beforehand"
-            if self.game.pays != "target" or "best_response" in self.agents.families:
+            if self.game.payment_kind != "target" or "best_response" in self.agents.families:
                 errors.refuse("training.credit", "hits", known)
         errors.check_at_least("seeds", self.seeds, 1)
         _check_seed("seed", self.seed)

@@ -58,7 +58,7 @@ def build(
         game.observation_size,
         game.num_arms,
         game.num_interventions,
-        game.pays == "arms",
+        game.payment_kind == "arms",
     )
     return learned, training
 
@@ -111,7 +111,7 @@ def train_principal(
             learned,
             setting.game,
             setting.train,
-            config.game.terms,
+            config.game.economics,
             resume=start,
             on_chunk=on_chunk,
         )
@@ -132,24 +132,24 @@ def load_principal(name: str, config: StudyConfig, setting: Setting, directory: 
 def blank_state(name: str, config: StudyConfig, setting: Setting) -> TrainState:
     """Shapes and dtypes of the training state of all streams; computes nothing."""
     learned, training = build(name, config, setting)
-    update = make_update(training, learned, setting.game, config.game.terms)
+    update = make_update(training, learned, setting.game, config.game.economics)
     return jax.eval_shape(jax.vmap(update.init), setting.keys)
 
 
-class Test(NamedTuple):
+class Evaluation(NamedTuple):
     """A principal's test: scores ``[S, m]`` and one episode with each agent, ``[S, m, T]``."""
 
     scores: Scores
     episode: Trajectory
 
 
-def test_principal(
+def evaluate_principal(
     name: str,
     config: StudyConfig,
     setting: Setting,
     trained: Trained,
     adapt: meta.Adapt | None = None,
-) -> dict[int, Test]:
+) -> dict[int, Evaluation]:
     """Adapts every stream to its test agents on K episodes and plays fresh ones (Algorithm 2).
 
     Args:
@@ -160,8 +160,8 @@ def test_principal(
       adapt: how it adapts; None: as in training.
 
     Returns:
-      For each ``K`` in ``config.evaluation.shots`` a `Test`, as numpy arrays. Playing is compiled
-      once for all ``K``.
+      For each ``K`` in ``config.evaluation.shots`` an `Evaluation`, as numpy arrays. Playing is
+      compiled once for all ``K``.
     """
     learned, training = build(name, config, setting)
     game, num_streams = setting.game, len(setting.streams)
@@ -187,12 +187,12 @@ def test_principal(
 @functools.cache
 def _player(
     game: Game, principal: Principal, num_episodes: int, num_streams: int
-) -> Callable[..., Test]:
+) -> Callable[..., Evaluation]:
     """Plays with adapted params; compiled once for principals that differ in training alone."""
 
-    def play(key: chex.PRNGKey, adapted: Any, tasks: Task) -> Test:
+    def play(key: chex.PRNGKey, adapted: Any, tasks: Task) -> Evaluation:
         played = collect(key, game, principal, adapted, tasks, num_episodes, params_axis=0)
-        return Test(summarise(played), jax.tree.map(lambda leaf: leaf[:, 0], played))
+        return Evaluation(summarise(played), jax.tree.map(lambda leaf: leaf[:, 0], played))
 
     return over_streams(play, num_streams)
 

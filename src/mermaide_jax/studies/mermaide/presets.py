@@ -53,7 +53,7 @@ _QUICK = dataclasses.replace(
     network=dataclasses.replace(_DEFAULT.network, memory=False),
     # Half the horizon, twice the bonus: with 0.05 they come not to pay at all.
     training=dataclasses.replace(_DEFAULT.training, updates=700, entropy_start=0.1),
-    evaluation=EvaluationOptions(all_knowing_episodes=4, planner_beam=8),
+    evaluation=EvaluationOptions(all_knowing_episodes=4, clairvoyant_beam=8),
     seeds=2,
 )
 
@@ -70,7 +70,7 @@ PRESETS: dict[str, StudyConfig] = {
             all_knowing_rollouts=4,
             all_knowing_tuning=4,
             all_knowing_episodes=2,
-            planner_beam=4,
+            clairvoyant_beam=4,
         ),
         # The other two learned principals are these two with parts exchanged.
         principals=("mermaide", "reinforce", *SCRIPTED),

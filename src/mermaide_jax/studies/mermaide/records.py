@@ -37,10 +37,10 @@ def score_rows(
     """
     rows = []
     for s, stream in enumerate(setting.streams):
-        for m, agent in enumerate(setting.test_agents[stream.group]):
+        for m, agent in enumerate(setting.test_agents[stream.population]):
             row = {
                 "principal": principal,
-                "agent_rule": agent.rule,
+                "family": agent.family,
                 "coefficient": agent.coefficient,
                 "split": config.agents.split,
                 "k_shot": num_shots,
@@ -83,7 +83,7 @@ def curve_rows(principal: str, setting: Setting, trained: Trained, warm_up: int)
             rows.append(
                 {
                     "principal": principal,
-                    "family": stream.group,
+                    "family": stream.population,
                     "seed": stream.seed,
                     "update": stop,
                     "phase": "world_model" if stop <= warm_up else "joint",
@@ -110,14 +110,14 @@ def episode_records(
     for s, stream in enumerate(setting.streams):
         if stream.seed != config.seed:
             continue
-        for m, agent in enumerate(setting.test_agents[stream.group]):
+        for m, agent in enumerate(setting.test_agents[stream.population]):
             target = int(setting.test.target[s, m])
             decision = played.principal
             predicted = np.exp(decision.prediction[s, m, :, target])
             records.append(
                 {
                     "principal": principal,
-                    "agent_rule": agent.rule,
+                    "family": agent.family,
                     "coefficient": agent.coefficient,
                     "seed": stream.seed,
                     "k_shot": num_shots,

@@ -13,13 +13,14 @@ from mermaide_jax.errors import ConfigError, refuse
 from mermaide_jax.report.attained import ORACLES, attained_records
 from mermaide_jax.results.configs import config_from_dict
 from mermaide_jax.results.files import text_writer, write_atomically
+from mermaide_jax.results.migration import upgrade_config
 from mermaide_jax.results.provenance import collect_versions, describe_devices, source_revision
 from mermaide_jax.results.results import Results
 from mermaide_jax.studies.mermaide.config import LEARNED, StudyConfig, principal_configs
 from mermaide_jax.studies.mermaide.learned import (
     Trained,
+    evaluate_principal,
     load_principal,
-    test_principal,
     train_principal,
 )
 from mermaide_jax.studies.mermaide.records import (
@@ -29,7 +30,7 @@ from mermaide_jax.studies.mermaide.records import (
     score_rows,
     without_world_model,
 )
-from mermaide_jax.studies.mermaide.scripted import test_scripted
+from mermaide_jax.studies.mermaide.scripted import evaluate_scripted
 from mermaide_jax.studies.mermaide.setting import Setting, make_setting
 from mermaide_jax.training import Progress
 
@@ -39,7 +40,7 @@ CHECKPOINTS = "checkpoints"
 OnProgress = Callable[[str, Progress], None]
 
 
-class Tested(NamedTuple):
+class Evaluated(NamedTuple):
     """What a test leaves behind; see `report.results.Results`."""
 
     rows: list[Record]
@@ -102,12 +103,12 @@ def load_study(directory: Path) -> tuple[StudyConfig, dict[str, Trained]]:
     return config, trained
 
 
-def test_study(
+def evaluate_study(
     config: StudyConfig,
     trained: Mapping[str, Trained],
     *,
     on_principal: Callable[[str], None] = lambda principal: None,
-) -> Tested:
+) -> Evaluated:
     """Tests every principal of a study on the test agents, for each number of shots.
 
     Args:
@@ -121,13 +122,13 @@ def test_study(
     for name in config.principals:
         on_principal(name)
         if name in LEARNED:
-            tested = _test_learned(name, config, setting, trained[name])
+            tested = _evaluate_learned(name, config, setting, trained[name])
             rows, episodes = rows + tested.rows, episodes + tested.episodes
             continue
-        scores, parameter = test_scripted(name, config, setting)
+        scores, parameter = evaluate_scripted(name, config, setting)
         for shots in config.evaluation.shots:
             rows += score_rows(name, config, setting, scores, shots, parameter)
-    return Tested(rows, episodes)
+    return Evaluated(rows, episodes)
 
 
 def study_curves(config: StudyConfig, trained: Mapping[str, Trained]) -> list[Record]:
@@ -148,7 +149,7 @@ def study_curves(config: StudyConfig, trained: Mapping[str, Trained]) -> list[Re
 def make_results(
     config: StudyConfig,
     trained: Mapping[str, Trained],
-    tested: Tested,
+    tested: Evaluated,
     *,
     started: float,
     command: str,
@@ -158,7 +159,7 @@ def make_results(
     Args:
       config: the study.
       trained: its learned principals, for the training curves.
-      tested: what `test_study` returned.
+      tested: what `evaluate_study` returned.
       started: `time.monotonic()` at the start.
       command: the command line.
     """
@@ -190,22 +191,24 @@ def load_config(directory: Path) -> StudyConfig:
             f"{path}: got no readable file, expected the {CONFIG_FILE} of a training run"
         ) from error
     try:
-        return config_from_dict(StudyConfig, json.loads(text))
+        return config_from_dict(StudyConfig, upgrade_config(json.loads(text)))
     except json.JSONDecodeError as error:
         raise ConfigError(f"{path}: got text that is not JSON, expected a config") from error
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def _test_learned(name: str, config: StudyConfig, setting: Setting, trained: Trained) -> Tested:
+def _evaluate_learned(
+    name: str, config: StudyConfig, setting: Setting, trained: Trained
+) -> Evaluated:
     rows: list[Record] = []
     network, _ = principal_configs(name, config)
-    tests = test_principal(name, config, setting, trained)
+    tests = evaluate_principal(name, config, setting, trained)
     for shots, test in tests.items():
         scores = test.scores if network.world_model else without_world_model(test.scores)
         rows += score_rows(name, config, setting, scores, shots)
     most = max(tests)
-    return Tested(rows, episode_records(name, config, setting, tests[most].episode, most))
+    return Evaluated(rows, episode_records(name, config, setting, tests[most].episode, most))
 
 
 def check_resumable(config: StudyConfig, directory: Path) -> None:

@@ -12,7 +12,7 @@ from mermaide_jax.evaluation.protocol import Scores, evaluate, summarise
 from mermaide_jax.evaluation.tuning import tune
 from mermaide_jax.oracles import leads
 from mermaide_jax.oracles.all_knowing import play_all_knowing
-from mermaide_jax.oracles.clairvoyant import play_planned
+from mermaide_jax.oracles.clairvoyant import play_clairvoyant
 from mermaide_jax.oracles.prescient import prescient
 from mermaide_jax.principals import first_k, random
 from mermaide_jax.studies.mermaide.config import EvaluationOptions, StudyConfig
@@ -33,7 +33,7 @@ def scripted_principal(name: str, game: Game, config: StudyConfig) -> tuple[Prin
     return prescient(game.pay_target), leads(config.game.bonus)
 
 
-def test_scripted(
+def evaluate_scripted(
     name: str, config: StudyConfig, setting: Setting
 ) -> tuple[Scores, np.ndarray | None]:
     """Scores ``[S, m]`` on the test agents, and the number ``[S]`` chosen on the training agents.
@@ -43,8 +43,8 @@ def test_scripted(
       config: the study.
       setting: its game and agents.
     """
-    if name in ("planner", "all_knowing"):
-        return _test_planner(name, config, setting), None
+    if name in ("clairvoyant", "all_knowing"):
+        return _play_planner(name, config, setting), None
     principal, candidates = scripted_principal(name, setting.game, config)
     num_streams = len(setting.streams)
     run = _tester(setting.game, principal, config.evaluation.episodes, num_streams)
@@ -53,13 +53,13 @@ def test_scripted(
     return jax.tree.map(np.asarray, run(keys_play, keys_tune, values, setting.train, setting.test))
 
 
-def _test_planner(name: str, config: StudyConfig, setting: Setting) -> Scores:
+def _play_planner(name: str, config: StudyConfig, setting: Setting) -> Scores:
     """Plans the very episodes that the others play, or the first of them."""
     options, game = config.evaluation, setting.game
 
     def one_stream(key, tune_key, tasks):
-        if name == "planner":
-            played = play_planned(key, game, tasks, options.episodes, options.planner_beam)
+        if name == "clairvoyant":
+            played = play_clairvoyant(key, game, tasks, options.episodes, options.clairvoyant_beam)
         else:
             played = play_all_knowing(
                 key,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from mermaide_jax.agents import RULES, standard_population
 from mermaide_jax.base import Game, Task
 from mermaide_jax.games import (
-    TaskTerms,
+    Economics,
     finite_tasks,
     make_intervention_game,
     split_coefficients,
@@ -25,20 +25,20 @@ _SALT = 2**20
 class Stream(NamedTuple):
     """Which training run a stream is."""
 
-    group: str
+    population: str
     seed: int
 
 
-class TestAgent(NamedTuple):
+class AgentInfo(NamedTuple):
     """Which agent a row of the results is about.
 
     Attributes:
-      rule: its learning rule.
+      family: its learning rule.
       coefficient: its exploration coefficient.
       index: its number among the test agents of its rule.
     """
 
-    rule: str
+    family: str
     coefficient: float
     index: int
 
@@ -60,7 +60,7 @@ class Setting(NamedTuple):
     keys: chex.PRNGKey
     train: Task
     test: Task
-    test_agents: dict[str, tuple[TestAgent, ...]]
+    test_agents: dict[str, tuple[AgentInfo, ...]]
 
 
 def make_setting(config: StudyConfig) -> Setting:
@@ -71,25 +71,31 @@ def make_setting(config: StudyConfig) -> Setting:
     # Rules that come after those of all families would be computed for nothing.
     num_rules = 1 + max(RULES.index(family) for family in config.agents.families)
     population = standard_population(config.game.num_arms, config.game.initial_pull, num_rules)
-    groups = config.agents.groups
-    streams = [Stream(group, config.seed + s) for group in groups for s in range(config.seeds)]
-    numbers = {group: number for number, group in enumerate(groups)}
+    populations = config.agents.populations
+    streams = [
+        Stream(population, config.seed + s)
+        for population in populations
+        for s in range(config.seeds)
+    ]
+    numbers = {population: number for number, population in enumerate(populations)}
     keys, train, test = _draw(
         config.game.num_arms,
         config.agents,
         config.training.target_first,
-        tuple(numbers[stream.group] for stream in streams),
-        config.game.terms,
+        tuple(numbers[stream.population] for stream in streams),
+        config.game.economics,
         jnp.asarray([stream.seed for stream in streams], jnp.int32),
         jnp.asarray(config.agents.seed, jnp.int32),
     )
     return Setting(
-        game=make_intervention_game(population, config.game.rules),
+        game=make_intervention_game(population, config.game.families),
         streams=tuple(streams),
         keys=keys,
         train=train,
         test=test,
-        test_agents={group: _describe(config, families) for group, families in groups.items()},
+        test_agents={
+            population: _describe(config, families) for population, families in populations.items()
+        },
     )
 
 
@@ -98,8 +104,8 @@ def _draw(
     num_arms: int,
     options: AgentOptions,
     aligned: bool,
-    groups: tuple[int, ...],
-    terms: TaskTerms,
+    populations: tuple[int, ...],
+    economics: Economics,
     seeds: jax.Array,
     agent_seed: jax.Array,
 ) -> tuple[chex.PRNGKey, Task, Task]:
@@ -109,21 +115,23 @@ def _draw(
       num_arms: ``A``.
       options: the agents.
       aligned: whether the target is made arm 0.
-      groups: for each stream, the number of its group.
-      terms: what all agents share.
+      populations: for each stream, the number of its group.
+      economics: what all agents share.
       seeds: ``[S]`` int32, for each stream.
       agent_seed: int32 scalar, fixes both sets of agents.
     """
-    keys = [jax.random.fold_in(jax.random.key(s), g) for s, g in zip(seeds, groups, strict=True)]
+    keys = [
+        jax.random.fold_in(jax.random.key(s), g) for s, g in zip(seeds, populations, strict=True)
+    ]
     # Salted: a seed of training and a seed of agents may well be equal, their draws must not.
     agents_key = jax.random.fold_in(jax.random.key(agent_seed), _SALT)
     role_keys = [jax.random.fold_in(agents_key, role) for role in range(len(_ROLES))]
-    families = list(options.groups.values())
+    families = list(options.populations.values())
 
     def per_stream(role: str, key: chex.PRNGKey) -> Task:
-        draw = functools.partial(_agents, jax.random.clone(key), num_arms, options, role, terms)
+        draw = functools.partial(_agents, jax.random.clone(key), num_arms, options, role, economics)
         sets = [draw(names) for names in families]
-        tasks = jax.tree.map(lambda *leaves: jnp.stack([leaves[g] for g in groups]), *sets)
+        tasks = jax.tree.map(lambda *leaves: jnp.stack([leaves[g] for g in populations]), *sets)
         return jax.vmap(jax.vmap(target_first))(tasks) if aligned else tasks
 
     train, test = (per_stream(role, key) for role, key in zip(_ROLES, role_keys, strict=True))
@@ -135,7 +143,7 @@ def _agents(
     num_arms: int,
     options: AgentOptions,
     role: str,
-    terms: TaskTerms,
+    economics: Economics,
     families: tuple[str, ...],
 ) -> Task:
     """The finite set of one role, the families of the group one after the other."""
@@ -147,19 +155,19 @@ def _agents(
             split_coefficients(family, options.split, role),
             getattr(options, role),
             num_arms,
-            terms,
+            economics,
         )
         for family in families
     ]
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *sets)
 
 
-def _describe(config: StudyConfig, families: tuple[str, ...]) -> tuple[TestAgent, ...]:
+def _describe(config: StudyConfig, families: tuple[str, ...]) -> tuple[AgentInfo, ...]:
     agents = []
     for family in families:
         values = split_coefficients(family, config.agents.split, "test")
         agents += [
-            TestAgent(family, values[index % len(values)], index)
+            AgentInfo(family, values[index % len(values)], index)
             for index in range(config.agents.test)
         ]
     return tuple(agents)

@@ -19,7 +19,7 @@ import optax
 from mermaide_jax import losses, meta
 from mermaide_jax.base import Task
 from mermaide_jax.games.stackelberg import StackelbergState, draw_stackelberg_task, summarise_state
-from mermaide_jax.games.tasks import TaskTerms
+from mermaide_jax.games.tasks import Economics
 from mermaide_jax.principals.offers import OfferPrincipal
 from mermaide_jax.studies.stackelberg.config import LearningConfig
 from mermaide_jax.studies.stackelberg.play import (
@@ -135,7 +135,7 @@ def outer_gradient(
     key: chex.PRNGKey,
     config: LearningConfig,
     params: Params,
-    terms: TaskTerms,
+    economics: Economics,
     is_meta: bool,
     entropy: chex.Numeric = 0.0,
 ) -> tuple[Params, jax.Array]:
@@ -148,13 +148,13 @@ def outer_gradient(
       key: typed key, consumed.
       config: sizes.
       params: as of `init_params`.
-      terms: of the agents that are drawn.
+      economics: of the agents that are drawn.
       is_meta: whether queries are made after the inner loop; static.
       entropy: weight of the entropy bonus.
     """
     principal = make_principal(config.game, config.features)
     key_tasks, key_play, key_number, key_state, key_query = jax.random.split(key, 5)
-    tasks = _draw_tasks(key_tasks, config, terms)
+    tasks = _draw_tasks(key_tasks, config, economics)
     total = config.agents * config.episodes
     network = params["network"]
     played = jax.vmap(lambda k, t: interact(k, config.game, principal, network, t))(
@@ -180,9 +180,9 @@ def outer_gradient(
     return grads, jnp.mean(queries[2])
 
 
-def _draw_tasks(key: chex.PRNGKey, config: LearningConfig, terms: TaskTerms) -> Task:
+def _draw_tasks(key: chex.PRNGKey, config: LearningConfig, economics: Economics) -> Task:
     """``[agents * episodes]`` tasks: each agent once for each of its episodes."""
-    draw = lambda k: draw_stackelberg_task(k, config.game.num_arms, terms)  # noqa: E731
+    draw = lambda k: draw_stackelberg_task(k, config.game.num_arms, economics)  # noqa: E731
     tasks = jax.vmap(draw)(jax.random.split(key, config.agents))
     return jax.tree.map(lambda x: jnp.repeat(x, config.episodes, axis=0), tasks)
 
@@ -241,14 +241,14 @@ def _before_loss(
 
 
 def train(
-    key: chex.PRNGKey, config: LearningConfig, terms: TaskTerms, is_meta: bool
+    key: chex.PRNGKey, config: LearningConfig, economics: Economics, is_meta: bool
 ) -> tuple[Params, jax.Array]:
     """Trains one principal; batch over seeds and terms with ``vmap``.
 
     Args:
       key: typed key, consumed.
       config: static.
-      terms: of the training agents, leaves may be swept.
+      economics: of the training agents, leaves may be swept.
       is_meta: with the inner loop, or without; static.
 
     Returns:
@@ -261,7 +261,7 @@ def train(
     def update(carry, entropy):
         key, params, state = carry
         key, key_update = jax.random.split(key)
-        grads, reward = outer_gradient(key_update, config, params, terms, is_meta, entropy)
+        grads, reward = outer_gradient(key_update, config, params, economics, is_meta, entropy)
         updates, state = optimizer.update(grads, state, params)
         following: Any = optax.apply_updates(params, updates)
         return (key, following, state), reward

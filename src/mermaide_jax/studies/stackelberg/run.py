@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mermaide_jax import errors
-from mermaide_jax.games.tasks import TaskTerms
+from mermaide_jax.games.tasks import Economics
 from mermaide_jax.studies.stackelberg.config import LearningConfig
 from mermaide_jax.studies.stackelberg.learning import Params, train
 from mermaide_jax.studies.stackelberg.testing import (
@@ -97,29 +97,29 @@ def run_sweep(config: SweepConfig, note: Callable[[str], None] = print) -> list[
       A record for each noise, seed, principal and number of interactions.
     """
     keys = {role: _member_keys(config, number) for role, number in _ROLES.items()}
-    terms = _member_terms(config)
+    economics = _member_economics(config)
     curves = {}
     for name in ("meta", "pretrained"):
         note(f"training: {name}")
-        params = _train(jax.random.clone(keys["train"]), config.learning, terms, name == "meta")
+        params = _train(jax.random.clone(keys["train"]), config.learning, economics, name == "meta")
         if name == "pretrained":
-            params = _choose_rates(keys["validation"], config, terms, params, note)
+            params = _choose_rates(keys["validation"], config, economics, params, note)
         curves[name] = _trained(
-            jax.random.clone(keys["test"]), config, config.interactions, terms, params
+            jax.random.clone(keys["test"]), config, config.interactions, economics, params
         )
     note("learning from one agent alone: fresh")
-    rates = _choose_fresh(jax.random.clone(keys["validation"]), config, terms, note)
-    every = _fresh(keys["test"], config, rates, terms)
+    rates = _choose_fresh(jax.random.clone(keys["validation"]), config, economics, note)
+    every = _fresh(keys["test"], config, rates, economics)
     curves["fresh"] = _at_interactions(config, every)
     note("tested")
     return [row for name in PRINCIPALS for row in _records(config, name, curves[name])]
 
 
-def _member_terms(config: SweepConfig) -> TaskTerms:
+def _member_economics(config: SweepConfig) -> Economics:
     """Terms of the members: all noise levels of the first seed, then of the next; ``[M]``."""
     noises = jnp.tile(jnp.asarray(config.noises, jnp.float32), config.seeds)
     fill = lambda x: jnp.full_like(noises, x)  # noqa: E731
-    return TaskTerms(fill(config.cost), fill(config.bonus), noises, fill(0.0), fill(1.0))
+    return Economics(fill(config.cost), fill(config.bonus), noises, fill(0.0), fill(1.0))
 
 
 def _member_keys(config: SweepConfig, role: int) -> chex.PRNGKey:
@@ -130,8 +130,8 @@ def _member_keys(config: SweepConfig, role: int) -> chex.PRNGKey:
 
 
 @functools.partial(jax.jit, static_argnums=(1, 3))
-def _train(keys: Any, config: LearningConfig, terms: TaskTerms, is_meta: bool) -> Params:
-    return jax.vmap(lambda key, term: train(key, config, term, is_meta)[0])(keys, terms)
+def _train(keys: Any, config: LearningConfig, economics: Economics, is_meta: bool) -> Params:
+    return jax.vmap(lambda key, term: train(key, config, term, is_meta)[0])(keys, economics)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
@@ -139,30 +139,34 @@ def _trained(
     keys: Any,
     config: SweepConfig,
     interactions: tuple[int, ...],
-    terms: TaskTerms,
+    economics: Economics,
     params: Params,
 ) -> Curve:
     """Curves of trained members, leading axis ``M``."""
 
-    def one(key: chex.PRNGKey, term: TaskTerms, params: Params) -> Curve:
+    def one(key: chex.PRNGKey, term: Economics, params: Params) -> Curve:
         key_agents, key_play = jax.random.split(key)
         tasks = draw_agents(key_agents, config.learning, term, config.test_agents)
         return curve_of_trained(key_play, config.learning, params, tasks, interactions)
 
-    return jax.vmap(one)(keys, terms, params)
+    return jax.vmap(one)(keys, economics, params)
 
 
 def _choose_rates(
-    keys: Any, config: SweepConfig, terms: TaskTerms, params: Params, note: Callable[[str], None]
+    keys: Any,
+    config: SweepConfig,
+    economics: Economics,
+    params: Params,
+    note: Callable[[str], None],
 ) -> Params:
     """The pre-trained params with the inner rate that is best for its noise level."""
     scores, candidates = [], []
     few = tuple(n for n in config.interactions if n in CHOICE_AFTER) or config.interactions
     for rate in config.pretrained_rates:
-        rates = jnp.full_like(terms.noise, rate)
+        rates = jnp.full_like(economics.noise, rate)
         candidates.append(jax.vmap(with_inner_rate)(params, rates))
         again = jax.random.clone(keys)
-        curves = _trained(again, config, few, terms, candidates[-1])
+        curves = _trained(again, config, few, economics, candidates[-1])
         scores.append(_by_noise(config, curves))
     best = np.argmax(scores, axis=0)
     note(f"  inner rates by noise: {[config.pretrained_rates[i] for i in best]}")
@@ -178,28 +182,28 @@ def _by_noise(config: SweepConfig, curves: Curve) -> np.ndarray:
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def _fresh(keys: Any, config: SweepConfig, rates: jax.Array, terms: TaskTerms) -> Curve:
+def _fresh(keys: Any, config: SweepConfig, rates: jax.Array, economics: Economics) -> Curve:
     """Curves of fresh members after every step, leading axis ``M``."""
     updates = -(-_fresh_interactions(config)[-1] // config.fresh_batch)
 
-    def one(key: chex.PRNGKey, rate: jax.Array, term: TaskTerms) -> Curve:
+    def one(key: chex.PRNGKey, rate: jax.Array, term: Economics) -> Curve:
         key_agents, key_play = jax.random.split(key)
         tasks = draw_agents(key_agents, config.learning, term, config.test_agents)
         tasks = jax.tree.map(lambda x: x[: config.fresh_agents], tasks)
         batch = config.fresh_batch
         return curve_of_fresh(key_play, config.learning, tasks, rate, updates, batch)
 
-    return jax.vmap(one)(keys, rates, terms)
+    return jax.vmap(one)(keys, rates, economics)
 
 
 def _choose_fresh(
-    keys: Any, config: SweepConfig, terms: TaskTerms, note: Callable[[str], None]
+    keys: Any, config: SweepConfig, economics: Economics, note: Callable[[str], None]
 ) -> jax.Array:
     """The rate of Adam that is best for its noise level, ``[M]``; on validation agents."""
     scores = []
     for rate in config.fresh_rates:
-        rates = jnp.full_like(terms.noise, rate)
-        curves = _fresh(jax.random.clone(keys), config, rates, terms)
+        rates = jnp.full_like(economics.noise, rate)
+        curves = _fresh(jax.random.clone(keys), config, rates, economics)
         scores.append(_by_noise(config, _at_interactions(config, curves)))
     best = np.argmax(scores, axis=0)
     note(f"  rates by noise: {[config.fresh_rates[i] for i in best]}")

@@ -22,7 +22,7 @@ from mermaide_jax.games.stackelberg import (
     start_state,
     summarise_state,
 )
-from mermaide_jax.games.tasks import TaskTerms
+from mermaide_jax.games.tasks import Economics
 from mermaide_jax.principals.offers import OfferPrincipal
 from mermaide_jax.studies.stackelberg.config import LearningConfig
 from mermaide_jax.studies.stackelberg.learning import (
@@ -62,10 +62,10 @@ def _curve(config: LearningConfig, answers: Answer, tasks: Task) -> Curve:
 
 
 def draw_agents(
-    key: chex.PRNGKey, config: LearningConfig, terms: TaskTerms, num_agents: int
+    key: chex.PRNGKey, config: LearningConfig, economics: Economics, num_agents: int
 ) -> Task:
     """``N`` agents of the endless distribution, leading axis ``N``; ``key`` is consumed."""
-    draw = lambda k: draw_stackelberg_task(k, config.game.num_arms, terms)  # noqa: E731
+    draw = lambda k: draw_stackelberg_task(k, config.game.num_arms, economics)  # noqa: E731
     return jax.vmap(draw)(jax.random.split(key, num_agents))
 
 

@@ -21,7 +21,7 @@ LEVELS = {
     "first_k": (5.8, 25.0, 0.0),
     "prescient": (19.5, 13.0, 0.0),
     "all_knowing": (21.5, 12.5, 0.0),
-    "planner": (23.0, 12.0, 0.0),
+    "clairvoyant": (23.0, 12.0, 0.0),
 }
 LEARNED = ("mermaide", "maml_without_world_model", "world_model_without_meta", "reinforce")
 WORLD_MODEL = ("mermaide", "world_model_without_meta")
@@ -31,11 +31,11 @@ def make_rows(seeds: int = 3, agents: int = 10, seed: int = 0) -> list[dict]:
     """One row per principal, family, K, seed and agent."""
     rng = np.random.default_rng(seed)
     rows = []
-    for rule, coefficients in COEFFICIENTS.items():
-        hardness = {"ucb": 0.0, "epsilon_greedy": 2.5}[rule]
+    for family, coefficients in COEFFICIENTS.items():
+        hardness = {"ucb": 0.0, "epsilon_greedy": 2.5}[family]
         offsets = rng.normal(scale=1.6, size=agents)
         for principal, (score, paid, gain) in LEVELS.items():
-            if rule == "epsilon_greedy" and principal == "always":
+            if family == "epsilon_greedy" and principal == "always":
                 score = -17.5
             drift = rng.normal(scale=0.5, size=seeds)
             for k_shot in (0, 1):
@@ -50,7 +50,7 @@ def make_rows(seeds: int = 3, agents: int = 10, seed: int = 0) -> list[dict]:
                         rows.append(
                             {
                                 "principal": principal,
-                                "agent_rule": rule,
+                                "family": family,
                                 "coefficient": coefficients[agent % len(coefficients)],
                                 "split": "unseen_coefficients",
                                 "k_shot": k_shot,
@@ -106,12 +106,12 @@ def make_curves(seeds: int = 3, seed: int = 0) -> list[dict]:
     return curves
 
 
-def make_episode(rule: str = "ucb", principal: str = "mermaide", seed: int = 2) -> dict:
+def make_episode(family: str = "ucb", principal: str = "mermaide", seed: int = 2) -> dict:
     """One simulated episode: a bandit agent, and a principal that pays while a* lags behind."""
     rng = np.random.default_rng(seed)
     mu = rng.uniform(size=ARMS)
     target = int(np.argsort(mu)[4])
-    coefficient = COEFFICIENTS[rule][0]
+    coefficient = COEFFICIENTS[family][0]
     counts, sums = np.zeros(ARMS), np.zeros(ARMS)
     log: dict[str, list] = {
         name: []
@@ -127,11 +127,11 @@ def make_episode(rule: str = "ucb", principal: str = "mermaide", seed: int = 2) 
     for t in range(HORIZON):
         mean = sums / np.maximum(counts, 1)
         index = mean.copy()
-        if rule == "ucb":
+        if family == "ucb":
             index = mean + coefficient * np.sqrt(np.log(t + 1) / np.maximum(counts, 1))
         index = np.where(counts == 0, 1e3 + rng.uniform(size=ARMS), index)
         action = int(np.argmax(index))
-        if rule == "epsilon_greedy" and rng.uniform() < coefficient:
+        if family == "epsilon_greedy" and rng.uniform() < coefficient:
             action = int(rng.integers(ARMS))
         tried = counts[target] > 0
         believed = 0.1 if t < ARMS else 1 / (1 + np.exp(-9 * (index[target] - index.max() + 0.1)))
@@ -151,7 +151,7 @@ def make_episode(rule: str = "ucb", principal: str = "mermaide", seed: int = 2) 
     pulls = float(np.sum(np.array(log["action"]) == target))
     record = {
         "principal": principal,
-        "agent_rule": rule,
+        "family": family,
         "coefficient": coefficient,
         "seed": 0,
         "k_shot": 0,

@@ -29,7 +29,7 @@ MOST_ARMS = 128
 """Rules are unrolled over arms; beyond this many the general runner compiles sooner."""
 
 
-class Rule(NamedTuple):
+class FastFamily(NamedTuple):
     """A learning rule over rows.
 
     Attributes:
@@ -104,18 +104,18 @@ def _rows(rows: Rows) -> list[jax.Array]:
     return [rows[arm] for arm in range(len(rows))]
 
 
-_UCB = Rule(True, True, UCBParams, lambda _: 1, _zero, _ucb_values)
-_THOMPSON = Rule(
+_UCB = FastFamily(True, True, UCBParams, lambda _: 1, _zero, _ucb_values)
+_THOMPSON = FastFamily(
     True, True, ThompsonParams, lambda arms: 1 + (arms + 1) // 2, _zero, _thompson_values
 )
-_GREEDY = Rule(True, False, _greedy_params, lambda _: 1, _zero, _greedy_values, _explore)
+_GREEDY = FastFamily(True, False, _greedy_params, lambda _: 1, _zero, _greedy_values, _explore)
 _GREEDY_FROM_PRIOR = _GREEDY._replace(
     initial_pull=False, initial_value=lambda params: params.initial_value
 )
 
 
 @functools.cache
-def rule_of(agent: Agent, num_arms: int) -> Rule | None:
+def fast_family_of(agent: Agent, num_arms: int) -> FastFamily | None:
     """The specialised rule of an agent; None if it has none."""
     if not 2 <= num_arms <= MOST_ARMS:
         return None

@@ -1,0 +1,297 @@
+"""Where every member of the library is named once: register it, list what there is, make one.
+
+A *member* is a family of agents, a principal, a game, an environment, a network, a meta-gradient, a
+preset or a study. Each is registered by one line in the file that defines it, with its label, a
+one-line summary and its parameters; lists, help texts, checks, figures and tables read them here.
+Nothing else keeps a list of names.
+
+Members of the library are found in its packages when they are first asked for. Those of other
+people come from Python (`register`), from a module or file that is named (`load`; on the command
+line ``--load``), or from installed distributions with entry points in the group
+``mermaide_jax.members``, each the name of a module that registers.
+
+    >>> from mermaide_jax import registry
+    >>> registry.names("family")[:2]
+    ['ucb', 'epsilon_greedy']
+    >>> agent = registry.make("family", "ucb", 10)
+"""
+
+import dataclasses
+import functools
+import importlib
+import importlib.metadata
+import importlib.util
+import math
+import pkgutil
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any, Literal, get_args
+
+from mermaide_jax.errors import ConfigError, check_choice, refuse
+
+__all__ = [
+    "Kind",
+    "Member",
+    "Parameter",
+    "get",
+    "label",
+    "load",
+    "make",
+    "members",
+    "names",
+    "register",
+]
+
+Kind = Literal[
+    "family", "principal", "game", "environment", "network", "meta_gradient", "preset", "study"
+]
+"""What can be registered."""
+
+ENTRY_POINTS = "mermaide_jax.members"
+"""Group of entry points whose modules are imported for what they register."""
+
+_ROOMS: Mapping[str, tuple[str, ...]] = {
+    "family": ("agents",),
+    "principal": ("principals", "oracles"),
+    "game": ("games",),
+    "environment": ("environments",),
+    "network": ("networks",),
+    "meta_gradient": ("meta",),
+    "preset": ("studies",),
+    "study": ("studies",),
+}
+"""Kind to the packages of the library whose modules register such members."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """One number of a member, and the values that studies give it.
+
+    Attributes:
+      name: as it appears in labels, such as ``"beta"``.
+      grid: published or default values, ascending; or a function that gives them. A principal's is
+        called as ``grid(game, options)``, with the options of the evaluation.
+      low: least value that makes sense.
+      high: greatest value.
+    """
+
+    name: str
+    grid: tuple[float, ...] | Callable[..., Any] = ()
+    low: float = 0.0
+    high: float = math.inf
+
+    def check(self, value: float) -> float:
+        """Returns ``value``, or refuses one outside of ``[low, high]``.
+
+        Raises:
+          ConfigError: it is.
+        """
+        if not isinstance(value, int | float) or not self.low <= value <= self.high:
+            bound = "" if math.isinf(self.high) else f" and <= {self.high:g}"
+            refuse(self.name, value, f"a finite number >= {self.low:g}{bound}")
+        return value
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """What is known of one member.
+
+    Attributes:
+      kind: see `Kind`.
+      name: what users write, lower case with underscores.
+      value: what `register` was given: the factory, or the thing itself.
+      label: what people read in tables and figures.
+      summary: one line for lists and help.
+      parameters: its numbers; the first is the one that studies sweep.
+      traits: what only members of its kind have, by name; see `register`.
+      rank: place in lists, tables and figures, low first.
+    """
+
+    kind: Kind
+    name: str
+    value: Any
+    label: str
+    summary: str
+    parameters: tuple[Parameter, ...] = ()
+    traits: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    rank: float = 100.0
+
+
+_members: dict[tuple[str, str], Member] = {}
+
+
+def register(
+    kind: Kind,
+    name: str,
+    value: Any,
+    *,
+    label: str,
+    summary: str,
+    parameters: Sequence[Parameter] = (),
+    rank: float = 100.0,
+    **traits: Any,
+) -> Any:
+    """Names a member, once, where it is defined.
+
+    Args:
+      kind: what it is. What ``value`` is depends on it:
+
+        - family: ``make(num_arms, **options) -> Agent``; traits ``params``, a function of the first
+          parameter that gives the agent's params, and ``options``, names of options it takes.
+        - principal: ``make(game) -> Principal`` with at most one number as params, chosen on
+          training agents among the grid of its parameter; or a `principals.members.Learned` or
+          `principals.members.Planned`.
+        - game: ``make(agent, config) -> Game``.
+        - environment: ``make(...) -> Environment``.
+        - network: ``make(config, sizes) -> networks.NetworkPair``.
+        - meta_gradient: a `meta.MetaGradient`.
+        - preset: a config of a study.
+        - study: a `studies.kit.Study`.
+      name: lower case letters, digits and underscores.
+      value: see above.
+      label: what people read.
+      summary: one line.
+      parameters: its numbers.
+      rank: place in lists; members without one come after those of the library.
+      traits: see above.
+
+    Returns:
+      ``value``.
+
+    Raises:
+      ConfigError: no such kind, an impossible name, or one that another module has registered.
+    """
+    check_choice("kind", kind, get_args(Kind))
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        refuse("name", name, "lower case letters, digits and underscores, a letter first")
+    former = _members.get((kind, name))
+    if former is not None and not _same_origin(former.value, value):
+        refuse("name", name, f"a {kind} that is not registered yet")
+    _members[kind, name] = Member(
+        kind, name, value, label, summary, tuple(parameters), MappingProxyType(dict(traits)), rank
+    )
+    return value
+
+
+def members(kind: Kind) -> list[Member]:
+    """All members of a kind, in the order in which they are shown.
+
+    Raises:
+      ConfigError: no such kind.
+    """
+    check_choice("kind", kind, get_args(Kind))
+    _open_rooms(kind)
+    _open_entry_points()
+    return sorted((m for m in _members.values() if m.kind == kind), key=lambda m: m.rank)
+
+
+def names(kind: Kind) -> list[str]:
+    """The names of all members of a kind, in the order in which they are shown."""
+    return [member.name for member in members(kind)]
+
+
+def get(kind: Kind, name: str, argument: str | None = None) -> Member:
+    """The member of that name.
+
+    Args:
+      kind: see `Kind`.
+      name: its name.
+      argument: what the error names; None: the kind.
+
+    Raises:
+      ConfigError: there is none; the line names those there are, and the nearest.
+    """
+    check_choice(argument or kind, name, names(kind))
+    return _members[kind, name]
+
+
+def make(kind: Kind, name: str, *args: Any, **kwargs: Any) -> Any:
+    """What the member's factory makes of the arguments.
+
+    Raises:
+      ConfigError: there is no such member, or it refuses the arguments.
+    """
+    return get(kind, name).value(*args, **kwargs)
+
+
+def label(kind: Kind, name: str) -> str:
+    """What people read for a name; one that is not registered is shown as it is."""
+    return next((member.label for member in members(kind) if member.name == name), name)
+
+
+def load(module: str) -> ModuleType:
+    """Imports a module, or a file, for what it registers; its code is run.
+
+    Args:
+      module: a dotted name that can be imported, or the path of a ``.py`` file.
+
+    Returns:
+      The module.
+
+    Raises:
+      ConfigError: there is no such module or file, or it cannot be imported.
+    """
+    path = Path(module)
+    is_file = module.endswith(".py") or len(path.parts) > 1
+    if is_file and not path.is_file():
+        refuse("--load", module, "a module that can be imported, or a .py file that is there")
+    try:
+        return _import_file(path) if is_file else importlib.import_module(module)
+    except ConfigError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ConfigError(
+            f"--load: got {module!r}, expected a module that can be imported ({reason})"
+        ) from error
+
+
+def _import_file(path: Path) -> ModuleType:
+    """A file as a module of its own; the same file is run once a process."""
+    name = f"mermaide_jax_loaded_{abs(hash(path.resolve())):x}_{path.stem}"
+    if name in sys.modules:
+        return sys.modules[name]
+    specification = importlib.util.spec_from_file_location(name, path)
+    if specification is None or specification.loader is None:
+        refuse("--load", path, "a file of Python code")
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[name] = module  # dataclasses look for their module while it is run
+    try:
+        specification.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _same_origin(former: Any, value: Any) -> bool:
+    """Whether a name is registered anew by the same definition, as when a module is reloaded."""
+    origin = lambda x: (getattr(x, "__module__", None), getattr(x, "__qualname__", None))  # noqa: E731
+    return former is value or (None not in origin(value) and origin(former) == origin(value))
+
+
+@functools.cache
+def _open_rooms(kind: str) -> None:
+    """Imports the modules of the library that register members of a kind."""
+    for room in _ROOMS[kind]:
+        name = f"mermaide_jax.{room}"
+        if importlib.util.find_spec(name) is not None:
+            for module in _modules_below(importlib.import_module(name)):
+                importlib.import_module(module)
+
+
+def _modules_below(package: ModuleType) -> Iterator[str]:
+    for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        yield found.name
+
+
+@functools.cache
+def _open_entry_points() -> None:
+    """Imports what installed distributions name in the group `ENTRY_POINTS`."""
+    for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        point.load()
