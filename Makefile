@@ -5,8 +5,14 @@
 .NOTPARALLEL:
 SHELL := /bin/bash
 
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+# Pythons that work here, newest first, one of each version: those the tests have run on, then any.
+WORKS := import sys, sysconfig as c, importlib.util as u; v = sys.version_info; \
+	ok = v >= (3, 11) and v[3] == "final" and not c.get_config_var("Py_GIL_DISABLED"); \
+	ok and (u.find_spec("ensurepip") or u.find_spec("pip")) and print(100 * v[0] + v[1], sys.executable)
+PYTHONS = $(shell for p in python3.13 python3.12 python3.11 $(HOME)/.pyenv/versions/3.1[1-3].*/bin/python \
+	python3 python; do $$p -c '$(WORKS)' 2>/dev/null; done | sort -s -u -r -n -k 1,1 | cut -d ' ' -f 2)
+PYTHON ?= $(firstword $(PYTHONS))
+VERSION := import sys; print("%d.%d" % sys.version_info[:2])
 TEST_JOBS ?= 2
 PYTEST_ARGS ?=
 
@@ -26,7 +32,7 @@ REPRODUCE = $(BIN)/mermaide reproduce --preset $(1) --out $(if $(OUT),$(OUT),res
 .PHONY: help
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
-	@echo "Variables: PYTHON=python3.12  OUT=directory  FORCE=1  TEST_JOBS=2  PYTEST_ARGS='-k agents'"
+	@echo "Variables: PYTHON=python3.13  OUT=directory  FORCE=1  TEST_JOBS=2  PYTEST_ARGS='-k agents'"
 
 # --- what runs ------------------------------------------------------------------------------------
 
@@ -114,9 +120,17 @@ bench: $(VENV)/.stamp-experiments,peers ## speed against the peers, an hour (BEN
 profile: $(VENV)/.stamp-experiments ## what runs in one meta-step, by jax.profiler
 	$(BIN)/python -m mermaide_jax.benchmarks.profile --out $(or $(OUT),results/profile.json)
 
-.PHONY: test test-slow baseline lint format docs clean
-test: lint ## lint, types, import contracts and tests
+.PHONY: test test-second test-slow baseline lint format docs clean
+test: lint ## lint, types, import contracts, all tests; contracts, exactness and guard on a second Python
 	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist worksteal $(PYTEST_ARGS)
+	@own=$$($(BIN)/python -c '$(VERSION)'); second=; \
+	for p in $(PYTHONS); do [ $$($$p -c '$(VERSION)') = $$own ] || second=$$p; done; \
+	if [ -n "$$second" ]; then $(MAKE) --no-print-directory test-second PYTHON=$$second VENV=.venv-second; \
+	else echo "no second Python was found: contracts, exactness and guard ran on $$own alone"; fi
+
+test-second: $(VENV)/.stamp-dev # of `make test`, in an environment with the oldest Python that works
+	$(BIN)/python -c 'import jax, platform; print("Python", platform.python_version(), "with JAX", jax.__version__)'
+	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist worksteal -m "contract or exact or guard" $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.stamp-dev ## the tests that take minutes each
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
@@ -138,7 +152,7 @@ docs: $(VENV)/.stamp-docs ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean: ## remove the environment and all caches (results stay)
-	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist site
+	rm -rf $(VENV) .venv-second .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist site
 
 # --- the environment ------------------------------------------------------------------------------
 

@@ -25,9 +25,9 @@ from matplotlib.figure import Figure
 from mermaide_jax import meta
 from mermaide_jax.errors import refuse
 from mermaide_jax.principals import LearnedPrincipal
-from mermaide_jax.report._style import SERIES, new_figure, quiet_grid, styled
 from mermaide_jax.report.ablations import paired_differences
 from mermaide_jax.report.names import family_label, principal_label
+from mermaide_jax.report.style import SERIES, new_figure, quiet_grid, styled
 from mermaide_jax.results.results import prepare_output
 from mermaide_jax.statistics import interquartile_mean
 from mermaide_jax.studies.kit import start, write_experiment

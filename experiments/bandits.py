@@ -30,12 +30,12 @@ import tyro
 from matplotlib.figure import Figure
 
 from mermaide_jax.errors import refuse
-from mermaide_jax.report._style import new_figure
 from mermaide_jax.report.attained import ORACLES, attained_records
 from mermaide_jax.report.figures import write_figures
 from mermaide_jax.report.improvement import improvement_records
 from mermaide_jax.report.interventions import intervention_records, interventions_figure
 from mermaide_jax.report.names import families_and_shots, family_label, principal_label
+from mermaide_jax.report.style import new_figure
 from mermaide_jax.report.summary import format_table, summarize
 from mermaide_jax.results.files import write_atomically
 from mermaide_jax.results.findings import merge_finding

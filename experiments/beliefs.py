@@ -27,10 +27,10 @@ from matplotlib.figure import Figure
 
 from mermaide_jax.errors import check_at_least, refuse
 from mermaide_jax.oracles import UCBPrior, ucb_beliefs
-from mermaide_jax.report._style import BLUE, GREEN, ORANGE, new_figure, quiet_grid, styled
 from mermaide_jax.report.names import principal_label
+from mermaide_jax.report.style import BLUE, GREEN, ORANGE, new_figure, quiet_grid, styled
 from mermaide_jax.results.results import Results, prepare_output, read_results
-from mermaide_jax.statistics import stratified_bootstrap_interval
+from mermaide_jax.statistics import bootstrap_interval, mean
 from mermaide_jax.studies.kit import start, write_experiment
 
 OBSERVER, TOLD, MODEL = "observer", "observer, told the agent", "world model"
@@ -118,10 +118,10 @@ def in_short(table: pd.DataFrame) -> pd.DataFrame:
         means = part.pivot_table(index="episode", columns="predictor", values="log_likelihood")
         for who in (OBSERVER, TOLD):
             lacks = (means[who] - means[MODEL]).to_numpy()
-            low, high = stratified_bootstrap_interval(lacks, np.zeros(len(lacks), int), np.mean)
+            lack = bootstrap_interval(lambda x: mean(x, axis=1), lacks, resample="runs")
             line = {"principal": principal, "observer": who, "episodes": len(lacks)}
             line |= {"of observer": means[who].mean(), "of world model": means[MODEL].mean()}
-            lines.append(line | {"lacks": lacks.mean(), "low": low, "high": high})
+            lines.append(line | {"lacks": lack.value, "low": lack.low, "high": lack.high})
     return pd.DataFrame(lines)
 
 

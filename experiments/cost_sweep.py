@@ -28,8 +28,8 @@ from mermaide_jax.games import make_intervention_game as make_game
 from mermaide_jax.oracles import leads
 from mermaide_jax.oracles.prescient import prescient
 from mermaide_jax.principals import first_k, random
-from mermaide_jax.report._style import new_figure
 from mermaide_jax.report.names import family_label
+from mermaide_jax.report.style import new_figure
 from mermaide_jax.results.results import prepare_output
 from mermaide_jax.studies.kit import start, write_experiment
 

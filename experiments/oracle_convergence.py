@@ -40,13 +40,13 @@ from mermaide_jax.oracles.all_knowing import by_script, play_all_knowing, script
 from mermaide_jax.oracles.clairvoyant import play_clairvoyant
 from mermaide_jax.oracles.guided import guide_grid, guided, tune_each
 from mermaide_jax.oracles.prescient import prescient
-from mermaide_jax.report._style import new_figure
 from mermaide_jax.report.names import family_label
+from mermaide_jax.report.style import new_figure
 from mermaide_jax.results.files import text_writer, write_atomically
 from mermaide_jax.results.provenance import script_record
 from mermaide_jax.results.results import prepare_output
 from mermaide_jax.results.schema import to_plain
-from mermaide_jax.statistics import interquartile_mean, stratified_bootstrap_interval
+from mermaide_jax.statistics import bootstrap_interval, interquartile_mean, mean
 from mermaide_jax.studies.kit import file_writers, start
 
 FAMILIES = ("ucb", "epsilon_greedy")
@@ -170,15 +170,10 @@ def _aggregate(scores: np.ndarray) -> dict[str, float]:
 
     And the same of the interquartile mean.
     """
-    strata = np.repeat(np.arange(scores.shape[0]), scores.shape[1])
-    flat = scores.ravel()
-    low, high = stratified_bootstrap_interval(flat, strata, np.mean)
-    return {
-        "score": float(flat.mean()),
-        "low": low,
-        "high": high,
-        "interquartile_mean": float(interquartile_mean(flat)),
-    }
+    of_all = functools.partial(mean, axis=(1, 2))
+    value, low, high = bootstrap_interval(of_all, scores.T, resample="runs within agents")
+    middle = float(interquartile_mean(scores))
+    return {"score": value, "low": low, "high": high, "interquartile_mean": middle}
 
 
 def draw(table: pd.DataFrame, config: Convergence) -> Figure:

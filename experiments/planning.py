@@ -29,8 +29,8 @@ from mermaide_jax.errors import check_at_least, check_counts, check_non_negative
 from mermaide_jax.evaluation.protocol import Scores, adapt_to_tasks, summarise
 from mermaide_jax.games import collect
 from mermaide_jax.principals.planning import Planner, planning
-from mermaide_jax.report._style import SERIES, new_figure, quiet_grid, styled
 from mermaide_jax.report.names import family_label, principal_label
+from mermaide_jax.report.style import SERIES, new_figure, quiet_grid, styled
 from mermaide_jax.report.variants import variant_gains
 from mermaide_jax.results.results import prepare_output
 from mermaide_jax.statistics import interquartile_mean
@@ -89,7 +89,7 @@ def load(experiment: Experiment) -> list[Part]:
         refuse("results", places, "studies of a principal with a world model")
     for name, config, _ in parts:
         learned, _ = build(name, config, make_setting(config))
-        planning(config.game.families, learned, experiment.rollouts, experiment.errors)
+        planning(config.game.static, learned, experiment.rollouts, experiment.errors)
     return parts
 
 
@@ -102,7 +102,7 @@ def make_players(
     """
     learned, training = build(name, config, setting)
     game, adapt = setting.game, make_adapt(training, learned)
-    planner = planning(config.game.families, learned, experiment.rollouts, experiment.errors)
+    planner = planning(config.game.static, learned, experiment.rollouts, experiment.errors)
 
     @functools.partial(jax.jit, static_argnums=3)
     def adapted(key, params, tasks, num_shots: int):

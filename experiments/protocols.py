@@ -30,7 +30,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mermaide_jax.errors import refuse
-from mermaide_jax.report._style import (
+from mermaide_jax.report.attained import SCRIPTS
+from mermaide_jax.report.improvement import improvement_records
+from mermaide_jax.report.names import FAMILY_LABELS, family_label, in_order, principal_label
+from mermaide_jax.report.style import (
     BLUE,
     GREEN,
     GREY,
@@ -40,9 +43,6 @@ from mermaide_jax.report._style import (
     quiet_grid,
     styled,
 )
-from mermaide_jax.report.attained import SCRIPTS
-from mermaide_jax.report.improvement import improvement_records
-from mermaide_jax.report.names import FAMILY_LABELS, family_label, in_order, principal_label
 from mermaide_jax.report.summary import summarize
 from mermaide_jax.results.results import Results, prepare_output, read_results
 from mermaide_jax.results.schema import to_plain

@@ -33,8 +33,8 @@ from mermaide_jax.base import Task
 from mermaide_jax.errors import check_at_least, refuse
 from mermaide_jax.games import COEFFICIENTS, Economics, GameConfig, finite_tasks
 from mermaide_jax.oracles import StateGraph, policy_value, solve_belief, solve_exact
-from mermaide_jax.report._style import BLUE, ORANGE, new_figure, quiet_grid, styled
 from mermaide_jax.report.names import family_label
+from mermaide_jax.report.style import BLUE, ORANGE, new_figure, quiet_grid, styled
 from mermaide_jax.results.results import prepare_output
 from mermaide_jax.studies.kit import start, write_experiment
 

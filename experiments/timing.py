@@ -30,8 +30,8 @@ from mermaide_jax.base import Trajectory
 from mermaide_jax.errors import check_at_least, check_counts, refuse
 from mermaide_jax.evaluation.protocol import play_adapted
 from mermaide_jax.oracles import play_all_knowing
-from mermaide_jax.report._style import GREY, SERIES, new_figure, quiet_grid, styled
 from mermaide_jax.report.names import family_label, principal_label
+from mermaide_jax.report.style import GREY, SERIES, new_figure, quiet_grid, styled
 from mermaide_jax.results.results import prepare_output
 from mermaide_jax.studies.kit import start, write_experiment
 from mermaide_jax.studies.mermaide.config import StudyConfig

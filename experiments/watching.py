@@ -175,9 +175,7 @@ def measure(
     name, setting = experiment.principal, make_setting(config)
     learned, _ = build(name, config, setting)
     setting, params = chosen_streams(setting, trained[name].state.params, seeds)
-    above = watching(
-        config.game.families, learned.principal, experiment.particles, experiment.sweeps
-    )
+    above = watching(config.game.static, learned.principal, experiment.particles, experiment.sweeps)
     find = functools.partial(watchers, experiment, config)
     ways: dict[str, tuple[Principal, Callable[[Any, Task], Any]]] = {
         ALONE: (learned.principal, for_each),

@@ -34,10 +34,10 @@ from mermaide_jax.errors import check_at_least, refuse
 from mermaide_jax.evaluation.prediction import action_law, prediction_quality
 from mermaide_jax.evaluation.protocol import play_adapted
 from mermaide_jax.games import COEFFICIENTS, finite_tasks, target_first
-from mermaide_jax.report._style import new_figure
 from mermaide_jax.report.names import coefficient_label, families_and_shots, family_label
+from mermaide_jax.report.style import new_figure
 from mermaide_jax.results.results import prepare_output
-from mermaide_jax.statistics import stratified_bootstrap_interval
+from mermaide_jax.statistics import bootstrap_interval, mean
 from mermaide_jax.studies.kit import start, write_experiment
 from mermaide_jax.studies.mermaide.config import LEARNED, StudyConfig, principal_configs
 from mermaide_jax.studies.mermaide.learned import build
@@ -158,7 +158,7 @@ def player(name: str, config: StudyConfig, episodes: int) -> Callable[..., Any]:
         key_adapt, key_play = jax.random.split(key)
         own = (setting.game, learned, adapt, params, tasks, shots, episodes)
         played = play_adapted(key_adapt, key_play, *own)
-        of_one = functools.partial(action_law, population, config.game.families)
+        of_one = functools.partial(action_law, population, config.game.static)
         law = jax.vmap(jax.vmap(of_one, (None, 0)))(tasks, played)
         judge = jax.vmap(jax.vmap(prediction_quality, (0, 0, None)))
         quality = judge(law, played.principal.prediction, tasks.target)
@@ -169,7 +169,7 @@ def player(name: str, config: StudyConfig, episodes: int) -> Callable[..., Any]:
 
 def gains(scores: pd.DataFrame) -> pd.DataFrame:
     """Mean gain of MERMAIDE over each baseline for each coefficient, with its interval."""
-    rows = []
+    rows, of_all = [], functools.partial(mean, axis=(1, 2))
     wide = scores.pivot_table(
         index=["family", "k_shot", "seed", "agent"], columns="principal", values="score"
     )
@@ -182,11 +182,10 @@ def gains(scores: pd.DataFrame) -> pd.DataFrame:
             of = coefficients[part["agent"].to_numpy() % len(coefficients)]
             for coefficient in coefficients:
                 own = part[of == coefficient]
-                low, high = stratified_bootstrap_interval(
-                    own["gain"].to_numpy(), own["agent"].to_numpy(), np.mean
-                )
+                table = own.pivot(index="seed", columns="agent", values="gain").to_numpy()
+                found = bootstrap_interval(of_all, table, resample="runs within agents")
                 about = {"gain_of": what, "family": family, "k_shot": shots}
-                estimate = {"gain": own["gain"].mean(), "low": low, "high": high}
+                estimate = {"gain": found.value, "low": found.low, "high": found.high}
                 rows.append(about | {"coefficient": coefficient} | estimate)
     return pd.DataFrame(rows)
 

@@ -3,7 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax.base import Game, StepInfo, Task, Trajectory
+from mermaide_jax.base import Agent, Game, StepInfo, Task, Trajectory
+from mermaide_jax.games import Bandit
 from mermaide_jax.networks.world_model_policy import NetworkConfig
 from mermaide_jax.principals import learned_principal
 
@@ -15,7 +16,7 @@ OPTIMUM = STEPS / ARMS
 def _observe(arm, task):
     """What the agent did last, and the target: they tell what it does next."""
     return jnp.concatenate(
-        [jax.nn.one_hot(jnp.mod(arm - 1, ARMS), ARMS), jax.nn.one_hot(task.target, ARMS)]
+        [jax.nn.one_hot(jnp.mod(arm - 1, ARMS), ARMS), jax.nn.one_hot(task.env.target, ARMS)]
     )
 
 
@@ -28,14 +29,24 @@ def _step(key, state, intervention, task):
     """Paying earns 1 if the agent is about to take the target, and else costs ``cost``."""
     del key
     arm, time = state
-    hit = arm == task.target
-    reward = jnp.where(intervention > 0, jnp.where(hit, 1.0, -task.cost), 0.0)
-    info = StepInfo(arm, task.mean_rewards[arm], hit, task.mean_rewards)
+    hit = arm == task.env.target
+    reward = jnp.where(intervention > 0, jnp.where(hit, 1.0, -task.env.cost), 0.0)
+    info = StepInfo(arm, task.env.mean_rewards[arm], hit, task.env.mean_rewards)
     arm, time = (arm + 1) % ARMS, time + 1
     return _observe(arm, task), (arm, time), reward, jnp.bool_(False), time >= STEPS, info
 
 
+WALKER = Agent(
+    init=lambda params: jnp.int32(0),
+    act=lambda key, params, state, offer: state,
+    update=lambda params, state, action, reward: (state + 1) % ARMS,
+    estimates=lambda params, state: jnp.zeros(ARMS, jnp.float32),
+    probabilities=lambda params, state, offer: jax.nn.one_hot(state, ARMS),
+)
+"""The agent as such; the game walks by itself."""
+
 GAME = Game(
+    agent=WALKER,
     reset=_reset,
     step=_step,
     preview=lambda key, state, task: None,
@@ -52,7 +63,8 @@ def tasks(number=ARMS, cost=1.0):
     """``number`` agents, each arm the target of one after the other."""
     zeros = jnp.zeros((number,), jnp.float32)
     means = jnp.arange(number * ARMS, dtype=jnp.float32).reshape(number, ARMS)
-    return Task((), means, zeros, jnp.arange(number, dtype=jnp.int32) % ARMS, zeros + cost, zeros)
+    target = jnp.arange(number, dtype=jnp.int32) % ARMS
+    return Task((), Bandit(means, zeros, target, zeros + cost, zeros))
 
 
 def principal(config: NetworkConfig):

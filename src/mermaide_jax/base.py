@@ -2,7 +2,7 @@
 
 All are tuples of pure functions of one stream; batch them with ``jax.vmap``. Keys come first, are
 typed (``jax.random.key``) and are consumed. Nothing here computes: what implements a protocol lies
-in `agents`, `games`, `principals` and `oracles`.
+in `agents`, `games`, `environments`, `principals`, `oracles` and `learners`.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import chex
 import jax
+import jax.numpy as jnp
 
 Params = Any
 """Params of an agent, a principal or a network: any pytree."""
@@ -19,20 +20,45 @@ PaymentKind = Literal["target", "arms", "other"]
 """What interventions are, see `Game`."""
 
 
+def permute_arms(params: Params, order: jax.Array) -> Params:
+    """Renames the arms in every leaf whose first axis runs over them.
+
+    It is the default of `Agent.permute`. A leaf is taken for one over arms if its first axis has
+    length ``A``; an agent with other leaves of that length has a ``permute`` of its own.
+
+    Args:
+      params: any pytree.
+      order: ``[A]`` int32; arm ``j`` of the result is arm ``order[j]`` of ``params``.
+    """
+    (num_arms,) = order.shape
+    of_arms = lambda leaf: jnp.shape(leaf)[:1] == (num_arms,)  # noqa: E731
+    return jax.tree.map(lambda x: jnp.asarray(x)[order] if of_arms(x) else x, params)
+
+
+def uninformed(params: Params, env: Any) -> Params:
+    """The params as they are: the default of `Agent.inform`, of agents that only learn."""
+    del env
+    return params
+
+
 class Agent(NamedTuple):
-    """A learning rule as pure functions of one agent; batch it with ``jax.vmap``.
+    """A learning rule as pure functions of one agent.
 
     Attributes:
       init: ``init(params) -> state``, the state in which every episode starts.
-      act: ``act(key, params, state, offer) -> action``. ``key`` is a typed key and is consumed;
-        ``offer`` is the announced bonus of each arm, ``[A]`` float; only rules that see offers
-        read it. ``action`` is an int32 scalar in ``[0, A)``.
+      act: ``act(key, params, state, offer) -> action``. ``offer`` is the announced bonus of each
+        arm, ``[A]`` float; only agents that see offers read it. ``action`` is an int32 scalar in
+        ``[0, A)``.
       update: ``update(params, state, action, reward) -> state``.
-      estimates: ``estimates(params, state) -> [A]``, the rule's present estimates of the arms'
-        mean rewards. Used for reports and by principals that are told the agent's state; never
-        by a principal that only observes actions.
+      estimates: ``estimates(params, state) -> [A]``, the agent's present estimates of the arms'
+        mean rewards. For reports and for principals that are shown the agent's state; never for one
+        that only observes actions.
       probabilities: ``probabilities(params, state, offer) -> [A]`` float32, the law of ``act``:
         how likely each action is over its draws. It sums to one. For oracles and filters.
+      permute: ``permute(params, order) -> params``, the same agent with its arms renamed: arm ``j``
+        of the result is arm ``order[j]``. See `permute_arms`, the default.
+      inform: ``inform(params, env) -> params``, with what the agent knows beforehand of the game's
+        ``env`` (such as its own rewards, of an agent that has nothing to learn).
     """
 
     init: Callable[[Params], State]
@@ -40,31 +66,43 @@ class Agent(NamedTuple):
     update: Callable[[Params, State, jax.Array, jax.Array], State]
     estimates: Callable[[Params, State], jax.Array]
     probabilities: Callable[[Params, State, jax.Array], jax.Array]
+    permute: Callable[[Params, jax.Array], Params] = permute_arms
+    inform: Callable[[Params, Any], Params] = uninformed
 
 
 class Task(NamedTuple):
-    """One agent to steer, and the terms of the game; every field is a leaf that may be swept.
+    """Who is met, and the terms: two pytrees, every leaf of which may be swept.
 
     Attributes:
-      agent: params of the agent's learning rule.
-      mean_rewards: ``[A]`` float32, base mean rewards ``mu``.
-      noise: scalar, standard deviation ``sigma`` of the Gaussian reward noise.
-      target: int32 scalar, the arm ``a*`` that the principal wants.
-      cost: scalar ``c``, what one full intervention costs the principal (in the Stackelberg game:
-        what a unit of bonus costs).
-      bonus: scalar ``delta``, what one full intervention adds to the agent's reward.
+      agent: params of the agent.
+      env: what the game needs to know beside them, such as a `games.Bandit`.
     """
 
-    agent: Any
-    mean_rewards: jax.Array
-    noise: chex.Numeric
-    target: jax.Array
-    cost: chex.Numeric
-    bonus: chex.Numeric
+    agent: Params
+    env: Any
+
+
+class Environment(NamedTuple):
+    """What a single learner lives in.
+
+    Attributes:
+      reset: ``reset(key, task) -> (observation, state)``.
+      step: ``step(key, state, action, task) -> (observation, state, reward, terminated, truncated,
+        info)``, the six values of gymnax and Gymnasium. It never starts anew by itself.
+      num_actions: number of actions; 0 if they are continuous.
+      observation_size: length ``O`` of the flat observation.
+      horizon: ``T``, most steps in an episode.
+    """
+
+    reset: Callable[..., Any]
+    step: Callable[..., Any]
+    num_actions: int
+    observation_size: int
+    horizon: int
 
 
 class StepInfo(NamedTuple):
-    """What happened in one step; for losses and reports, not for the principal.
+    """What happened in one step of a game; for losses and reports, not for the principal.
 
     Attributes:
       action: int32 scalar, the agent's action ``a_t``.
@@ -80,37 +118,47 @@ class StepInfo(NamedTuple):
 
 
 class Game(NamedTuple):
-    """A game as pure functions of one stream; batch it with ``jax.vmap``.
+    """An environment seen from the principal, and what only principals need.
 
     Attributes:
-      reset: ``reset(key, task) -> (observation, state)``.
-      step: ``step(key, state, intervention, task) -> (observation, state, reward, terminated,
-        truncated, info)``, the six values of gymnax and Gymnasium. ``info`` is a `StepInfo`.
-      preview: ``preview(key, state, task) -> Preview``: what the agent would do in ``step`` under
-        the same key if nothing were offered. For principals that are told the agent's state.
-      pay_target: ``pay_target(observation) -> intervention`` that pays the target most.
+      reset: as of an `Environment`.
+      step: as of an `Environment`, with an intervention in the place of the action; ``info`` is a
+        `StepInfo`.
       num_interventions: number ``U`` of interventions; 0 is "do nothing". ``U = 0`` if they are
         continuous offers (`games.stackelberg`).
       observation_size: length ``O`` of the flat observation.
       num_arms: ``A``.
       horizon: ``T``, steps in an episode.
+      agent: who is steered; its params come with each `Task`.
+      preview: ``preview(key, state, task) -> Preview``: what the agent would do in ``step`` under
+        the same key if nothing were offered. For principals that are shown the agent's state; None
+        where there are to be none.
+      pay_target: ``pay_target(observation) -> intervention`` that pays the target most; None where
+        none does.
       payment_kind: what interventions are: payments of the target alone (target), the ``i``-th
         the payment of arm ``i - 1`` (arms), or something else (other).
     """
 
     reset: Callable[..., Any]
     step: Callable[..., Any]
-    preview: Callable[..., Any]
-    pay_target: Callable[[jax.Array], jax.Array]
     num_interventions: int
     observation_size: int
     num_arms: int
     horizon: int
+    agent: Agent | None = None
+    preview: Callable[..., Any] | None = None
+    pay_target: Callable[[jax.Array], jax.Array] | None = None
     payment_kind: PaymentKind = "other"
+
+    @property
+    def environment(self) -> Environment:
+        """The game as an `Environment` of the principal."""
+        sizes = (self.num_interventions, self.observation_size, self.horizon)
+        return Environment(self.reset, self.step, *sizes)
 
 
 class Principal(NamedTuple):
-    """A way of intervening, as pure functions of one stream; batch it with ``jax.vmap``.
+    """A way of intervening.
 
     Attributes:
       init: ``init(params) -> carry``, what the principal remembers at the start of an episode.
@@ -120,13 +168,13 @@ class Principal(NamedTuple):
       privileged: whether ``act`` is given a `Privileged` in place of the plain observation.
     """
 
-    init: Callable[[Any], Any]
-    act: Callable[[chex.PRNGKey, Any, Any, Any], tuple[jax.Array, Any, Any]]
+    init: Callable[[Params], Any]
+    act: Callable[[chex.PRNGKey, Params, Any, Any], tuple[jax.Array, Any, Any]]
     privileged: bool = False
 
 
 class Preview(NamedTuple):
-    """The agent's mind, shown to principals that serve as upper references.
+    """The agent's state, shown to principals that serve as upper references.
 
     Attributes:
       action: int32 scalar, what the agent is about to do if nothing is offered.
@@ -134,7 +182,7 @@ class Preview(NamedTuple):
       probabilities: ``[A]`` float32, the law of that action.
       target: int32 scalar, ``a*``.
       state: the state of the game, the agent's own within.
-      task: the `games.Task`, who is steered.
+      task: the `Task`, who is steered.
     """
 
     action: jax.Array
@@ -150,6 +198,19 @@ class Privileged(NamedTuple):
 
     observation: jax.Array
     preview: Preview
+
+
+class Learner(NamedTuple):
+    """A learner whose update is differentiable in what a meta-learner controls.
+
+    Attributes:
+      init: ``init(key, meta) -> state``.
+      step: ``step(key, meta, state, task) -> (state, info)``: it acts, observes and takes one
+        update; differentiable in ``meta``, with sampling outside of the gradient.
+    """
+
+    init: Callable[[chex.PRNGKey, Any], State]
+    step: Callable[[chex.PRNGKey, Any, State, Any], tuple[State, Any]]
 
 
 class Trajectory(NamedTuple):
@@ -168,3 +229,10 @@ class Trajectory(NamedTuple):
     reward: jax.Array
     step: StepInfo
     principal: Any
+
+
+Games = Game | tuple[Game, ...]
+"""The game of a set of agents, or one for each of their families."""
+Tasks = Task | tuple[Task, ...]
+"""The tasks of a set of agents with leading axis ``N``; or, sorted by family, one `Task` for each
+family with leading axis ``n_f``."""

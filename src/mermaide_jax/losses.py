@@ -52,6 +52,19 @@ def reinforce_loss(log_probs: jax.Array, advantages: jax.Array) -> jax.Array:
     return -jnp.sum(log_probs * jax.lax.stop_gradient(advantages))
 
 
+def reinforce_to_go_loss(log_probs: jax.Array, rewards: jax.Array) -> jax.Array:
+    """``-sum_t log pi(u_t) stop(G_t)``: `reinforce_loss` with plain rewards to go.
+
+    Args:
+      log_probs: ``[T]`` log-probabilities of the actions taken.
+      rewards: ``[T]`` rewards, not returns.
+
+    Returns:
+      scalar. Source: Williams (1992).
+    """
+    return reinforce_loss(log_probs, rewards_to_go(rewards))
+
+
 def magic_box(log_probs: jax.Array) -> jax.Array:
     """``exp(x - stop(x))``: 1 in value, with derivatives of every order of ``exp(x)``."""
     return jnp.exp(log_probs - jax.lax.stop_gradient(log_probs))

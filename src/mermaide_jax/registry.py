@@ -65,6 +65,9 @@ _ROOMS: Mapping[str, tuple[str, ...]] = {
 }
 """Kind to the packages of the library whose modules register such members."""
 
+_DOORS = {"preset": "presets", "study": "study"}
+"""Kinds whose members are registered in modules of one name alone: the rest loads much more."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -282,7 +285,8 @@ def _open_rooms(kind: str) -> None:
         name = f"mermaide_jax.{room}"
         if importlib.util.find_spec(name) is not None:
             for module in _modules_below(importlib.import_module(name)):
-                importlib.import_module(module)
+                if _DOORS.get(kind) in (None, module.rpartition(".")[2]):
+                    importlib.import_module(module)
 
 
 def _modules_below(package: ModuleType) -> Iterator[str]:

@@ -56,7 +56,7 @@ def test_the_networks_of_every_variant_accept_what_it_observes():
     game = dataclasses.replace(PRESETS["default"].game, horizon=50)
     base = dataclasses.replace(PRESETS["default"], game=game)
     configs = {config for _, config in planned(base).values()}
-    for families, network in {(config.game.families, config.network) for config in configs}:
+    for families, network in {(config.game.static, config.network) for config in configs}:
         game = make_intervention_game(standard_population(10), families)
         sizes = game.observation_size, game.num_arms, game.num_interventions
         learned = learned_principal(network, *sizes)

@@ -5,7 +5,6 @@ import pytest
 from matplotlib.image import imread
 
 from mermaide_jax.errors import ConfigError
-from mermaide_jax.report._style import spread
 from mermaide_jax.report.figures import (
     episode_figure,
     representative_episodes,
@@ -13,6 +12,7 @@ from mermaide_jax.report.figures import (
     training_curves_figure,
     write_figures,
 )
+from mermaide_jax.report.style import spread
 from mermaide_jax.report.summary import summarize
 
 LABELS = (
@@ -85,10 +85,12 @@ def test_a_single_seed_or_run_is_drawn(rows, results_with, seeds, agents):
 
 
 def test_other_principals_families_and_shots_are_drawn(rows):
-    records = [{**r, "principal": "stranger", "family": "thompson"} for r in rows()]
+    own = [r for r in rows() if (r["principal"], r["k_shot"]) == ("mermaide", 0)]
+    records = [{**r, "principal": "stranger", "family": "crowd"} for r in own]
     records = [{**r, "k_shot": k} for r in records for k in (0, 1, 2, 5, 10)]
     words = texts(score_figure(records))
     assert {"stranger", "10-shot"} <= set(words)
+    assert any(word.startswith("crowd agents, T = ") for word in words)
 
 
 def test_only_scripted_principals_are_drawn(rows):

@@ -103,10 +103,10 @@ def test_table_fits_100_columns_and_names_everyone(rows, by):
 
 
 def test_unknown_names_are_shown_as_they_are(rows):
-    records = [{**r, "principal": "stranger", "family": "thompson"} for r in rows()[:4]]
+    records = [{**r, "principal": "stranger", "family": "crowd"} for r in rows()[:4]]
     frame = summarize(records)
-    assert "stranger" in format_table(frame) and "thompson agents" in format_table(frame)
-    assert "| thompson | 0 | stranger |" in markdown_table(frame)
+    assert "stranger" in format_table(frame) and "crowd agents" in format_table(frame)
+    assert "| crowd | 0 | stranger |" in markdown_table(frame)
     long = [{**r, "principal": "p" * 80} for r in records]
     assert max(map(len, format_table(summarize(long)).splitlines())) <= 100
 
@@ -115,6 +115,20 @@ def test_single_run_has_a_score_and_no_interval(rows):
     text = format_table(summarize([r for r in rows(seeds=1, agents=1) if r["k_shot"] == 0]))
     assert "[" not in text.split("Score [95% interval]")[1].splitlines()[2]
     assert "nan" not in text
+
+
+def test_a_run_that_is_missing_with_one_agent_is_left_out(rows):
+    records = [r for r in rows() if r["principal"] == "mermaide" and r["k_shot"] == 0]
+    records[3]["score"] = float("nan")
+    family = records[3]["family"]
+    left = [r["score"] for r in records if r["family"] == family and r["score"] == r["score"]]
+    got = line_of(summarize(records), family=family)
+    cut = len(left) // 4
+    assert got["runs"] == len(left) == 29
+    assert got["score"] == pytest.approx(np.sort(left)[cut:-cut].mean())
+    assert got["low"] < got["score"] < got["high"]
+    with pytest.raises(ConfigError, match=r"^rows: got .*'seed': 0.*expected each run with each"):
+        summarize(records[:1] * 2)
 
 
 def test_headings_and_legend_say_what_is_there(rows):

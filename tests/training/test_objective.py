@@ -328,14 +328,14 @@ def meta_loss(network, meta_gradient, inner_steps=1):
     config = dataclasses.replace(CONFIG, meta_gradient=meta_gradient, inner_steps=inner_steps)
     learned = bind(network)
 
-    def outer(params, episodes, advantage):
-        return outer_loss(learned, 0.1, params, episodes, advantage)[0]
+    def outer(params, query):
+        return outer_loss(learned, 0.1, params, *query)[0]
 
     loss = meta.maml_loss(make_adapt(config, learned), outer)
     before = random_episodes(3, 1, np.float64)
     after = random_episodes(4, 2, np.float64)
     advantage = advantages(after.reward[None])[0]
-    return lambda params: loss(params, (before,), (after, advantage))
+    return lambda params: loss(params, before, (after, advantage))
 
 
 def differences(loss, vector, directions, step=1e-5):

@@ -9,6 +9,7 @@ from mermaide_jax import errors
 from mermaide_jax._jax.caching import memoize
 from mermaide_jax.agents import ties
 from mermaide_jax.base import Agent
+from mermaide_jax.registry import register
 
 
 class BestResponseParams(NamedTuple):
@@ -53,4 +54,20 @@ def best_response(num_arms: int) -> Agent:
         del state
         return jnp.asarray(params.mean_rewards)
 
-    return Agent(init, act, update, estimates, probabilities)
+    def inform(params: BestResponseParams, env) -> BestResponseParams:
+        del params
+        return BestResponseParams(env.mean_rewards)
+
+    return Agent(init, act, update, estimates, probabilities, inform=inform)
+
+
+register(
+    "family",
+    "best_response",
+    best_response,
+    label="Best-response",
+    summary="knows its rewards, sees the offer, takes the best arm",
+    params=BestResponseParams,  # a placeholder: `Agent.inform` puts the rewards there
+    sees_offers=True,
+    rank=3,
+)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from mermaide_jax._jax.caching import memoize
 from mermaide_jax.agents import sample_means, ties
 from mermaide_jax.base import Agent
+from mermaide_jax.registry import Parameter, register
 
 
 class EpsilonGreedyParams(NamedTuple):
@@ -62,3 +63,16 @@ def epsilon_greedy(num_arms: int, initial_pull: bool = True) -> Agent:
         return (1.0 - explore) * greedy + explore / num_arms
 
     return sample_means.sample_mean_agent(num_arms, act, probabilities, lambda p: p.initial_value)
+
+
+register(
+    "family",
+    "epsilon_greedy",
+    epsilon_greedy,
+    label="Epsilon-greedy",
+    summary="the best mean so far, or with probability epsilon any arm",
+    parameters=(Parameter("epsilon", (0.1, 0.2, 0.3, 0.4, 0.5), high=1.0),),  # published (MERMAIDE)
+    params=lambda epsilon: EpsilonGreedyParams(epsilon, initial_value=jnp.zeros_like(epsilon)),
+    options=("initial_pull",),
+    rank=2,
+)

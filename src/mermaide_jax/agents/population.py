@@ -1,110 +1,93 @@
-"""Populations: agents of different rules in one batch, so that one compiled program runs all."""
+"""Populations: a mixed set of agents, sorted by family so that each runs its own program part.
 
-from typing import Any, NamedTuple
+Under ``vmap`` a branch on who an agent is becomes a choice among what *all* families would do. So
+a set is cut into its families before anything is compiled: each family plays alone, side by side
+with its like, and what comes of it is put together in the order of the set. A set of several
+families costs what its parts cost, and what an agent does depends on its own key and task alone.
+"""
 
-import chex
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from mermaide_jax import errors
-from mermaide_jax._jax.caching import memoize
-from mermaide_jax.agents.best_response import BestResponseParams, best_response
-from mermaide_jax.agents.epsilon_greedy import EpsilonGreedyParams, epsilon_greedy
-from mermaide_jax.agents.ucb import UCBParams, ucb
-from mermaide_jax.base import Agent
-
-RULES: tuple[str, ...] = ("ucb", "epsilon_greedy", "best_response")
+from mermaide_jax.errors import check_at_least, check_in_range, refuse
 
 
-class PopulationParams(NamedTuple):
-    """One member of a population.
+@dataclasses.dataclass(frozen=True)
+class Population:
+    """Which family each of ``N`` agents is of; static and value-equal.
 
     Attributes:
-      family: int32 scalar, index into the population's rules.
-      members: one params struct per rule; only that of ``family`` decides the actions.
+      family: for each agent, the number of its family, from 0 on.
     """
 
-    family: chex.Numeric
-    members: tuple[Any, ...]
+    family: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        check_at_least("number of agents", len(self.family), 1)
+        for number in self.family:
+            check_in_range("family", number, 0, len(self.family) - 1)
+        missing = set(range(max(self.family) + 1)) - set(self.family)
+        if missing:
+            refuse("family", min(missing), "numbers from 0 on, each of some agent")
+
+    @property
+    def num_families(self) -> int:
+        """Number of families."""
+        return max(self.family) + 1
+
+    @property
+    def places(self) -> tuple[np.ndarray, ...]:
+        """For each family, where its agents stand in the set."""
+        family = np.asarray(self.family)
+        return tuple(np.flatnonzero(family == number) for number in range(self.num_families))
+
+    def split(self, tree: Any) -> tuple[Any, ...]:
+        """Leaves ``[N, ...]`` of all agents to one tree for each family, ``[n, ...]``."""
+        slices = [_slice(at) for at in self.places]
+        return tuple(jax.tree.map(lambda leaf, at=at: leaf[at], tree) for at in slices)
+
+    def merge(self, parts: Sequence[Any]) -> Any:
+        """Undoes `split`: one tree for each family to leaves ``[N, ...]`` in the order of the set.
+
+        The parts must be alike but for their first axis.
+        """
+        whole = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+        order = np.argsort(np.concatenate(self.places))
+        if (order == np.arange(order.size)).all():
+            return whole
+        return jax.tree.map(lambda leaf: leaf[order], whole)
+
+    def run(self, functions: Sequence[Callable[..., Any]], *parts: Sequence[Any]) -> Any:
+        """What each family's function makes of its part, in the order of the set.
+
+        Args:
+          functions: one for each family, called as ``function(*part)``.
+          parts: arguments, each a sequence of one tree for each family (`split`).
+        """
+        return self.merge([f(*own) for f, *own in zip(functions, *parts, strict=True)])
 
 
-@memoize
-def population(agents: tuple[Agent, ...]) -> Agent:
-    """Agent that follows the rule its params name, among ``agents``.
+def population(sizes: Sequence[int]) -> Population:
+    """A set that is sorted already: ``sizes[0]`` agents of the first family, then of the next."""
+    return Population(tuple(int(f) for f in np.repeat(np.arange(len(sizes)), sizes)))
 
-    ``family`` is a leaf: ``vmap`` over `PopulationParams` mixes rules and coefficients in one
-    program. The state holds each rule's state, all fed with the same pulls. Members beyond the
-    number of ``agents`` are ignored, so the rules that come last and that no params name can be
-    left out: the others act as before, and less is computed.
 
-    Raises:
-      ConfigError: no agents.
+def sort_by_family(names: Sequence[str]) -> tuple[Population, tuple[str, ...]]:
+    """A population of agents in any order, from the name of each one's family.
+
+    Returns:
+      the population, and the names of its families in order of first appearance.
     """
-    errors.check_at_least("number of rules", len(agents), 1)
-
-    def init(params: PopulationParams):
-        return tuple(a.init(p) for a, p in zip(agents, params.members, strict=False))
-
-    def select(params: PopulationParams, per_rule: list[jax.Array]) -> jax.Array:
-        return per_rule[0] if len(agents) == 1 else jnp.stack(per_rule)[params.family]
-
-    def act(key, params: PopulationParams, state, offer):
-        # Every rule acts, on the draws it would have alone: under `vmap` a `lax.switch` does the
-        # same, and the key-reuse check of JAX mistakes that for a reuse.
-        keys = [key] + [jax.random.clone(key) for _ in agents[1:]]
-        members = zip(agents, keys, params.members, state, strict=False)
-        return select(params, [a.act(k, p, s, offer) for a, k, p, s in members])
-
-    def update(params: PopulationParams, state, action, reward):
-        members = zip(agents, params.members, state, strict=False)
-        return tuple(a.update(p, s, action, reward) for a, p, s in members)
-
-    def estimates(params: PopulationParams, state):
-        members = zip(agents, params.members, state, strict=False)
-        return select(params, [a.estimates(p, s) for a, p, s in members])
-
-    def probabilities(params: PopulationParams, state, offer):
-        members = zip(agents, params.members, state, strict=False)
-        return select(params, [a.probabilities(p, s, offer) for a, p, s in members])
-
-    return Agent(init, act, update, estimates, probabilities)
+    families = tuple(dict.fromkeys(names))
+    return Population(tuple(families.index(name) for name in names)), families
 
 
-@memoize
-def standard_population(
-    num_arms: int, initial_pull: bool = True, num_rules: int = len(RULES)
-) -> Agent:
-    """Population of the first ``num_rules`` rules in `RULES`, in that order.
-
-    Args:
-      num_arms: number of arms ``A``.
-      initial_pull: see `epsilon_greedy`.
-      num_rules: rules that there are agents of, from the first on.
-
-    Raises:
-      ConfigError: ``num_rules`` is not in 1 to the number of `RULES`.
-    """
-    errors.check_in_range("num_rules", num_rules, 1, len(RULES))
-    everyone = (ucb(num_arms), epsilon_greedy(num_arms, initial_pull), best_response(num_arms))
-    return population(everyone[:num_rules])
-
-
-def standard_params(
-    family: chex.Numeric, coefficient: chex.Numeric, mean_rewards: jax.Array
-) -> PopulationParams:
-    """Params of one member of `standard_population`.
-
-    Args:
-      family: index into `RULES`.
-      coefficient: ``beta`` of UCB or ``epsilon`` of epsilon-greedy; the best response has none.
-      mean_rewards: ``[A]`` base rewards, which the best response knows.
-    """
-    coefficient = jnp.asarray(coefficient, jnp.float32)
-    return PopulationParams(
-        family=jnp.asarray(family, jnp.int32),
-        members=(
-            UCBParams(beta=coefficient),
-            EpsilonGreedyParams(epsilon=coefficient, initial_value=jnp.zeros_like(coefficient)),
-            BestResponseParams(mean_rewards=mean_rewards),
-        ),
-    )
+def _slice(places: np.ndarray) -> Any:
+    """A slice where the places are neighbours, which costs no gather; else the places."""
+    first, last = int(places[0]), int(places[-1])
+    return slice(first, last + 1) if last - first + 1 == places.size else places

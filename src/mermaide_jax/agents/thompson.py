@@ -10,6 +10,7 @@ import numpy as np
 from mermaide_jax._jax.caching import memoize
 from mermaide_jax.agents import sample_means, ties
 from mermaide_jax.base import Agent
+from mermaide_jax.registry import Parameter, register
 
 # Where the density and the distribution of each arm's posterior are cut into pieces, in its own
 # standard deviations, and the Gauss-Legendre rule used on every piece.
@@ -106,3 +107,15 @@ def thompson(num_arms: int) -> Agent:
         return thompson_probabilities(params.scale, state)
 
     return sample_means.sample_mean_agent(num_arms, act, probabilities)
+
+
+register(
+    "family",
+    "thompson",
+    thompson,
+    label="Thompson",
+    summary="the arm whose draw from its posterior is greatest (Gaussian, flat prior)",
+    parameters=(Parameter("scale", (0.1, 0.2, 0.3, 0.5, 0.8)),),  # ours
+    params=ThompsonParams,
+    rank=4,
+)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from mermaide_jax._jax.caching import memoize
 from mermaide_jax.agents import sample_means, ties
 from mermaide_jax.base import Agent
+from mermaide_jax.registry import Parameter, register
 
 
 class UCBParams(NamedTuple):
@@ -65,3 +66,15 @@ def ucb(num_arms: int) -> Agent:
         return ties.argmax_probabilities(ucb_index(params.beta, state))
 
     return sample_means.sample_mean_agent(num_arms, act, probabilities)
+
+
+register(
+    "family",
+    "ucb",
+    ucb,
+    label="UCB",
+    summary="the arm of the highest mean + beta sqrt(ln t / n)",
+    parameters=(Parameter("beta", (0.17, 0.27, 0.42, 0.5, 0.67)),),  # published (MERMAIDE)
+    params=UCBParams,
+    rank=1,
+)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax.agents import UCBParams, standard_population, ucb
+from mermaide_jax.agents import UCBParams, ucb
 from mermaide_jax.benchmarks.counting import count_compiled, count_traced, counted_compilations
 from mermaide_jax.evaluation.protocol import k_shot
 from mermaide_jax.games import Economics, GameConfig, collect, finite_tasks, make_intervention_game
@@ -40,7 +40,7 @@ from mermaide_jax.training import (
     Episodes,
     TrainingConfig,
     make_adapt,
-    make_update,
+    make_trainer,
     outer_loss,
 )
 from mermaide_jax.training.loop import MAX_CHUNK
@@ -97,14 +97,13 @@ def programs(sizes: Sizes) -> dict[str, Program]:
     Args:
       sizes: their sizes.
     """
-    game = make_intervention_game(
-        standard_population(sizes.arms), GameConfig(num_arms=sizes.arms, horizon=sizes.horizon)
-    )
+    agent = ucb(sizes.arms)
+    game = make_intervention_game(agent, GameConfig(sizes.arms, sizes.horizon))
     network = NetworkConfig(features=sizes.features, num_layers=sizes.num_layers)
     learned = learned_principal(network, game.observation_size, sizes.arms, game.num_interventions)
     key = jax.eval_shape(jax.random.key, 0)
     draw = lambda key: finite_tasks(  # noqa: E731
-        key, "ucb", (0.17, 0.42, 0.67), sizes.tasks, sizes.arms, Economics()
+        key, "ucb", agent, (0.17, 0.42, 0.67), sizes.tasks, sizes.arms, Economics()
     )
     tasks, params = jax.eval_shape(draw, key), jax.eval_shape(learned.init_params, key)
     scripted = random(game.pay_target)
@@ -141,16 +140,16 @@ def programs(sizes: Sizes) -> dict[str, Program]:
         "simulator": Program(simulated, (key, shape(sizes.agents, sizes.arms))),
     }
     for kind in ("none", "first_order", "second_order"):
-        update = make_update(update_config(kind, sizes), learned, game, Economics())
-        state = jax.eval_shape(update.init, key)
-        found[f"update_{kind}"] = Program(update.update, (key, state, tasks))
+        trainer = make_trainer(update_config(kind, sizes), learned, [game], Economics())
+        state = jax.eval_shape(trainer.init, key)
+        found[f"update_{kind}"] = Program(trainer.update, (key, state, (tasks,)))
     arms_network = NetworkConfig("arms", max(sizes.features // 8, 1), memory=True)
     over_arms = learned_principal(
         arms_network, game.observation_size, sizes.arms, game.num_interventions
     )
-    update = make_update(update_config("second_order", sizes), over_arms, game, Economics())
-    state = jax.eval_shape(update.init, key)
-    return found | {"update_over_arms": Program(update.update, (key, state, tasks))}
+    trainer = make_trainer(update_config("second_order", sizes), over_arms, [game], Economics())
+    state = jax.eval_shape(trainer.init, key)
+    return found | {"update_over_arms": Program(trainer.update, (key, state, (tasks,)))}
 
 
 def update_config(meta_gradient: Any, sizes: Sizes) -> TrainingConfig:

@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from mermaide_jax.benchmarks.roofline import Roofline, make_roofline
 from mermaide_jax.benchmarks.suites.scaling import AXES
-from mermaide_jax.report._style import (
+from mermaide_jax.report.style import (
     BLUE,
     GREY,
     INK,

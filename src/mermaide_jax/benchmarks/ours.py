@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mermaide_jax import agents as families
-from mermaide_jax import games, simulation, training
+from mermaide_jax import games, registry, simulation, training
 from mermaide_jax.benchmarks.contender import Run
 from mermaide_jax.benchmarks.peers import meta_workload, problem
 from mermaide_jax.benchmarks.programs import agent_of, compile_program
@@ -19,16 +19,15 @@ from mermaide_jax.networks import heads as networks
 from mermaide_jax.networks.heads import Recurrence
 from mermaide_jax.networks.world_model_policy import NetworkConfig
 from mermaide_jax.principals import learned_principal
-from mermaide_jax.studies.mermaide.learned import build
-from mermaide_jax.studies.mermaide.presets import PRESETS
+from mermaide_jax.studies.mermaide.learned import build_trainer
 from mermaide_jax.studies.mermaide.setting import make_setting
-from mermaide_jax.training.config import MetaGradient
-from mermaide_jax.training.loop import make_chunk, place_streams
+from mermaide_jax.training.loop import init_streams, make_chunk
+from mermaide_jax.training.streams import place_streams
 
 Order = Literal["first", "second", "none"]
 Part = Literal["forward", "gradient", "hessian_vector"]
 
-_META_GRADIENTS: dict[Order, MetaGradient] = {
+_META_GRADIENTS: dict[Order, str] = {
     "first": "first_order",
     "second": "second_order",
     "none": "none",
@@ -94,7 +93,7 @@ def meta_step(
     updates: int = 1,
     recurrence: Recurrence = "auto",
 ) -> Run:
-    """Outer updates of `training.make_update`: play, adapt, play again, one Adam step.
+    """Outer updates of `training.make_trainer`: play, adapt, play again, one Adam step.
 
     ``updates`` of them are one program, as `training.train` makes them.
     """
@@ -138,25 +137,25 @@ def preset_chunk(preset: str, principal: str, updates: int = 5) -> Run:
     """Updates of one stream of a preset's principal, UCB agents, as a study makes them.
 
     Args:
-      preset: name in `study.PRESETS`.
+      preset: name in `mermaide list`.
       principal: name of a learned principal.
       updates: in one program.
     """
-    config = PRESETS[preset]
+    config = registry.get("preset", preset).value
     config = dataclasses.replace(
         config, agents=dataclasses.replace(config.agents, families=("ucb",)), seeds=1
     )
     setting = make_setting(config)
-    learned, options = build(principal, config, setting)
-    update = training.make_update(options, learned, setting.game, config.game.economics)
-    return _chunk_of(update, jax.tree.map(lambda leaf: leaf[0], setting.train), updates)
+    trainer, _ = build_trainer(principal, config, setting)
+    data = jax.tree.map(lambda leaf: leaf[0], (setting.index, setting.train))
+    return _chunk_of(trainer, data, updates)
 
 
-def _chunk_of(update: training.Update, tasks: games.Task, updates: int, streams: int = 1) -> Run:
+def _chunk_of(trainer: training.Trainer, tasks: Any, updates: int, streams: int = 1) -> Run:
     """``updates`` of each stream in one program, as `training.train` makes them."""
-    chunk = make_chunk(update, streams, updates)
+    chunk = make_chunk(trainer.update, streams, updates)
     keys = jax.random.split(jax.random.key(0), streams)
-    state = jax.vmap(update.init)(keys)
+    state = init_streams(trainer, keys)
     tasks = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (streams, *jnp.shape(leaf))), tasks)
     lengths = jnp.full((streams,), updates, jnp.int32)
     keys, state, tasks, lengths = place_streams((keys, state, tasks, lengths), streams)
@@ -233,7 +232,7 @@ def _update(
     zero_shot_weight: float,
     agents_per_block: int | None = None,
     recurrence: Recurrence = "auto",
-) -> tuple[training.Update, games.Task]:
+) -> tuple[training.Trainer, tuple[games.Task, ...]]:
     """The update of UCB agents, and the agents to train on."""
     config = training.TrainingConfig(
         updates=1_000_000,  # no schedule ends while we measure
@@ -248,12 +247,10 @@ def _update(
         agents_per_block=agents_per_block,
     )
     economics = games.Economics()
-    game = games.make_intervention_game(
-        families.ucb(num_arms), games.GameConfig(num_arms=num_arms, horizon=horizon)
-    )
+    agent = families.ucb(num_arms)
+    game = games.make_intervention_game(agent, games.GameConfig(num_arms, horizon))
     network = NetworkConfig(features=features, num_layers=num_layers, recurrence=recurrence)
     learned = learned_principal(network, game.observation_size, num_arms, game.num_interventions)
-    tasks = games.finite_tasks(jax.random.key(7), "ucb", (0.42,), num_tasks, num_arms, economics)
-    # The rule alone, as the peers have it, not a population of all.
-    tasks = tasks._replace(agent=tasks.agent.members[families.RULES.index("ucb")])
-    return training.make_update(config, learned, game, economics), tasks
+    key = jax.random.key(7)
+    tasks = games.finite_tasks(key, "ucb", agent, (0.42,), num_tasks, num_arms, economics)
+    return training.make_trainer(config, learned, [game], economics), (tasks,)

@@ -1,4 +1,4 @@
-"""The `mermaide` command: a thin, typed front of `mermaide_jax.studies.mermaide`.
+"""The `mermaide` command: a thin, typed front of `mermaide_jax.studies`.
 
 Everything heavy is imported by `main`, after the XLA flags of this process are set, and by those
 commands alone that need it.
@@ -10,7 +10,7 @@ import sys
 from collections.abc import MutableMapping, Sequence
 
 from mermaide_jax.cli import overview
-from mermaide_jax.errors import ConfigError
+from mermaide_jax.errors import ConfigError, refuse
 
 __all__ = ["main", "set_xla_flags"]
 
@@ -33,12 +33,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     set_xla_flags(os.environ)
     try:
-        if (answer := overview.answer(arguments)) is not None:
+        words, modules = split_loads(arguments)
+        if (answer := overview.answer(words)) is not None:
             print(answer)
             return 0
+        joined = _load(modules)
         from mermaide_jax.cli.parsing import parse
 
-        parse(arguments).run(shlex.join(["mermaide", *arguments]))
+        code = parse(words, joined).run(shlex.join(["mermaide", *arguments]))
     except ConfigError as error:
         return _fail(str(error), 2)
     except ModuleNotFoundError as error:
@@ -54,7 +56,43 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _interrupted(arguments)
     except SystemExit as stop:  # of --help
         return int(stop.code or 0)
-    return 0
+    return code or 0
+
+
+def split_loads(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Takes the ``--load MODULE`` options, wherever they stand, out of a command line.
+
+    Returns:
+      the other words, and the modules.
+
+    Raises:
+      ConfigError: a ``--load`` without a module.
+    """
+    words, modules = [], []
+    rest = iter(arguments)
+    for word in rest:
+        name, given, module = word.partition("=")
+        if name != "--load":
+            words.append(word)
+            continue
+        module = module if given else next(rest, "")
+        if not module or module.startswith("--"):
+            refuse("--load", module, "a module that can be imported, or a .py file")
+        modules.append(module)
+    return words, modules
+
+
+def _load(modules: list[str]) -> dict[str, list[str]]:
+    """Imports modules of other people; names of the families and principals that they register."""
+    if not modules:
+        return {}
+    from mermaide_jax import registry
+
+    kinds: tuple[registry.Kind, ...] = ("family", "principal")
+    before = {kind: registry.names(kind) for kind in kinds}
+    for module in modules:
+        registry.load(module)
+    return {kind: [n for n in registry.names(kind) if n not in before[kind]] for kind in kinds}
 
 
 def set_xla_flags(environ: MutableMapping[str, str]) -> None:
@@ -87,7 +125,8 @@ def _fail(message: str, code: int) -> int:
 def _interrupted(arguments: list[str]) -> int:
     """Says how to go on after Ctrl-C."""
     advice = "nothing was written"
-    if arguments and arguments[0] in ("train", "reproduce"):
+    words, _ = split_loads(arguments)
+    if words and words[0] in ("train", "reproduce"):
         resumed = [a for a in arguments if a not in ("--force", "--resume")] + ["--resume"]
         advice = f"go on from the last checkpoint with: {shlex.join(['mermaide', *resumed])}"
     print(f"mermaide: interrupted; {advice}", file=sys.stderr)

@@ -10,9 +10,10 @@ from mermaide_jax.benchmarks import table
 from mermaide_jax.cli import Stopped
 from mermaide_jax.cli.commands import Bench, Evaluate, Reproduce, Show, Train
 from mermaide_jax.cli.compile_cache import compile_cache
-from mermaide_jax.cli.naming import as_flag
 from mermaide_jax.cli.progress import EvaluationProgress, TrainingProgress
 from mermaide_jax.errors import ConfigError, refuse
+from mermaide_jax.options import as_option
+from mermaide_jax.principals.members import names_of, role_of
 from mermaide_jax.report.figures import write_figures
 from mermaide_jax.report.summary import (
     collapsed_seeds,
@@ -21,7 +22,7 @@ from mermaide_jax.report.summary import (
     summarize,
 )
 from mermaide_jax.results.results import Results, prepare_output, read_results, write_results
-from mermaide_jax.studies.mermaide.config import LEARNED, SCRIPTED, StudyConfig
+from mermaide_jax.studies.mermaide.config import StudyConfig
 from mermaide_jax.studies.mermaide.learned import Trained
 from mermaide_jax.studies.mermaide.run import (
     CHECKPOINTS,
@@ -40,7 +41,7 @@ def train(command: Train) -> None:
     """Trains and says where the checkpoints are."""
     names = learned_names(command.study)
     if not names:
-        expected = f"at least one that learns: {', '.join(LEARNED)}"
+        expected = f"at least one that learns: {', '.join(names_of('learned'))}"
         refuse("--principals", " ".join(command.study.principals), expected)
     started = time.monotonic()
     with compile_cache(command.compile_cache):
@@ -76,7 +77,7 @@ def evaluate(command: Evaluate, line: str) -> None:
         try:
             config = _overridden(command, saved)
         except ConfigError as error:
-            raise ConfigError(as_flag(error)) from error
+            raise ConfigError(as_option(error, (type(command),))) from error
         directory = prepare_output(command.out, force=command.force)
         trained = {name: trained[name] for name in learned_names(config)}
         _evaluate_and_report(config, trained, directory, started, line)
@@ -99,7 +100,9 @@ def _train(command: Train | Reproduce) -> tuple[Path, dict[str, Trained]]:
         _check_resumable(study, command.out)
     directory = prepare_output(command.out, force=command.force or command.resume)
     try:
-        with TrainingProgress(learned_names(study), study.training.updates) as progress:
+        with TrainingProgress(
+            learned_names(study), study.training.updates, study.steps_per_update
+        ) as progress:
             trained = train_study(study, directory, resume=command.resume, on_progress=progress)
     except TrainingDiverged as error:
         raise Stopped(f"{error} (under {directory / CHECKPOINTS})") from error
@@ -108,9 +111,9 @@ def _train(command: Train | Reproduce) -> tuple[Path, dict[str, Trained]]:
 
 def _overridden(command: Evaluate, saved: StudyConfig) -> StudyConfig:
     """The saved study with the options that were given in place of its own."""
-    known = [*learned_names(saved), *SCRIPTED]
+    known = [*learned_names(saved), *names_of("scripted", "reference")]
     for name in command.principals or ():
-        if name in LEARNED and name not in known:
+        if role_of(name) == "learned" and name not in known:
             refuse("principals", name, f"one that was trained, or scripted: {', '.join(known)}")
     parts = {
         "game": dataclasses.replace(saved.game, **command.given("cost", "horizon")),
@@ -166,7 +169,7 @@ def bench(command: Bench, line: str) -> None:
     try:
         speed.check_suites(command.suites)
     except ConfigError as error:
-        raise ConfigError(as_flag(error)) from error
+        raise ConfigError(as_option(error, (type(command),))) from error
     directory = prepare_output(command.out, force=command.force)
     settings = speed.settings_of(command.quick, command.platform)
     results = speed.run_suites(command.suites, settings, _say, line)

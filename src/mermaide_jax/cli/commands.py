@@ -9,11 +9,13 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from mermaide_jax import registry
 from mermaide_jax.benchmarks.runner import Platform
 from mermaide_jax.benchmarks.suites import SUITES
+from mermaide_jax.errors import refuse
 from mermaide_jax.studies.mermaide.config import StudyConfig
 
-PresetName = Literal["smoke", "quick", "ablation", "standard", "default", "paper"]
+PresetName = Literal[tuple(registry.names("preset"))]  # pyright: ignore
 
 
 def _as_trained(metavar: str) -> Any:
@@ -29,6 +31,8 @@ class _Study:
     """Directory for everything that is written."""
     preset: PresetName = "quick"
     """Where the defaults of the options below come from; see `mermaide list`."""
+    config: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """JSON or TOML file whose options go over the preset's, such as the config.json of a run."""
     force: tyro.conf.FlagCreatePairsOff[bool] = False
     """Accept an output directory that holds files; former results in it are replaced."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -145,7 +149,7 @@ class Bench:
 
 @dataclasses.dataclass(frozen=True)
 class List:
-    """List agents, principals and presets."""
+    """List what there is: agents, principals, games, networks, presets, studies."""
 
     def run(self, command: str) -> None:
         """Prints them."""
@@ -153,3 +157,24 @@ class List:
         from mermaide_jax.cli import listing
 
         print(listing.text())
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Run another study by its name, or an experiment that was loaded."""
+
+    words: list[str]
+    """The study's name and its options."""
+
+    def run(self, command: str) -> int:
+        """Runs the study; gives its exit code."""
+        del command
+        from mermaide_jax.studies.kit import run_study
+
+        if not self.words or self.words[0].startswith("-"):
+            known = ", ".join(registry.names("study"))
+            if {"-h", "--help"} & set(self.words):
+                print(f"usage: mermaide run NAME [options]\n\nstudies: {known}")
+                return 0
+            refuse("run", " ".join(self.words), f"the name of a study: {known}")
+        return run_study(self.words[0], self.words[1:], prog=f"mermaide run {self.words[0]}")

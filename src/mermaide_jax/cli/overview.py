@@ -11,7 +11,8 @@ COMMANDS: dict[str, str] = {
     ),
     "show": "Print the tables of saved results again and re-draw their figures.",
     "bench": "Measure the library against its peers, interleaved in this one call.",
-    "list": "List agents, principals and presets.",
+    "run": "Run another study by its name, or an experiment that was loaded.",
+    "list": "List what there is: agents, principals, games, networks, presets, studies.",
 }
 """Command to what it does."""
 
@@ -19,6 +20,7 @@ DESCRIPTION = """Learn to steer learning agents you have never met: MERMAIDE and
 
   mermaide reproduce --out DIR   the whole job, at the quick preset
   mermaide COMMAND --help        the options of a command
+  mermaide --load FILE COMMAND   with agents, principals and studies of your own
   mermaide --version             the version"""
 
 

@@ -1,62 +1,111 @@
 """From the command line to a checked command, or one clear line that says why not."""
 
 import argparse
-import contextlib
-import io
-import os
-import re
-from typing import Annotated, Any, NoReturn
+import dataclasses
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
 
 import tyro
 
-from mermaide_jax.cli.commands import Bench, Evaluate, List, Reproduce, Show, Train
-from mermaide_jax.cli.naming import as_option
+from mermaide_jax import registry
+from mermaide_jax.cli.commands import Bench, Evaluate, List, Reproduce, Run, Show, Train
 from mermaide_jax.cli.overview import COMMANDS, DESCRIPTION
-from mermaide_jax.errors import ConfigError
-from mermaide_jax.studies.mermaide.presets import PRESETS
+from mermaide_jax.errors import ConfigError, refuse
+from mermaide_jax.options import parse_options
+from mermaide_jax.results.configs import config_from_dict, config_to_dict
+from mermaide_jax.results.migration import upgrade_config
+from mermaide_jax.studies.mermaide.config import StudyConfig
 
-Command = Train | Evaluate | Reproduce | Show | Bench | List
+Command = Train | Evaluate | Reproduce | Show | Bench | List | Run
 
 _SHORTHANDS = {"--reference": ("--network.recurrence", "reference")}
 """What one word stands for: no fast path, the plain definition of the networks."""
 
 
-def parse(arguments: list[str]) -> Command:
+def parse(arguments: list[str], joined: dict[str, list[str]] | None = None) -> Command:
     """The command that the arguments ask for.
+
+    Args:
+      arguments: what follows ``mermaide``.
+      joined: names of members that were loaded, by kind: families and principals among them join
+        the study unless others are asked for.
 
     Raises:
       ConfigError: one line that names the argument, the value and what is allowed.
       SystemExit: after printing help, with code 0.
     """
-    preset = _preset(arguments)
-    arguments = [word for given in arguments for word in _SHORTHANDS.get(given, (given,))]
-    errors = io.StringIO()
+    if arguments[:1] == ["run"]:
+        return Run(arguments[1:])
+    preset, file = _defaults_from(arguments)
+    words = [word for given in arguments for word in _SHORTHANDS.get(given, (given,))]
+    study = _join(_study(preset, file), joined or {})
     try:
-        with contextlib.redirect_stderr(errors), _wide(arguments):
-            return tyro.cli(
-                _commands(preset), prog="mermaide", description=DESCRIPTION, args=arguments
-            )
-    except (SystemExit, ConfigError) as stop:
-        if isinstance(stop, SystemExit) and not stop.code:
-            raise
-        _refuse(stop, errors.getvalue(), arguments, preset)
+        return parse_options(
+            _commands(preset, study),
+            words,
+            prog="mermaide",
+            description=DESCRIPTION,
+            owners=_owners(words),
+        )
+    except ConfigError as error:
+        command = [name for name in arguments[:1] if name in COMMANDS]
+        hint = f"; see {' '.join(['mermaide', *command, '--help'])}"
+        raise ConfigError(f"{error}{_source(str(error), words, preset)}{hint}") from error
 
 
-def _preset(arguments: list[str]) -> str:
-    """The preset, which decides the defaults that everything else is parsed with."""
+def _defaults_from(arguments: list[str]) -> tuple[str, Path | None]:
+    """The preset and the file, which decide the defaults that all else is parsed with."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--preset", nargs="?")
-    name = parser.parse_known_args(arguments)[0].preset
-    return name if name in PRESETS else "quick"  # an unknown name is refused with the rest
+    parser.add_argument("--config", nargs="?", type=Path)
+    known = parser.parse_known_args(arguments)[0]
+    # An unknown name is refused with the rest.
+    name = known.preset if known.preset in registry.names("preset") else "quick"
+    return name, known.config
 
 
-def _commands(preset: str) -> Any:
-    """The union of the commands, with the defaults of a preset."""
-    defaults: dict[str, Any] = {
-        "out": tyro.MISSING,
-        "preset": preset,
-        "study": PRESETS[preset],
-    }
+def _study(preset: str, file: Path | None) -> StudyConfig:
+    """The preset, with what a file says in place of it."""
+    base = registry.get("preset", preset).value
+    if file is None:
+        return base
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+        values = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
+    except OSError as error:
+        refuse("--config", file, f"a file that can be read ({error.strerror})")
+    except ValueError as error:
+        refuse("--config", file, f"JSON, or TOML by its name ({error})")
+    try:
+        return config_from_dict(StudyConfig, _merged(config_to_dict(base), upgrade_config(values)))
+    except ConfigError as error:
+        raise ConfigError(f"--config {file}: {error}") from error
+
+
+def _merged(base: dict[str, Any], values: Any) -> Any:
+    """``base`` with ``values`` in its place, part by part."""
+    if not isinstance(values, dict):
+        return values
+    merged = dict(base)
+    for name, value in values.items():
+        inner = merged.get(name)
+        merged[name] = _merged(inner, value) if isinstance(inner, dict) else value
+    return merged
+
+
+def _join(study: StudyConfig, joined: dict[str, list[str]]) -> StudyConfig:
+    """The study with the families and principals that were loaded."""
+    more = lambda names, kind: (*names, *(n for n in joined.get(kind, []) if n not in names))  # noqa: E731
+    agents = dataclasses.replace(study.agents, families=more(study.agents.families, "family"))
+    principals = more(study.principals, "principal")
+    return dataclasses.replace(study, agents=agents, principals=principals)
+
+
+def _commands(preset: str, study: StudyConfig) -> Any:
+    """The union of the commands, with the defaults of a study."""
+    defaults: dict[str, Any] = {"out": tyro.MISSING, "preset": preset, "study": study}
     train = tyro.conf.subcommand(name="train", default=Train(**defaults))
     reproduce = tyro.conf.subcommand(name="reproduce", default=Reproduce(**defaults))
     return (
@@ -69,68 +118,18 @@ def _commands(preset: str) -> Any:
     )
 
 
-@contextlib.contextmanager
-def _wide(arguments: list[str]):
-    """Lets error messages run on in one line, as they are put together again below."""
-    if {"-h", "--help"} & set(arguments):
-        yield
-        return
-    former = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = "10000"
-    try:
-        yield
-    finally:
-        del os.environ["COLUMNS"]
-        if former is not None:
-            os.environ["COLUMNS"] = former
+def _owners(words: list[str]) -> tuple[type, ...]:
+    """The dataclass of the command that is asked for, or those of all."""
+    by_name = {
+        kind.__name__.lower(): kind for kind in (Train, Evaluate, Reproduce, Show, Bench, List)
+    }
+    return (by_name[words[0]],) if words and words[0] in by_name else tuple(by_name.values())
 
 
-def _refuse(stop: BaseException, box: str, arguments: list[str], preset: str) -> NoReturn:
-    """Turns what tyro had to say into one line."""
-    command = [name for name in arguments[:1] if name in COMMANDS]
-    hint = f"; see {' '.join(['mermaide', *command, '--help'])}"
-    cause: BaseException | None = stop
-    while cause is not None:
-        if isinstance(cause, ConfigError):
-            raise ConfigError(as_option(cause, _given(arguments), preset) + hint) from cause
-        cause = cause.__context__
-    raise ConfigError(condense(box) + hint)
-
-
-def _given(arguments: list[str]) -> set[str]:
-    """The options on the command line, spelled as in the help."""
-    return {argument.partition("=")[0].replace("_", "-") for argument in arguments}
-
-
-_WANTED = {"to float": "a number", "for int()": "an integer"}
-
-
-def condense(box: str) -> str:
-    """The boxed text of tyro as one line, in the words of our own checks where there are such.
-
-    Args:
-      box: what tyro printed.
-    """
-    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in box.splitlines()]
-    parts = [""] if box.lstrip().startswith("╭") else []
-    for line in lines[1:]:  # the first holds the title; without a frame, a rule follows it
-        line = line.strip(" │╰╯")
-        if line and not line.strip("─-"):
-            parts.append("")
-        elif parts:
-            parts[-1] = f"{parts[-1]} {line}".strip()
-    text = parts[0] if parts and parts[0] else "the command line could not be read"
-    if found := re.match(r"Error parsing (--\S+): .*?(to float|for int\(\)).*?: (.*)$", text):
-        return f"{found[1]}: got {found[3]}, expected {_WANTED[found[2]]}"
-    if found := re.match(r"invalid choice (.*) for argument '(.*)'. .* one of \((.*)\)", text):
-        choices = found[3].replace("'", "")
-        return f"{found[2].split('/')[0]}: got {found[1]}, expected one of {choices}"
-    if found := re.match(r"Missing value for argument '(.*?)'. Expected (.*?) values?", text):
-        return f"{found[1]}: got no value, expected {found[2]}"
-    if text.startswith("Missing from "):
-        names = [re.match(r"[ │]*(--[a-z][\w.-]*|[A-Z_]+)(?= |$)", line) for line in lines]
-        missing = [name[1] for name in names if name]
-        return f"{', '.join(missing)}: got nothing, expected a value"
-    near = re.findall(r"--[a-z][\w.-]*(?= |$)", " ".join(p for p in parts[1:] if "meant" in p))
-    near = [name for name in near if name != "--help"]
-    return text.rstrip(".") + (f" (did you mean {near[0]}?)" if near else "")
+def _source(message: str, words: list[str], preset: str) -> str:
+    """Where a refused value comes from if it is not on the command line."""
+    option = message.partition(": ")[0]
+    given = {word.partition("=")[0].replace("_", "-") for word in words}
+    dotted = option.startswith("--") and "," not in option and " " not in option
+    known = dotted and "got nothing" not in message and "no such option" not in message
+    return f" (from preset {preset})" if known and option not in given else ""

@@ -18,8 +18,9 @@ _LINES = 10
 class TrainingProgress:
     """Shows the training of one principal after the other; pass it as ``on_progress``."""
 
-    def __init__(self, principals: list[str], updates: int) -> None:
+    def __init__(self, principals: list[str], updates: int, steps_per_update: int) -> None:
         self._principals, self._updates = principals, updates
+        self._steps = steps_per_update
         self._bar: tqdm | None = None
         self._current = ""
         self._started = self._since = time.monotonic()
@@ -62,7 +63,7 @@ class TrainingProgress:
         """
         now = time.monotonic()
         if self._compiled:
-            self._rates.append(progress.steps / max(now - self._since, 1e-9))
+            self._rates.append(progress.length * self._steps / max(now - self._since, 1e-9))
         self._compiled, self._since = True, now
         score = float(np.mean(np.asarray(progress.history.score)[:, -1]))
         paid = float(np.mean(np.asarray(progress.history.interventions)[:, -1]))

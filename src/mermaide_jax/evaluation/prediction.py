@@ -51,8 +51,8 @@ def action_law(agent: Agent, config: GameConfig, task: Task, trajectory: Traject
 
     def step(state, event):
         intervention, action, reward = event
-        offer = decode_intervention(config, intervention, task.target)
-        law = agent.probabilities(task.agent, state, jnp.asarray(task.bonus * offer.bonus))
+        offer = decode_intervention(config, intervention, task.env.target)
+        law = agent.probabilities(task.agent, state, jnp.asarray(task.env.bonus * offer.bonus))
         return agent.update(task.agent, state, action, reward), law
 
     events = (trajectory.intervention, trajectory.step.action, trajectory.step.agent_reward)

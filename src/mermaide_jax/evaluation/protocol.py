@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from mermaide_jax import losses, meta
-from mermaide_jax.base import Game, Principal, Task, Trajectory
-from mermaide_jax.games import collect
+from mermaide_jax.base import Games, Principal, Tasks, Trajectory
+from mermaide_jax.games import collect, count_agents
 from mermaide_jax.principals import Decision, LearnedPrincipal
 from mermaide_jax.training.objective import to_episodes
 
@@ -57,10 +57,10 @@ def summarise(trajectory: Trajectory) -> Scores:
 
 def evaluate(
     key: chex.PRNGKey,
-    game: Game,
+    game: Games,
     principal: Principal,
     params: Any,
-    tasks: Task,
+    tasks: Tasks,
     num_episodes: int,
 ) -> Scores:
     """Plays ``num_episodes`` with each agent, without adaptation.
@@ -81,11 +81,11 @@ def evaluate(
 
 def adapt_to_tasks(
     key: chex.PRNGKey,
-    game: Game,
+    game: Games,
     learned: LearnedPrincipal,
     adapt: meta.Adapt,
     params: Any,
-    tasks: Task,
+    tasks: Tasks,
     num_shots: int,
 ) -> Any:
     """Params adapted to each of ``N`` agents on ``K`` episodes played with the shared ones.
@@ -103,7 +103,7 @@ def adapt_to_tasks(
       params with leading axis ``[N]``; plain copies if ``K = 0``.
     """
     if num_shots == 0:
-        num_tasks = tasks.target.shape[0]
+        num_tasks = count_agents(tasks)
         return jax.tree.map(lambda p: jnp.broadcast_to(p, (num_tasks, *p.shape)), params)
     episodes = to_episodes(collect(key, game, learned.principal, params, tasks, num_shots))
     return jax.vmap(adapt, in_axes=(None, 0))(params, episodes)
@@ -112,11 +112,11 @@ def adapt_to_tasks(
 def play_adapted(
     key_adapt: chex.PRNGKey,
     key_play: chex.PRNGKey,
-    game: Game,
+    game: Games,
     learned: LearnedPrincipal,
     adapt: meta.Adapt,
     params: Any,
-    tasks: Task,
+    tasks: Tasks,
     num_shots: int,
     num_episodes: int,
 ) -> Trajectory:
@@ -142,11 +142,11 @@ def play_adapted(
 
 def k_shot(
     key: chex.PRNGKey,
-    game: Game,
+    game: Games,
     learned: LearnedPrincipal,
     adapt: meta.Adapt,
     params: Any,
-    tasks: Task,
+    tasks: Tasks,
     num_shots: int,
     num_episodes: int,
 ) -> Scores:

@@ -4,16 +4,16 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax.base import Game, Principal, Task
+from mermaide_jax.base import Games, Principal, Tasks
 from mermaide_jax.evaluation.protocol import evaluate
 
 
 def tune(
     key: chex.PRNGKey,
-    game: Game,
+    game: Games,
     principal: Principal,
     candidates: jax.Array,
-    tasks: Task,
+    tasks: Tasks,
     num_episodes: int,
 ) -> jax.Array:
     """The candidate with the best mean score on ``tasks``, all of them tried with the same keys.

@@ -1,4 +1,4 @@
-"""What is played: the bandit intervention game, its tasks, and rollouts."""
+"""What is played with a principal: games, the tasks they are played on, and rollouts."""
 
 from mermaide_jax.base import Game, StepInfo, Task, Trajectory
 from mermaide_jax.games.intervention import (
@@ -11,28 +11,32 @@ from mermaide_jax.games.intervention import (
     observed_target,
     respond,
 )
-from mermaide_jax.games.rollout import collect, rollout
+from mermaide_jax.games.rollout import collect, count_agents, rollout, split_agent_keys
 from mermaide_jax.games.stackelberg import (
     StackelbergConfig,
     draw_stackelberg_task,
     make_stackelberg_game,
 )
 from mermaide_jax.games.tasks import (
-    COEFFICIENTS,
     SPLITS,
+    Bandit,
     Economics,
+    draw_bandit,
     draw_task,
     finite_tasks,
+    make_bandit,
     make_task,
     redraw_rewards,
     relabel_arms,
+    rename_arms,
     split_coefficients,
+    split_grid,
     target_first,
 )
 
 __all__ = [
-    "COEFFICIENTS",
     "SPLITS",
+    "Bandit",
     "Economics",
     "Game",
     "GameConfig",
@@ -42,11 +46,14 @@ __all__ = [
     "Task",
     "Trajectory",
     "collect",
+    "count_agents",
     "decode_intervention",
+    "draw_bandit",
     "draw_stackelberg_task",
     "draw_task",
     "encode_observation",
     "finite_tasks",
+    "make_bandit",
     "make_intervention_game",
     "make_stackelberg_game",
     "make_task",
@@ -54,8 +61,11 @@ __all__ = [
     "observed_target",
     "redraw_rewards",
     "relabel_arms",
+    "rename_arms",
     "respond",
     "rollout",
+    "split_agent_keys",
     "split_coefficients",
+    "split_grid",
     "target_first",
 ]

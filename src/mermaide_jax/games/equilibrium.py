@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from mermaide_jax.base import Task
 from mermaide_jax.games.stackelberg import StackelbergConfig
+from mermaide_jax.games.tasks import Bandit
 
 
 class Equilibrium(NamedTuple):
@@ -41,15 +42,16 @@ def equilibrium(task: Task, config: StackelbergConfig) -> Equilibrium:
     Returns:
       Equilibrium of float32 scalars.
     """
-    gap = jnp.max(task.mean_rewards) - task.mean_rewards[task.target]
+    env: Bandit = task.env
+    gap = jnp.max(env.mean_rewards) - env.mean_rewards[env.target]
     if config.kind == "continuous":
-        least = gap / jnp.where(gap > 0.0, task.bonus, 1.0)  # 0 where there is no gap, nor a bonus
-        share = jnp.where(gap <= task.bonus, least, jnp.inf)
+        least = gap / jnp.where(gap > 0.0, env.bonus, 1.0)  # 0 where there is no gap, nor a bonus
+        share = jnp.where(gap <= env.bonus, least, jnp.inf)
     else:
         several = sorted(config.magnitudes) if config.kind == "magnitude" else (1.0,)
         shares = jnp.asarray((0.0, *several), jnp.float32)
-        share = jnp.min(jnp.where(task.bonus * shares >= gap, shares, jnp.inf))
-    payoff = 1.0 - task.cost * task.bonus * share
+        share = jnp.min(jnp.where(env.bonus * shares >= gap, shares, jnp.inf))
+    payoff = 1.0 - env.cost * env.bonus * share
     worth_it = payoff > 0.0
     share = jnp.where(worth_it, share, 0.0)
-    return Equilibrium(share, share * task.bonus, jnp.where(worth_it, payoff, 0.0))
+    return Equilibrium(share, share * env.bonus, jnp.where(worth_it, payoff, 0.0))

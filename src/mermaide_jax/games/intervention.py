@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from mermaide_jax import errors
 from mermaide_jax._jax.caching import memoize
 from mermaide_jax.base import Agent, Game, PaymentKind, Preview, StepInfo, Task
+from mermaide_jax.registry import register
 
 InterventionKind = Literal["binary", "arm", "penalty", "magnitude"]
 CostRule = Literal["offer", "uptake"]
@@ -215,22 +216,22 @@ def make_intervention_game(agent: Agent, config: GameConfig) -> Game:
         del key
         state = GameState(agent=agent.init(task.agent), time=jnp.int32(0))
         nothing = jnp.int32(0)
-        return encode_observation(config, nothing - 1, nothing, task.target, state.time), state
+        return encode_observation(config, nothing - 1, nothing, task.env.target, state.time), state
 
     def step(key: chex.PRNGKey, state: GameState, intervention: jax.Array, task: Task):
         key_agent, key_noise = jax.random.split(key)
-        offer = decode_intervention(config, intervention, task.target)
-        bonus = jnp.asarray(task.bonus * offer.bonus)
+        offer = decode_intervention(config, intervention, task.env.target)
+        bonus = jnp.asarray(task.env.bonus * offer.bonus)
         action = agent.act(key_agent, task.agent, state.agent, bonus)
-        noise = task.noise * jax.random.normal(key_noise, dtype=jnp.float32)
-        agent_reward = task.mean_rewards[action] + noise + bonus[action]
-        hit = action == task.target
-        reward = _earned(config, hit, offer, action, task.cost)
+        noise = task.env.noise * jax.random.normal(key_noise, dtype=jnp.float32)
+        agent_reward = task.env.mean_rewards[action] + noise + bonus[action]
+        hit = action == task.env.target
+        reward = _earned(config, hit, offer, action, task.env.cost)
         info = StepInfo(action, agent_reward, hit, agent.estimates(task.agent, state.agent))
         state = GameState(
             agent=agent.update(task.agent, state.agent, action, agent_reward), time=state.time + 1
         )
-        observation = encode_observation(config, action, intervention, task.target, state.time)
+        observation = encode_observation(config, action, intervention, task.env.target, state.time)
         truncated = state.time >= config.horizon
         return observation, state, reward, jnp.bool_(False), truncated, info
 
@@ -241,7 +242,7 @@ def make_intervention_game(agent: Agent, config: GameConfig) -> Game:
             action=agent.act(key_agent, task.agent, state.agent, no_offer),
             estimates=agent.estimates(task.agent, state.agent),
             probabilities=agent.probabilities(task.agent, state.agent, no_offer),
-            target=task.target,
+            target=task.env.target,
             state=state,
             task=task,
         )
@@ -263,11 +264,23 @@ def make_intervention_game(agent: Agent, config: GameConfig) -> Game:
     return Game(
         reset=reset,
         step=step,
-        preview=preview,
-        pay_target=pay_target,
         num_interventions=num_interventions(config),
         observation_size=size,
         num_arms=config.num_arms,
         horizon=config.horizon,
+        agent=agent,
+        preview=preview,
+        pay_target=pay_target,
         payment_kind=config.payment_kind,
     )
+
+
+register(
+    "game",
+    "intervention",
+    make_intervention_game,
+    label="Bandit intervention game",
+    summary="the principal pays the agent's reward, the agent learns (MERMAIDE, section 5.2)",
+    config=GameConfig,
+    rank=1,
+)

@@ -1,4 +1,4 @@
-"""One episode of one principal against one agent, by ``lax.scan``."""
+"""One episode of one principal against one agent, by ``lax.scan``, and many of them."""
 
 from typing import Any
 
@@ -6,7 +6,8 @@ import chex
 import jax
 
 from mermaide_jax._jax.batching import map_batches
-from mermaide_jax.base import Game, Principal, Privileged, Task, Trajectory
+from mermaide_jax.agents.population import population
+from mermaide_jax.base import Game, Games, Principal, Privileged, Task, Tasks, Trajectory
 from mermaide_jax.errors import check_at_least, refuse
 
 
@@ -24,7 +25,12 @@ def rollout(
 
     Returns:
       Trajectory with leading axis ``T``. For ``B`` episodes: ``vmap`` over keys and tasks.
+
+    Raises:
+      ConfigError: a privileged principal in a game without previews.
     """
+    if principal.privileged and game.preview is None:
+        refuse("principal", principal, "one that is not privileged, in a game without previews")
     key_reset, key = jax.random.split(key)
     observation, state = game.reset(key_reset, task)
 
@@ -48,44 +54,69 @@ def rollout(
     return trajectory
 
 
+def count_agents(tasks: Tasks) -> int:
+    """Number ``N`` of agents in a set, see `collect`."""
+    parts = (tasks,) if isinstance(tasks, Task) else tasks
+    return sum(jax.tree.leaves(part)[0].shape[0] for part in parts)
+
+
+def split_agent_keys(key: chex.PRNGKey, tasks: Tasks) -> chex.PRNGKey:
+    """``[N]`` keys, one for each agent of a set: splits of ``key``, or these keys themselves."""
+    return key if key.ndim else jax.random.split(key, count_agents(tasks))
+
+
 def collect(
     key: chex.PRNGKey,
-    game: Game,
+    game: Games,
     principal: Principal,
     params: Any,
-    tasks: Task,
+    tasks: Tasks,
     num_episodes: int,
     *,
     params_axis: int | None = None,
     batch_size: int | None = None,
 ) -> Trajectory:
-    """Plays ``M`` episodes with each of ``N`` agents.
+    """Plays ``M`` episodes with each of ``N`` agents, of one family or of several.
+
+    Agents of several families come sorted: a tuple of games, one for each family, and a tuple of as
+    many tasks with leading axes ``n_f``, ``N`` in all. Each family runs its own program part.
 
     Args:
       key: typed key, consumed; agent ``i`` uses its ``i``-th split. Or these ``N`` keys themselves.
-      game: the game.
+      game: the game, or that of each family.
       principal: who steers.
       params: its params, shared, or with leading axis ``N`` if ``params_axis`` is 0.
-      tasks: ``N`` tasks.
+      tasks: ``N`` tasks, or those of each family.
       num_episodes: ``M``.
       params_axis: None or 0.
       batch_size: agents played side by side; the others wait. None: all of them.
 
     Returns:
-      Trajectory with leading axes ``[N, M, T]``.
+      Trajectory with leading axes ``[N, M, T]``, the families one after the other.
 
     Raises:
-      ConfigError: another ``params_axis``, or no episodes.
+      ConfigError: another ``params_axis``, no episodes, or more or fewer tasks than games.
     """
     check_at_least("num_episodes", num_episodes, 1)
     if params_axis not in (None, 0):
         refuse("params_axis", params_axis, "None or 0")
+    keys = split_agent_keys(key, tasks)
 
-    def one_agent(key: chex.PRNGKey, params: Any, task: Task) -> Trajectory:
-        play = lambda k: rollout(k, game, principal, params, task)  # noqa: E731
-        return map_batches(play, None, jax.random.split(key, num_episodes))
+    def play(game: Game, keys: chex.PRNGKey, tasks: Task, params: Any) -> Trajectory:
+        def one_agent(key: chex.PRNGKey, task: Task, params: Any) -> Trajectory:
+            one = lambda k: rollout(k, game, principal, params, task)  # noqa: E731
+            return map_batches(one, None, jax.random.split(key, num_episodes))
 
-    keys = key if key.ndim else jax.random.split(key, tasks.target.shape[0])
-    if params_axis is None:
-        return map_batches(lambda k, t: one_agent(k, params, t), batch_size, keys, tasks)
-    return map_batches(one_agent, batch_size, keys, params, tasks)
+        if params_axis is None:
+            return map_batches(lambda k, t: one_agent(k, t, params), batch_size, keys, tasks)
+        return map_batches(one_agent, batch_size, keys, tasks, params)
+
+    if isinstance(game, Game) and isinstance(tasks, Task):
+        return play(game, keys, tasks, params)
+    if isinstance(game, Game) or isinstance(tasks, Task) or len(game) != len(tasks):
+        refuse("tasks", type(tasks), "a Task for a game, or a tuple of one for each game")
+    families = population([count_agents(part) for part in tasks])
+    own = families.split(params) if params_axis == 0 else [params] * len(tasks)
+    return families.merge(
+        [play(*part) for part in zip(game, families.split(keys), tasks, own, strict=True)]
+    )

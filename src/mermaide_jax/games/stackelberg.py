@@ -23,10 +23,11 @@ import jax.numpy as jnp
 
 from mermaide_jax import errors
 from mermaide_jax._jax.caching import memoize
-from mermaide_jax.agents import RULES, BestResponseParams, best_response
-from mermaide_jax.base import Game, Preview, StepInfo, Task
+from mermaide_jax.agents import best_response
+from mermaide_jax.base import Agent, Game, Params, Preview, Principal, StepInfo, Task
 from mermaide_jax.games.intervention import GameConfig, Offer, decode_intervention
 from mermaide_jax.games.tasks import Economics, draw_task
+from mermaide_jax.registry import register
 
 StackelbergKind = Literal["binary", "arm", "magnitude", "continuous"]
 Channel = Literal["rewards", "actions", "both"]
@@ -109,9 +110,8 @@ def draw_stackelberg_task(key: chex.PRNGKey, num_arms: int, economics: Economics
     Raises:
       ConfigError: fewer than 2 arms.
     """
-    family = RULES.index("best_response")
-    task = draw_task(key, family, jnp.zeros((1,), jnp.float32), num_arms, economics)
-    return task._replace(agent=BestResponseParams(task.mean_rewards))
+    agent, none = best_response(num_arms), jnp.zeros((1,), jnp.float32)
+    return draw_task(key, "best_response", agent, none, num_arms, economics)
 
 
 def decode_share(config: StackelbergConfig, intervention: jax.Array, target: jax.Array) -> Offer:
@@ -151,8 +151,8 @@ def summarise_state(config: StackelbergConfig, state: StackelbergState, task: Ta
     parts = [jnp.stack([jax.lax.rsqrt(1.0 + number), jnp.log1p(number) / 10.0])]
     if config.observe != "actions":
         means = state.readings / jnp.maximum(number, 1.0)
-        leads = (means - means[task.target])[_others(config.num_arms, task.target)]
-        parts += [means[task.target][None], -jnp.sort(-leads)]
+        leads = (means - means[task.env.target])[_others(config.num_arms, task.env.target)]
+        parts += [means[task.env.target][None], -jnp.sort(-leads)]
     if config.observe != "rewards":
         seen = jnp.stack([state.refused, state.accepted, state.offered, state.hit])
         parts += [seen, state.seen]
@@ -193,7 +193,7 @@ def add_readings(
     """
     size = number.astype(jnp.float32)
     noise = jax.random.normal(key, state.readings.shape, jnp.float32)
-    readings = size * task.mean_rewards + task.noise * jnp.sqrt(size) * noise
+    readings = size * task.env.mean_rewards + task.env.noise * jnp.sqrt(size) * noise
     return state._replace(time=state.time + number, readings=state.readings + readings)
 
 
@@ -210,17 +210,18 @@ def _record(state: StackelbergState, share: jax.Array, hit: jax.Array) -> Stacke
 
 
 @memoize
-def make_stackelberg_game(config: StackelbergConfig) -> Game:
-    """The game as pure functions; equal configs give the same object.
+def make_stackelberg_game(config: StackelbergConfig, agent: Agent | None = None) -> Game:
+    """Binds a config, and an agent without memory, into a `Game`; equal arguments give one object.
 
     Args:
       config: static side of the game.
+      agent: who is steered, an agent whose state is empty; None: the best response.
 
     Returns:
       Game whose observation is ``[O]`` float32 and whose reward is a float32 scalar; its tasks are
       those of `draw_stackelberg_task`. ``num_interventions`` is 0 for a continuum of shares.
     """
-    agent = best_response(config.num_arms)
+    steered = best_response(config.num_arms) if agent is None else agent
 
     def reset(key: chex.PRNGKey, task: Task):
         del key
@@ -229,24 +230,24 @@ def make_stackelberg_game(config: StackelbergConfig) -> Game:
 
     def step(key: chex.PRNGKey, state: StackelbergState, intervention: jax.Array, task: Task):
         key_agent, key_noise = jax.random.split(key)
-        offer = decode_share(config, intervention, task.target)
-        bonus = jnp.asarray(task.bonus * offer.bonus)
-        action = agent.act(key_agent, task.agent, (), bonus)
-        hit = action == task.target
-        reward = hit.astype(jnp.float32) - task.cost * task.bonus * offer.size
-        state = _record(state, offer.bonus[task.target], hit)
+        offer = decode_share(config, intervention, task.env.target)
+        bonus = jnp.asarray(task.env.bonus * offer.bonus)
+        action = steered.act(key_agent, task.agent, (), bonus)
+        hit = action == task.env.target
+        reward = hit.astype(jnp.float32) - task.env.cost * task.env.bonus * offer.size
+        state = _record(state, offer.bonus[task.env.target], hit)
         state = add_readings(key_noise, state, jnp.int32(1), task)
-        agent_reward = task.mean_rewards[action] + bonus[action]
-        info = StepInfo(action, agent_reward, hit, task.mean_rewards)
+        agent_reward = task.env.mean_rewards[action] + bonus[action]
+        info = StepInfo(action, agent_reward, hit, task.env.mean_rewards)
         observation = summarise_state(config, state, task)
         return observation, state, reward, jnp.bool_(False), state.time >= config.horizon, info
 
     def preview(key: chex.PRNGKey, state: StackelbergState, task: Task) -> Preview:
         nothing = jnp.zeros((config.num_arms,), jnp.float32)
         key_agent, _ = jax.random.split(key)
-        action = agent.act(key_agent, task.agent, (), nothing)
-        law = agent.probabilities(task.agent, (), nothing)
-        return Preview(action, task.mean_rewards, law, task.target, state, task)
+        action = steered.act(key_agent, task.agent, (), nothing)
+        law = steered.probabilities(task.agent, (), nothing)
+        return Preview(action, task.env.mean_rewards, law, task.env.target, state, task)
 
     def pay_target(observation: jax.Array) -> jax.Array:
         del observation
@@ -258,10 +259,106 @@ def make_stackelberg_game(config: StackelbergConfig) -> Game:
     return Game(
         reset=reset,
         step=step,
-        preview=preview,
-        pay_target=pay_target,
         num_interventions=config.num_interventions,
         observation_size=config.observation_size,
         num_arms=config.num_arms,
         horizon=config.horizon,
+        agent=steered,
+        preview=preview,
+        pay_target=pay_target,
     )
+
+
+class Interactions(NamedTuple):
+    """Interactions with one agent, one after the other.
+
+    Attributes:
+      observation: ``[T, O]`` float32, what the principal read before each.
+      intervention: ``[T]``, what it did.
+      reward: ``[T]`` float32, what it earned.
+      states: `StackelbergState` with leading axis ``T + 1``: after 0, 1, ... T of them.
+    """
+
+    observation: jax.Array
+    intervention: jax.Array
+    reward: jax.Array
+    states: StackelbergState
+
+
+def interact(
+    key: chex.PRNGKey,
+    config: StackelbergConfig,
+    principal: Principal,
+    params: Params,
+    task: Task,
+    state: StackelbergState | None = None,
+    length: int | None = None,
+) -> Interactions:
+    """Plays interactions with one agent, and keeps what the principal knew after each.
+
+    Args:
+      key: typed key, consumed.
+      config: the game.
+      principal: who steers; it remembers nothing but what it reads.
+      params: its params.
+      task: who is steered.
+      state: what happened before; None: nothing.
+      length: how many; None: ``config.horizon``.
+    """
+    game = make_stackelberg_game(config)
+    start = start_state(config.num_arms) if state is None else state
+
+    def one(carry, _):
+        key, state = carry
+        key, key_act, key_step = jax.random.split(key, 3)
+        observation = summarise_state(config, state, task)
+        intervention, _, _ = principal.act(key_act, params, (), observation)
+        _, following, reward, _, _, _ = game.step(key_step, state, intervention, task)
+        return (key, following), Interactions(observation, intervention, reward, state)
+
+    length = config.horizon if length is None else length
+    (_, final), played = jax.lax.scan(one, (key, start), length=length)
+    append = lambda several, last: jnp.concatenate([several, last[None]])  # noqa: E731
+    return played._replace(states=jax.tree.map(append, played.states, final))
+
+
+def payoff(
+    key: chex.PRNGKey, config: StackelbergConfig, intervention: jax.Array, task: Task
+) -> jax.Array:
+    """What an intervention earns from an agent that remembers nothing, float32 scalar.
+
+    Args:
+      key: typed key, consumed.
+      config: the game.
+      intervention: scalar.
+      task: who is steered.
+    """
+    step = make_stackelberg_game(config).step
+    return step(key, start_state(config.num_arms), intervention, task)[2]
+
+
+def state_after(
+    key: chex.PRNGKey, states: StackelbergState, number: jax.Array, task: Task
+) -> StackelbergState:
+    """The state after ``number`` interactions; beyond those played, only readings are added.
+
+    Args:
+      key: typed key, consumed.
+      states: of `Interactions`, leading axis ``T + 1``.
+      number: int32 scalar, at least 0.
+      task: who is steered.
+    """
+    played = states.time.shape[0] - 1
+    last = jax.tree.map(lambda x: x[jnp.minimum(number, played)], states)
+    return add_readings(key, last, jnp.maximum(number - played, 0), task)
+
+
+register(
+    "game",
+    "stackelberg",
+    lambda agent, config: make_stackelberg_game(config, agent),
+    label="Stackelberg game",
+    summary="the agent best-responds to the announced bonus (MERMAIDE, section 5.1)",
+    config=StackelbergConfig,
+    rank=2,
+)

@@ -1,38 +1,42 @@
 """Who is steered: finite sets of agents fixed by a seed, an endless supply, and the splits."""
 
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 
 from mermaide_jax import errors
-from mermaide_jax.agents import RULES, BestResponseParams, standard_params
-from mermaide_jax.base import Task
+from mermaide_jax.agents.families import check_coefficients, grid_of, make_params
+from mermaide_jax.base import Agent, Params, Task
 
 Split = Literal["interpolation", "same", "extrapolation"]
 Role = Literal["train", "test"]
 
 SPLITS: tuple[str, ...] = ("interpolation", "same", "extrapolation")
 
-COEFFICIENTS: dict[str, tuple[float, ...]] = {
-    "ucb": (0.17, 0.27, 0.42, 0.5, 0.67),
-    "epsilon_greedy": (0.1, 0.2, 0.3, 0.4, 0.5),
-    "best_response": (0.0,),
-}
-"""The published exploration coefficients of each rule, ascending."""
 
-# Which of the five coefficients (by rank) the principal meets in training and in the test.
-_SPLIT_RANKS: dict[str, dict[str, tuple[int, ...]]] = {
-    "interpolation": {"train": (0, 2, 4), "test": (1, 3)},
-    "same": {"train": (0, 1, 2, 3, 4), "test": (0, 1, 2, 3, 4)},
-    "extrapolation": {"train": (1, 2, 3), "test": (0, 4)},
-}
+class Bandit(NamedTuple):
+    """The terms of one task in a game on a bandit: ``Task.env``.
+
+    Attributes:
+      mean_rewards: ``[A]`` float32, base mean rewards ``mu``.
+      noise: scalar, standard deviation ``sigma`` of the Gaussian reward noise.
+      target: int32 scalar, the arm ``a*`` that the principal wants.
+      cost: scalar ``c``, what one full intervention costs the principal (in the Stackelberg game:
+        what a unit of bonus costs).
+      bonus: scalar ``delta``, what one full intervention adds to the agent's reward.
+    """
+
+    mean_rewards: jax.Array
+    noise: chex.Numeric
+    target: jax.Array
+    cost: chex.Numeric
+    bonus: chex.Numeric
 
 
 class Economics(NamedTuple):
-    """The terms of the game that all tasks share; scalars that may be swept.
+    """The terms that all tasks share; scalars that may be swept.
 
     Attributes:
       cost: ``c``, cost of an intervention (published: 0.75).
@@ -49,45 +53,48 @@ class Economics(NamedTuple):
     reward_high: chex.Numeric = 1.0
 
 
-def split_coefficients(family: str, split: str, role: str) -> tuple[float, ...]:
-    """Exploration coefficients of ``family`` that ``role`` meets under ``split``.
+def split_grid(grid: tuple[float, ...], split: str, role: str) -> tuple[float, ...]:
+    """The values of an ascending grid that ``role`` meets under ``split``.
 
-    ``interpolation`` trains on the 1st, 3rd and 5th published coefficient and tests on the other
-    two; ``same`` uses all five for both; ``extrapolation`` trains on the middle three and tests on
-    the least and the greatest. A rule with a single coefficient uses it for both.
+    ``interpolation`` trains on the 1st, 3rd, 5th ... value and on the last, and tests on the rest;
+    ``same`` uses all for both; ``extrapolation`` trains on all but the ends, and tests on these.
+    Of the five published coefficients these are 1, 3, 5 and 2, 4; and 2, 3, 4 and 1, 5. A grid of
+    fewer than three values is used whole for both.
 
     Raises:
-      ConfigError: unknown rule, split or role.
+      ConfigError: unknown split or role.
     """
-    errors.check_choice("family", family, RULES)
     errors.check_choice("split", split, SPLITS)
     errors.check_choice("role", role, ("train", "test"))
-    values = COEFFICIENTS[family]
-    if len(values) == 1:
-        return values
-    return tuple(values[rank] for rank in _SPLIT_RANKS[split][role])
+    if split == "same" or len(grid) < 3:
+        return grid
+    last = len(grid) - 1
+    if split == "interpolation":
+        met = [rank % 2 == 0 or rank == last for rank in range(len(grid))]
+    else:
+        met = [0 < rank < last for rank in range(len(grid))]
+    return tuple(x for x, trains in zip(grid, met, strict=True) if trains == (role == "train"))
 
 
-def make_task(
-    family: chex.Numeric,
-    coefficient: chex.Numeric,
-    mean_rewards: jax.Array,
-    target: chex.Numeric,
-    economics: Economics,
-) -> Task:
-    """Task for a member of `agents.standard_population`.
+def split_coefficients(family: str, split: str, role: str) -> tuple[float, ...]:
+    """Exploration coefficients of a family that ``role`` meets under ``split``; see `split_grid`.
+
+    Raises:
+      ConfigError: unknown family, split or role.
+    """
+    return split_grid(grid_of(family), split, role)
+
+
+def make_bandit(mean_rewards: jax.Array, target: chex.Numeric, economics: Economics) -> Bandit:
+    """The bandit of one task.
 
     Args:
-      family: index into `agents.RULES`.
-      coefficient: exploration coefficient.
       mean_rewards: ``[A]`` base mean rewards.
       target: ``a*``.
       economics: cost, bonus and noise.
     """
-    mean_rewards = jnp.asarray(mean_rewards, jnp.float32)
-    return Task(
-        agent=standard_params(family, coefficient, mean_rewards),
-        mean_rewards=mean_rewards,
+    return Bandit(
+        mean_rewards=jnp.asarray(mean_rewards, jnp.float32),
         noise=jnp.asarray(economics.noise, jnp.float32),
         target=jnp.asarray(target, jnp.int32),
         cost=jnp.asarray(economics.cost, jnp.float32),
@@ -95,26 +102,37 @@ def make_task(
     )
 
 
-def _draw_rewards(
-    key: chex.PRNGKey, num_arms: int, economics: Economics
-) -> tuple[jax.Array, jax.Array]:
-    """``mu ~ U[low, high]^A`` and ``a*`` uniform among the arms that are not the best."""
+def make_task(agent: Agent, params: Params, env: Bandit) -> Task:
+    """The task of steering one agent, which is told what it knows beforehand (`Agent.inform`)."""
+    return Task(agent.inform(params, env), env)
+
+
+def draw_bandit(key: chex.PRNGKey, num_arms: int, economics: Economics) -> Bandit:
+    """``mu ~ U[low, high]^A`` and ``a*`` uniform among the arms that are not the best.
+
+    Args:
+      key: typed key, consumed.
+      num_arms: ``A``.
+      economics: cost, bonus, noise and range of rewards.
+
+    Raises:
+      ConfigError: fewer than 2 arms.
+    """
     errors.check_at_least("num_arms", num_arms, 2)
     key_rewards, key_target = jax.random.split(key)
-    span = jnp.asarray(economics.reward_high, jnp.float32) - jnp.asarray(
-        economics.reward_low, jnp.float32
-    )
+    low, high = (jnp.asarray(x, jnp.float32) for x in economics[-2:])
     uniform = jax.random.uniform(key_rewards, (num_arms,), jnp.float32)
-    mean_rewards = jnp.asarray(economics.reward_low, jnp.float32) + span * uniform
+    mean_rewards = low + (high - low) * uniform
     # The best arm is skipped by shifting the indices from it upwards by one.
     target = jax.random.randint(key_target, (), 0, num_arms - 1, jnp.int32)
     best = jnp.argmax(mean_rewards).astype(jnp.int32)
-    return mean_rewards, target + (target >= best).astype(jnp.int32)
+    return make_bandit(mean_rewards, target + (target >= best).astype(jnp.int32), economics)
 
 
 def draw_task(
     key: chex.PRNGKey,
-    family: chex.Numeric,
+    family: str,
+    agent: Agent,
     coefficients: jax.Array,
     num_arms: int,
     economics: Economics,
@@ -123,21 +141,23 @@ def draw_task(
 
     Args:
       key: typed key, consumed.
-      family: index into `agents.RULES`.
+      family: name of the agent's family.
+      agent: the agent, see `agents.make_agent`.
       coefficients: ``[C]`` coefficients to choose from, each as likely.
       num_arms: ``A``.
       economics: cost, bonus, noise and range of rewards.
     """
-    key_coefficient, key_rewards = jax.random.split(key)
+    key_coefficient, key_bandit = jax.random.split(key)
     coefficients = jnp.asarray(coefficients, jnp.float32)
     index = jax.random.randint(key_coefficient, (), 0, coefficients.shape[0])
-    mean_rewards, target = _draw_rewards(key_rewards, num_arms, economics)
-    return make_task(family, coefficients[index], mean_rewards, target, economics)
+    params = make_params(family, coefficients[index])
+    return make_task(agent, params, draw_bandit(key_bandit, num_arms, economics))
 
 
 def finite_tasks(
     key: chex.PRNGKey,
     family: str,
+    agent: Agent,
     coefficients: tuple[float, ...],
     num_agents: int,
     num_arms: int,
@@ -148,74 +168,89 @@ def finite_tasks(
     Agent ``i`` has the coefficient ``coefficients[i % C]`` and rewards drawn from the ``i``-th
     split of ``key``: a larger set begins with the smaller one.
 
+    Args:
+      key: typed key, consumed.
+      family: name of the agents' family.
+      agent: the agent, see `agents.make_agent`.
+      coefficients: ``C`` coefficients.
+      num_agents: ``N``.
+      num_arms: ``A``.
+      economics: cost, bonus, noise and range of rewards.
+
     Returns:
-      Task with leading axis ``[num_agents]``.
+      Task with leading axis ``[N]``.
 
     Raises:
-      ConfigError: unknown rule; no coefficients, or one that its rule cannot have; ``num_agents``
-        is not a positive multiple of the number of coefficients; fewer than 2 arms.
+      ConfigError: unknown family; no coefficients, or one that its family cannot have;
+        ``num_agents`` is not a positive multiple of the number of coefficients; fewer than 2 arms.
     """
-    errors.check_choice("family", family, RULES)
     errors.check_at_least("number of coefficients", len(coefficients), 1)
-    for coefficient in coefficients:
-        if family == "epsilon_greedy":
-            errors.check_in_range("epsilon", coefficient, 0.0, 1.0)
-        else:
-            errors.check_non_negative("coefficient", coefficient)
+    check_coefficients(family, coefficients)
     what = f"the number of coefficients {coefficients} of {family}"
     errors.check_multiple("num_agents", num_agents, len(coefficients), what)
     keys = jax.random.split(key, num_agents)
     values = jnp.tile(jnp.asarray(coefficients, jnp.float32), num_agents // len(coefficients))
 
     def one(agent_key: chex.PRNGKey, coefficient: jax.Array) -> Task:
-        mean_rewards, target = _draw_rewards(agent_key, num_arms, economics)
-        return make_task(RULES.index(family), coefficient, mean_rewards, target, economics)
+        bandit = draw_bandit(agent_key, num_arms, economics)
+        return make_task(agent, make_params(family, coefficient), bandit)
 
     return jax.vmap(one)(keys, values)
 
 
-def redraw_rewards(key: chex.PRNGKey, task: Task, economics: Economics) -> Task:
-    """The same learning rule and coefficient with fresh base rewards and a fresh target."""
-    mean_rewards, target = _draw_rewards(key, task.mean_rewards.shape[0], economics)
-    agent = _map_best_response(lambda _: mean_rewards, task.agent)
-    return task._replace(agent=agent, mean_rewards=mean_rewards, target=target)
+def redraw_rewards(key: chex.PRNGKey, agent: Agent, task: Task, economics: Economics) -> Task:
+    """The same agent with fresh base rewards and a fresh target.
+
+    Args:
+      key: typed key, consumed.
+      agent: who is steered.
+      task: one task, whose agent's params are kept.
+      economics: cost, bonus, noise and range of rewards.
+    """
+    bandit = draw_bandit(key, task.env.mean_rewards.shape[0], economics)
+    env = task.env._replace(mean_rewards=bandit.mean_rewards, target=bandit.target)
+    return make_task(agent, task.agent, env)
 
 
-def _map_best_response(function: Callable[[jax.Array], jax.Array], agent: Any) -> Any:
-    """Applies ``function`` to the rewards that best responders among the agent params know."""
-
-    def rewrite(node: Any) -> Any:
-        if isinstance(node, BestResponseParams):
-            return BestResponseParams(function(node.mean_rewards))
-        return node
-
-    return jax.tree.map(rewrite, agent, is_leaf=lambda n: isinstance(n, BestResponseParams))
-
-
-def relabel_arms(key: chex.PRNGKey, task: Task) -> Task:
-    """The same agent with its arms renamed by a random permutation (rewards and target together).
+def relabel_arms(key: chex.PRNGKey, agent: Agent, task: Task) -> Task:
+    """The same agent with its arms renamed by a random permutation, all that is theirs together.
 
     Arms are exchangeable, so the game is the same; a network that meets the same few agents under
     ever new names cannot learn them by heart.
+
+    Args:
+      key: typed key, consumed.
+      agent: who is steered; its ``permute`` renames what its params hold of each arm.
+      task: one task.
     """
-    return _rename(jax.random.permutation(key, task.mean_rewards.shape[0]), task)
+    order = jax.random.permutation(key, task.env.mean_rewards.shape[0])
+    return rename_arms(order, agent, task)
 
 
-def target_first(task: Task) -> Task:
+def target_first(agent: Agent, task: Task) -> Task:
     """The same agent with its arms counted from the target, which becomes arm 0.
 
     The principal knows the target and arms are exchangeable, so nothing is lost or told; but "it
     took the target" and "it is about to take the target" become the same input in every task.
+
+    Args:
+      agent: see `relabel_arms`.
+      task: one task.
     """
-    num_arms = task.mean_rewards.shape[0]
-    return _rename((jnp.arange(num_arms) + task.target) % num_arms, task)
+    num_arms = task.env.mean_rewards.shape[0]
+    return rename_arms((jnp.arange(num_arms) + task.env.target) % num_arms, agent, task)
 
 
-def _rename(permutation: jax.Array, task: Task) -> Task:
-    """Arm ``j`` of the result is arm ``permutation[j]`` of ``task``."""
-    agent = _map_best_response(lambda rewards: rewards[permutation], task.agent)
-    return task._replace(
-        agent=agent,
-        mean_rewards=task.mean_rewards[permutation],
-        target=jnp.argmax(permutation == task.target).astype(jnp.int32),
+def rename_arms(order: jax.Array, agent: Agent, task: Task) -> Task:
+    """The same task with its arms renamed: arm ``j`` of the result is arm ``order[j]``.
+
+    Args:
+      order: ``[A]`` int32, a permutation.
+      agent: see `relabel_arms`.
+      task: one task.
+    """
+    env = task.env._replace(
+        mean_rewards=task.env.mean_rewards[order],
+        target=jnp.argmax(order == task.env.target).astype(jnp.int32),
     )
+    return Task(agent.permute(task.agent, order), env)

@@ -1,7 +1,8 @@
 """The MAML objective, how good the params are *after* they adapted, and its gradient."""
 
-from collections.abc import Callable
-from typing import Any
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,12 +14,13 @@ from mermaide_jax._jax.batching import (
     split_blocks,
     sum_over_blocks,
 )
+from mermaide_jax.base import Params
 from mermaide_jax.errors import check_at_least, refuse
-from mermaide_jax.meta.inner_loop import Adapt, Loss, Params
+from mermaide_jax.meta.inner_loop import Adapt, Loss
 
 
-def maml_loss(adapt: Adapt, outer_loss: Loss) -> Loss:
-    """Returns ``loss(params, adaptation_data, evaluation_data)`` of one task.
+def maml_loss(adapt: Adapt, outer_loss: Loss) -> Callable[[Params, Any, Any], Any]:
+    """Makes ``loss(params, support, query)`` of one task, the MAML objective.
 
         L_i(theta) = outer_loss(adapt(theta; D_i); D'_i)
 
@@ -28,31 +30,73 @@ def maml_loss(adapt: Adapt, outer_loss: Loss) -> Loss:
 
     Args:
       adapt: what `inner_loop` returns.
-      outer_loss: ``outer_loss(params, *evaluation_data) -> scalar``, or ``(scalar, aux)`` for
+      outer_loss: ``outer_loss(params, query) -> scalar``, or ``(scalar, aux)`` for
         ``jax.grad(..., has_aux=True)``.
 
-    Source: Finn, Abbeel and Levine (2017), Eq. (1).
+    Source: Finn, Abbeel and Levine (2017), Eq. (1) (https://arxiv.org/abs/1703.03400).
     """
 
-    def loss(
-        params: Params, adaptation_data: tuple[Any, ...], evaluation_data: tuple[Any, ...]
-    ) -> Any:
-        return outer_loss(adapt(params, *adaptation_data), *evaluation_data)
+    def loss(params: Params, support: Any, query: Any) -> Any:
+        return outer_loss(adapt(params, support), query)
 
     return loss
+
+
+def meta_gradient(
+    adapt: Adapt, outer_loss: Loss, *, has_aux: bool = False
+) -> Callable[[Params, Any, Any], tuple[Any, Params]]:
+    """Makes ``gradient(params, support, query) -> (loss, gradient)`` of one task, for given data.
+
+    What kind of meta-gradient it is follows from how ``adapt`` is differentiated: see
+    `mermaide_jax.meta.kinds`. Where the query is to be played with the adapted params, see
+    `maml_gradient`.
+
+    Args:
+      adapt: what `inner_loop` returns.
+      outer_loss: ``outer_loss(params, query) -> scalar``, or ``(scalar, aux)`` with ``has_aux``.
+      has_aux: whether it gives more than the loss.
+
+    Example:
+      >>> import jax.numpy as jnp, optax
+      >>> from mermaide_jax.meta import inner_loop
+      >>> square = lambda x, target: (x - target) ** 2
+      >>> gradient = meta_gradient(inner_loop(square, optax.sgd(0.25)), square)
+      >>> [float(x) for x in gradient(jnp.float32(0.0), jnp.float32(1.0), jnp.float32(1.0))]
+      [0.25, -0.5]
+    """
+    return jax.value_and_grad(maml_loss(adapt, outer_loss), has_aux=has_aux)
+
+
+class TaskGroup(NamedTuple):
+    """Tasks that are played by one program, see `maml_gradient_of_groups`.
+
+    Attributes:
+      play: ``play(adapted, settings) -> data`` of a batch of them, every leaf with leading axis.
+      support: ``D_i``, leading axis ``n``.
+      settings: what ``play`` needs of each task (keys, the task itself), leading axis ``n``.
+    """
+
+    play: Callable[[Params, Any], Any]
+    support: Any
+    settings: Any
+
+    @property
+    def size(self) -> int:
+        """Number ``n`` of tasks."""
+        return jax.tree.leaves(self.support)[0].shape[0]
 
 
 def maml_gradient(
     adapt: Adapt,
     outer_loss: Loss,
-    play: Callable[..., Any],
-    prepare: Callable[[Any], tuple[Any, ...]],
+    play: Callable[[Params, Any], Any],
+    prepare: Callable[[Any], Any],
     params: Params,
     support: Any,
     settings: Any,
     block_size: int | None = None,
 ) -> tuple[jax.Array, Params, Any]:
-    """Mean over tasks of `maml_loss` and its gradient, with data sampled under the adapted params.
+    """Computes the mean over tasks of `maml_loss` and its gradient, with queries that are played.
 
         theta_i = adapt(theta; D_i)    D'_i ~ play(theta_i)    g_i = grad outer_loss(theta_i; D'_i)
         gradient = 1/N sum_i (d theta_i / d theta)^T g_i
@@ -65,13 +109,13 @@ def maml_gradient(
 
     Args:
       adapt: ``adapt(params, support) -> params`` of one task, see `inner_loop`.
-      outer_loss: ``outer_loss(params, *data) -> scalar`` of one task.
-      play: ``play(adapted, settings) -> data`` of a batch of tasks, every leaf with leading axis.
+      outer_loss: ``outer_loss(params, query) -> scalar`` of one task.
+      play: see `TaskGroup`.
       prepare: what is done to the data of *all* tasks before any is learned from, such as a common
-        scale: ``prepare(data) -> arguments of outer_loss``, leading axis ``N`` throughout.
+        scale: ``prepare(data) -> queries``, leading axis ``N`` throughout.
       params: ``theta``.
       support: ``D_i``, leading axis ``N``.
-      settings: what ``play`` needs of each task (keys, the task itself), leading axis ``N``.
+      settings: what ``play`` needs of each task, leading axis ``N``.
       block_size: tasks in memory at a time; it divides ``N``. None: all.
 
     Returns:
@@ -80,37 +124,122 @@ def maml_gradient(
     Raises:
       ConfigError: ``block_size`` does not divide ``N``.
     """
-    number = jax.tree.leaves(support)[0].shape[0]
-    size = number if block_size is None else check_at_least("block_size", block_size, 1)
-    if number % size:
-        refuse("block_size", size, f"a divisor of the number of tasks, {number}")
+    group = TaskGroup(play, support, settings)
+    if block_size is not None and group.size % check_at_least("block_size", block_size, 1):
+        refuse("block_size", block_size, f"a divisor of the number of tasks, {group.size}")
+    return maml_gradient_of_groups(adapt, outer_loss, prepare, params, [group], block_size)
+
+
+def maml_gradient_of_groups(
+    adapt: Adapt,
+    outer_loss: Loss,
+    prepare: Callable[[Any], Any],
+    params: Params,
+    groups: Sequence[TaskGroup],
+    block_size: int | None = None,
+) -> tuple[jax.Array, Params, Any]:
+    """Does the same for tasks of several groups, each of which is played by its own program.
+
+    Args:
+      adapt: as in `maml_gradient`.
+      outer_loss: as in `maml_gradient`.
+      prepare: as in `maml_gradient`; it sees the data of all groups, one after the other.
+      params: ``theta``.
+      groups: ``N`` tasks in all; the data of all groups have the same shapes.
+      block_size: tasks in memory at a time; a group whose size it does not divide is cut into
+        blocks of the next smaller size that does. None: all.
+
+    Returns:
+      as `maml_gradient`, the groups one after the other.
+
+    Raises:
+      ConfigError: no groups, or a ``block_size`` below 1.
+    """
+    check_at_least("number of groups", len(groups), 1)
+    if block_size is not None:
+        check_at_least("block_size", block_size, 1)
 
     # The names of the parts appear in profiles.
     @jax.named_scope("adapt")
     def adapt_all(support: Any) -> tuple[Params, Callable[..., Any]]:
         return jax.vjp(lambda p: jax.vmap(adapt, (None, 0))(p, support), params)
 
-    def learn(adapted: Params, pullback: Callable[..., Any], arguments: Any) -> Any:
+    def learn(adapted: Params, pullback: Callable[..., Any], queries: Any) -> Any:
         gradient = jax.value_and_grad(outer_loss)
         with jax.named_scope("learn"):
             members = members_in_cache(adapted)
-            losses, cotangents = map_batches(gradient, members, adapted, *arguments)
+            losses, cotangents = map_batches(gradient, members, adapted, queries)
         with jax.named_scope("pull_back"):
             return jnp.sum(losses), pullback(cotangents)[0]
 
-    if size == number:
-        adapted, pullback = adapt_all(support)
-        data = play(adapted, settings)
-        loss, grads = learn(adapted, pullback, prepare(data))
+    number = sum(group.size for group in groups)
+    if block_size is None or block_size >= number:
+        loss, grads, data = _all_at_once(adapt_all, learn, prepare, groups)
     else:
-        blocks = split_blocks((support, settings), size)
-        played = jax.lax.map(lambda block: play(adapt_all(block[0])[0], block[1]), blocks)
-        data = merge_blocks(played)
-        blocks = split_blocks((support, prepare(data)), size)
-
-        def learn_block(block: Any) -> Any:
-            adapted, pullback = adapt_all(block[0])
-            return learn(adapted, pullback, block[1])
-
-        loss, grads = sum_over_blocks(learn_block, blocks)
+        loss, grads, data = _in_blocks(adapt_all, learn, prepare, groups, block_size)
     return loss / number, jax.tree.map(lambda g: g / number, grads), data
+
+
+def _all_at_once(
+    adapt_all: Callable[..., Any],
+    learn: Callable[..., Any],
+    prepare: Callable[[Any], Any],
+    groups: Sequence[TaskGroup],
+) -> tuple[jax.Array, Params, Any]:
+    """Sums of losses and gradients; all tasks adapt and learn side by side."""
+    adapted, pullback = adapt_all(_joined([group.support for group in groups]))
+    own = _cut(adapted, groups)
+    data = _joined([g.play(part, g.settings) for g, part in zip(groups, own, strict=True)])
+    return *learn(adapted, pullback, prepare(data)), data
+
+
+def _in_blocks(
+    adapt_all: Callable[..., Any],
+    learn: Callable[..., Any],
+    prepare: Callable[[Any], Any],
+    groups: Sequence[TaskGroup],
+    block_size: int,
+) -> tuple[jax.Array, Params, Any]:
+    """The same, one block in memory at a time; a block is of one group."""
+    sizes = [_block_size(group.size, block_size) for group in groups]
+    data = []
+    for group, size in zip(groups, sizes, strict=True):
+        blocks = split_blocks((group.support, group.settings), size)
+        play = lambda block, g=group: g.play(adapt_all(block[0])[0], block[1])  # noqa: E731
+        data.append(merge_blocks(jax.lax.map(play, blocks)))
+
+    def learn_block(block: Any) -> Any:
+        adapted, pullback = adapt_all(block[0])
+        return learn(adapted, pullback, block[1])
+
+    played = _joined(data)
+    queries = _cut(prepare(played), groups)
+    sums = [
+        sum_over_blocks(learn_block, split_blocks((group.support, query), size))
+        for group, query, size in zip(groups, queries, sizes, strict=True)
+    ]
+    loss, grads = jax.tree.map(lambda *parts: sum(parts[1:], parts[0]), *sums)
+    return loss, grads, played
+
+
+def _block_size(number: int, most: int) -> int:
+    """The greatest divisor of ``number`` that is at most ``most``."""
+    return max(n for n in range(1, min(number, most) + 1) if number % n == 0)
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Trees of the groups, one after the other along the leading axis."""
+    if len(parts) == 1:
+        return parts[0]
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+
+
+def _cut(tree: Any, groups: Sequence[TaskGroup]) -> list[Any]:
+    """Undoes `_joined`."""
+    if len(groups) == 1:
+        return [tree]
+    starts = itertools.accumulate((group.size for group in groups[:-1]), initial=0)
+    return [
+        jax.tree.map(lambda leaf, a=a, b=a + g.size: leaf[a:b], tree)
+        for a, g in zip(starts, groups, strict=True)
+    ]

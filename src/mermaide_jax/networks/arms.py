@@ -27,6 +27,14 @@ from flax import linen as nn
 
 from mermaide_jax.errors import refuse
 from mermaide_jax.networks.activations import tanh
+from mermaide_jax.networks.world_model_policy import (
+    NetworkConfig,
+    NetworkPair,
+    Sizes,
+    head_sizes,
+    reading_pair,
+)
+from mermaide_jax.registry import register
 
 DECAYS = (0.5, 0.8, 0.95)
 """Of the fading counts of pulls, a step."""
@@ -194,6 +202,10 @@ class ArmReader(NamedTuple):
     num_arms: int
     num_payments: int
     pays_arms: bool
+
+    def start(self) -> ArmHistory:
+        """See `empty_history`."""
+        return empty_history(self.num_arms)
 
     def step(self, history: ArmHistory, observation: jax.Array) -> tuple[ArmHistory, Reading]:
         """One step: the history with what was just observed, and what is read of it."""
@@ -365,3 +377,35 @@ def _summary(hidden: jax.Array, target: jax.Array) -> jax.Array:
     """``[..., A, H]`` to ``[..., 2H]``: the mean over arms, and the target's own."""
     of_target = jnp.sum(hidden * target[..., None], axis=-2)
     return jnp.concatenate([jnp.mean(hidden, axis=-2), of_target], axis=-1)
+
+
+def _over_arms(config: NetworkConfig, sizes: Sizes) -> NetworkPair:
+    """Both networks over arms, fed by one reader."""
+    payments = sizes.num_interventions - 1
+    heads = {
+        name: ArmHead(
+            size,
+            sizes.num_arms,
+            payments,
+            sizes.pays_arms,
+            name == "world_model",
+            config.features,
+            config.num_layers,
+            config.memory,
+        )
+        for name, size in head_sizes(config, sizes).items()
+    }
+    reader = ArmReader(sizes.num_arms, payments, sizes.pays_arms)
+    return reading_pair(config, sizes, heads, reader)
+
+
+register(
+    "network",
+    "arms",
+    _over_arms,
+    label="shared over arms",
+    summary="weights shared over arms, which read each arm's running statistics",
+    has_memory=True,
+    reads=("observe_target", "observe_intervention"),
+    rank=2,
+)

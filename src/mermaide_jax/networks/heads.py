@@ -6,7 +6,7 @@ the recurrence, takes any batch axes between time and features, and by default r
 of `mermaide_jax.networks.gru`; ``recurrence="reference"`` steps Flax's cell in a plain scan.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import chex
 import jax
@@ -15,12 +15,20 @@ from flax import linen as nn
 
 from mermaide_jax.networks.gru.gru import (
     GRUActivations,
-    Implementation,
     Prepared,
     prepare_gru,
     step_gru,
     unroll_gru,
 )
+from mermaide_jax.networks.world_model_policy import (
+    NetworkConfig,
+    NetworkPair,
+    Recurrence,
+    Sizes,
+    head_sizes,
+    recurrent_pair,
+)
+from mermaide_jax.registry import register
 
 Carry = tuple[jax.Array, ...]
 
@@ -29,9 +37,6 @@ Activations = tuple[GRUActivations, ...]
 
 Preparation = tuple[Prepared | None, ...]
 """Of the layers of a stack, see `GRULayer.prepare`."""
-
-Recurrence = Literal[Implementation, "reference"]
-"""How known sequences are unrolled; see `GRULayer`."""
 
 
 class GRULayer(nn.Module):
@@ -237,3 +242,40 @@ class MLPHead(nn.Module):
     def unroll(self, inputs: jax.Array) -> jax.Array:
         """Whole sequences: ``[T, ..., I] -> [T, ..., num_outputs]`` logits."""
         return self.head(nn.relu(self.body(inputs)))
+
+
+def _recurrent(config: NetworkConfig, sizes: Sizes) -> NetworkPair:
+    """Both networks as stacks of gated recurrent units."""
+    # Second derivatives here are forward over reverse, which the fastest loops allow.
+    recurrence = "fastest" if config.recurrence == "auto" else config.recurrence
+    heads = {
+        name: RecurrentHead(size, config.features, config.num_layers, recurrence)
+        for name, size in head_sizes(config, sizes).items()
+    }
+    kept = config.recurrence != "reference"
+    return recurrent_pair(config, sizes, heads, keeps_activations=kept)
+
+
+def _feed_forward(config: NetworkConfig, sizes: Sizes) -> NetworkPair:
+    """Both networks with one hidden layer, which see the last step alone."""
+    outputs = head_sizes(config, sizes)
+    heads = {name: MLPHead(size, config.features) for name, size in outputs.items()}
+    return recurrent_pair(config, sizes, heads)
+
+
+register(
+    "network",
+    "gru",
+    _recurrent,
+    label="GRU",
+    summary="recurrent networks, published for the bandits",
+    rank=1,
+)
+register(
+    "network",
+    "mlp",
+    _feed_forward,
+    label="feed-forward",
+    summary="one hidden layer, no memory of the episode",
+    rank=3,
+)

@@ -2,29 +2,28 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
 import chex
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax import errors
-from mermaide_jax.networks.arms import ArmHead, ArmHistory, ArmReader, Reading, empty_history
-from mermaide_jax.networks.heads import MLPHead, Recurrence, RecurrentHead
+from mermaide_jax import errors, registry
+from mermaide_jax.networks.gru.loops import Implementation
 
-Architecture = Literal["gru", "mlp", "arms"]
 Params = dict[str, Any]
-Head = RecurrentHead | MLPHead | ArmHead
+
+Recurrence = Literal[Implementation, "reference"]
+"""How known sequences are unrolled; see `NetworkConfig`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class NetworkConfig:
     """Static side of a learned principal."""
 
-    architecture: Architecture = "gru"
-    """Recurrent networks (gru, published for the bandits), networks that share their weights over
-    arms and read each arm's running statistics (arms), or a feed-forward policy (mlp)."""
+    architecture: str = "gru"
+    """Kind of network; see `mermaide list`."""
     features: int = 128
     """Hidden units of each layer."""
     num_layers: int = 2
@@ -45,12 +44,29 @@ class NetworkConfig:
     others are tested against)."""
 
     def __post_init__(self) -> None:
-        errors.check_choice("architecture", self.architecture, get_args(Architecture))
+        member = registry.get("network", self.architecture, "architecture")
         errors.check_choice("recurrence", self.recurrence, get_args(Recurrence))
         errors.check_at_least("features", self.features, 1)
         errors.check_at_least("num_layers", self.num_layers, 1)
-        if self.memory and self.architecture != "arms":
-            errors.refuse("memory", self.memory, "False for every architecture but 'arms'")
+        if self.memory and not member.traits.get("has_memory"):
+            expected = f"False for the architecture {self.architecture!r}, which has none"
+            errors.refuse("memory", self.memory, expected)
+
+
+class Sizes(NamedTuple):
+    """What networks need to know of a game; static.
+
+    Attributes:
+      observation_size: ``O``.
+      num_arms: ``A``.
+      num_interventions: ``U``.
+      pays_arms: whether intervention ``i`` is the payment of arm ``i - 1``.
+    """
+
+    observation_size: int
+    num_arms: int
+    num_interventions: int
+    pays_arms: bool = False
 
 
 class Outputs(NamedTuple):
@@ -102,58 +118,90 @@ class NetworkPair(NamedTuple):
     lasting_activations: bool
 
 
-def make_pair(
-    config: NetworkConfig,
-    observation_size: int,
-    num_arms: int,
-    num_interventions: int,
-    pays_arms: bool,
-) -> NetworkPair:
-    """Binds a config and the sizes of a game; see `learned_principal`."""
-    heads = _make_heads(config, num_arms, num_interventions, pays_arms)
-    # A number, not an array: under a `jit` an array would belong to it.
-    uniform = -math.log(num_arms)
+def make_pair(config: NetworkConfig, sizes: Sizes) -> NetworkPair:
+    """Makes both networks of a registered architecture; see `principals.learned_principal`.
 
-    def policy_inputs(observations: jax.Array, prediction: jax.Array) -> jax.Array:
-        if not config.world_model:
-            return observations
-        belief = jnp.exp(prediction)
-        if not config.policy_gradient_to_world_model:
-            belief = jax.lax.stop_gradient(belief)
-        return jnp.concatenate([observations, belief], axis=-1)
+    Args:
+      config: static side of the networks.
+      sizes: of the game.
+    """
+    return registry.make("network", config.architecture, config, sizes)
+
+
+def _coupling(config: NetworkConfig, sizes: Sizes) -> Callable[..., Outputs]:
+    """How the policy reads the world model: ``outputs_of(observations, logits_of) -> Outputs``.
+
+    ``logits_of(name, inputs)`` runs one of the networks.
+    """
+    # A number, not an array: under a `jit` an array would belong to it.
+    uniform = -math.log(sizes.num_arms)
 
     def outputs_of(
         observations: jax.Array, logits_of: Callable[[str, jax.Array], jax.Array]
     ) -> Outputs:
-        """Of both, where ``logits_of(name, inputs)`` runs one of them."""
-        prediction = jnp.full((*observations.shape[:-1], num_arms), uniform, jnp.float32)
+        prediction = jnp.full((*observations.shape[:-1], sizes.num_arms), uniform, jnp.float32)
         if config.world_model:
             prediction = jax.nn.log_softmax(logits_of("world_model", observations))
-        return Outputs(prediction, logits_of("policy", policy_inputs(observations, prediction)))
+        inputs = _policy_inputs(config, observations, prediction)
+        return Outputs(prediction, logits_of("policy", inputs))
+
+    return outputs_of
+
+
+def _policy_inputs(
+    config: NetworkConfig, observations: jax.Array, prediction: jax.Array
+) -> jax.Array:
+    if not config.world_model:
+        return observations
+    belief = jnp.exp(prediction)
+    if not config.policy_gradient_to_world_model:
+        belief = jax.lax.stop_gradient(belief)
+    return jnp.concatenate([observations, belief], axis=-1)
+
+
+def _initialiser(
+    config: NetworkConfig, sizes: Sizes, heads: Mapping[str, Any]
+) -> Callable[[chex.PRNGKey], Params]:
+    """How the params of both start: each network from a key of its own."""
 
     def init_params(key: chex.PRNGKey) -> Params:
         key_policy, key_model = jax.random.split(key)
-        observation = jnp.zeros((observation_size,), jnp.float32)
-        inputs = policy_inputs(observation, jnp.zeros((num_arms,), jnp.float32))
+        observation = jnp.zeros((sizes.observation_size,), jnp.float32)
+        nothing = jnp.zeros((sizes.num_arms,), jnp.float32)
+        inputs = _policy_inputs(config, observation, nothing)
         params = {"policy": _init(heads["policy"], key_policy, inputs)}
         if config.world_model:
             params["world_model"] = _init(heads["world_model"], key_model, observation)
         return params
 
-    if config.architecture == "arms":
-        reader = ArmReader(num_arms, num_interventions - 1, pays_arms)
-        return _reading_pair(heads, reader, outputs_of, init_params)
-    keeps_activations = config.architecture == "gru" and config.recurrence != "reference"
-    return _recurrent_pair(heads, keeps_activations, outputs_of, init_params)
+    return init_params
 
 
-def _recurrent_pair(
-    heads: dict[str, Any],
-    keeps_activations: bool,
-    outputs_of: Callable[..., Outputs],
-    init_params: Callable[..., Any],
+def head_sizes(config: NetworkConfig, sizes: Sizes) -> dict[str, int]:
+    """Outputs of the networks that there are, by name."""
+    outputs = {"policy": sizes.num_interventions}
+    return outputs | ({"world_model": sizes.num_arms} if config.world_model else {})
+
+
+def recurrent_pair(
+    config: NetworkConfig,
+    sizes: Sizes,
+    heads: Mapping[str, Any],
+    *,
+    keeps_activations: bool = False,
 ) -> NetworkPair:
-    """Each network with a carry of its own; activations are those of the layers."""
+    """Couples two networks, each with a carry of its own.
+
+    Args:
+      config: static side.
+      sizes: of the game.
+      heads: ``"policy"`` and, if there is one, ``"world_model"``: Flax modules with
+        ``initial_carry()``, ``__call__(carry, inputs) -> (carry, logits)`` and
+        ``unroll(inputs [T, ..., I]) -> logits``.
+      keeps_activations: whether they also have ``prepare()`` and ``step_with_activations(carry,
+        inputs, preparation) -> (carry, logits, activations)``, and ``unroll`` takes activations.
+    """
+    outputs_of = _coupling(config, sizes)
 
     def stepper_of(init_of: Callable[..., Any], step_of: Callable[..., Any]) -> Stepper:
         def init_carry(params: Params) -> dict[str, Any]:
@@ -194,7 +242,7 @@ def _recurrent_pair(
         return outputs_of(observations, logits_of)
 
     return NetworkPair(
-        init_params=init_params,
+        init_params=_initialiser(config, sizes, heads),
         stepper=stepper_of(lambda head, params: head.initial_carry(), play),
         stepper_with_activations=(
             stepper_of(prepare, step_with_activations) if keeps_activations else None
@@ -204,33 +252,38 @@ def _recurrent_pair(
     )
 
 
-def _reading_pair(
-    heads: dict[str, Any],
-    reader: ArmReader,
-    outputs_of: Callable[..., Outputs],
-    init_params: Callable[..., Any],
+def reading_pair(
+    config: NetworkConfig, sizes: Sizes, heads: Mapping[str, Any], reader: Any
 ) -> NetworkPair:
-    """Networks that read the same history, which has no weights; activations are what they read."""
+    """Couples two networks that read the same history, which has no weights.
 
-    def read(params: Params, observations: jax.Array, reading: Reading) -> Outputs:
+    Args:
+      config: static side.
+      sizes: of the game.
+      heads: ``"policy"`` and, if there is one, ``"world_model"``: Flax modules with
+        ``initial_carry()``, ``__call__`` and ``logits(reading, inputs)``.
+      reader: with ``start()``, ``step(history, observation) -> (history, reading)`` and
+        ``unroll(observations) -> readings``; the readings are the activations.
+    """
+    outputs_of = _coupling(config, sizes)
+
+    def read(params: Params, observations: jax.Array, reading: Any) -> Outputs:
         logits_of = lambda name, inputs: _apply(  # noqa: E731
             heads[name], params[name], reading, inputs, method="logits"
         )
         return outputs_of(observations, logits_of)
 
-    def step(params: Params, history: ArmHistory, observation: jax.Array):
+    def step(params: Params, history: Any, observation: jax.Array):
         history, reading = reader.step(history, observation)
         return history, read(params, observation, reading), reading
 
-    def unroll(
-        params: Params, observations: jax.Array, activations: Reading | None = None
-    ) -> Outputs:
+    def unroll(params: Params, observations: jax.Array, activations: Any = None) -> Outputs:
         reading = reader.unroll(observations) if activations is None else activations
         return read(params, observations, reading)
 
-    stepper = Stepper(lambda params: empty_history(reader.num_arms), step)
+    stepper = Stepper(lambda params: reader.start(), step)
     return NetworkPair(
-        init_params=init_params,
+        init_params=_initialiser(config, sizes, heads),
         stepper=stepper,
         stepper_with_activations=stepper,
         unroll=unroll,
@@ -238,39 +291,10 @@ def _reading_pair(
     )
 
 
-def _init(head: Head, key: chex.PRNGKey, inputs: jax.Array) -> Any:
+def _init(head: Any, key: chex.PRNGKey, inputs: jax.Array) -> Any:
     return head.init(key, head.initial_carry(), inputs)["params"]
 
 
-def _apply(head: Head, params: Any, *args: Any, **kwargs: Any) -> Any:
+def _apply(head: Any, params: Any, *args: Any, **kwargs: Any) -> Any:
     """``head.apply``, whose declared type also covers mutable collections, which we have not."""
     return head.apply({"params": params}, *args, **kwargs)
-
-
-def _make_heads(
-    config: NetworkConfig, num_arms: int, num_interventions: int, pays_arms: bool
-) -> dict[str, Head]:
-    """The networks that there are, by name."""
-    sizes = {"policy": num_interventions}
-    if config.world_model:
-        sizes["world_model"] = num_arms
-    # Second derivatives here are forward over reverse.
-    recurrence = "fastest" if config.recurrence == "auto" else config.recurrence
-
-    def head(name: str) -> Head:
-        if config.architecture == "mlp":
-            return MLPHead(sizes[name], config.features)
-        if config.architecture == "arms":
-            return ArmHead(
-                sizes[name],
-                num_arms,
-                num_interventions - 1,
-                pays_arms,
-                name == "world_model",
-                config.features,
-                config.num_layers,
-                config.memory,
-            )
-        return RecurrentHead(sizes[name], config.features, config.num_layers, recurrence)
-
-    return {name: head(name) for name in sizes}

@@ -21,8 +21,8 @@ from mermaide_jax.oracles.filtering import (
     ucb_beliefs,
 )
 from mermaide_jax.oracles.filtering_moves import UCBPrior
-from mermaide_jax.oracles.guided import Guide, guide_grid, guided, leads, tune_each
-from mermaide_jax.oracles.prescient import prescient
+from mermaide_jax.oracles.guided import Guide, guide_grid, guided, tune_each
+from mermaide_jax.oracles.prescient import leads, prescient
 from mermaide_jax.oracles.states import Layer, StateGraph, reachable_states
 from mermaide_jax.oracles.watching import Watcher, watching
 

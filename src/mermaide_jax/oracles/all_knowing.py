@@ -10,7 +10,7 @@ all-knowing optimum ``V`` of `exact.solve_exact`; the clairvoyant `planner` may 
 Source: Tesauro and Galperin (1997); Bertsekas, Tsitsiklis and Wu (1997).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -22,7 +22,9 @@ from mermaide_jax._jax.caching import memoize
 from mermaide_jax.base import Game, Preview, Principal, Privileged, Task, Trajectory
 from mermaide_jax.evaluation.protocol import evaluate
 from mermaide_jax.games import collect
+from mermaide_jax.principals.members import Planned
 from mermaide_jax.principals.planning import surely_better
+from mermaide_jax.registry import register
 
 _CHANCES = (0.02, 0.05, 0.1, 0.2, 0.5)
 _LEADS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8)
@@ -61,7 +63,7 @@ def _wants(script: Script, seen: Preview, remaining: jax.Array) -> jax.Array:
     on_target = jnp.arange(seen.estimates.shape[0]) == seen.target
     lead = seen.estimates[seen.target] - jnp.max(jnp.where(on_target, -jnp.inf, seen.estimates))
     likely = seen.probabilities[seen.target] >= script.chance
-    return likely & (lead < script.lead * seen.task.bonus) & (remaining > script.quiet)
+    return likely & (lead < script.lead * seen.task.env.bonus) & (remaining > script.quiet)
 
 
 @memoize
@@ -198,3 +200,32 @@ def play_all_knowing(
     grid = script_grid(game.horizon)
     scripts = best_scripts(tune_key, game, tasks, grid, tuning_episodes, num_scripts)
     return collect(key, game, principal, scripts, tasks, num_episodes, params_axis=0)
+
+
+def _play(key, tune_key, game: Game, tasks: Task, options: Any) -> Trajectory:
+    """Plays as a study asks for it."""
+    return play_all_knowing(
+        key,
+        tune_key,
+        game,
+        tasks,
+        _episodes(options),
+        options.all_knowing_rollouts,
+        tuning_episodes=options.all_knowing_tuning,
+    )
+
+
+def _episodes(options: Any) -> int:
+    return min(options.episodes, options.all_knowing_episodes)
+
+
+register(
+    "principal",
+    "all_knowing",
+    Planned(_play, _episodes),
+    label="All-knowing (has the agent; upper reference)",
+    summary="plans with the true agent, knows no draw to come: the reference of Attained",
+    role="reference",
+    note="All-knowing plans with the true agent, but knows none of the draws to come.",
+    rank=22,
+)

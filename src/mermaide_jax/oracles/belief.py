@@ -129,7 +129,7 @@ def solve_belief(
         task = jax.tree.map(lambda leaf: leaf[i], tasks)  # noqa: B023
         left = max_states - sum(graph.num_states for graph in graphs)
         graphs.append(reachable_states(agent, config, task, draws, max(left, 1)))
-    targets = np.asarray(tasks.target) if config.observe_target else np.zeros(weights.size, int)
+    targets = np.asarray(tasks.env.target) if config.observe_target else np.zeros(weights.size, int)
     beliefs, masses = _first_beliefs(weights, targets)
     joint = [_stack(graphs, time) for time in range(config.horizon)]
     children, gains = _search(joint, beliefs, max_beliefs)
@@ -144,7 +144,7 @@ def solve_belief(
 
 
 def _check_prior(tasks: Task, prior: Sequence[float] | np.ndarray | None) -> np.ndarray:
-    shape = np.shape(tasks.target)
+    shape = np.shape(tasks.env.target)
     if len(shape) != 1 or shape[0] == 0:
         errors.refuse("tasks", shape, "tasks with one leading axis, at least one of them")
     weights = np.ones(shape) if prior is None else np.asarray(prior, np.float64)

@@ -18,8 +18,10 @@ import numpy as np
 from mermaide_jax import errors
 from mermaide_jax._jax.batching import map_batches, merge_blocks, split_blocks
 from mermaide_jax.base import Game, Principal, Privileged, Task, Trajectory
-from mermaide_jax.games import rollout
+from mermaide_jax.games import rollout, split_agent_keys
 from mermaide_jax.oracles.guided import Guide, guide_grid, guided
+from mermaide_jax.principals.members import Planned
+from mermaide_jax.registry import register
 
 _LANES = 512
 """Partial plans extended side by side: enough to fill vector units, few enough for the cache."""
@@ -110,7 +112,7 @@ def plan_episode(
       ConfigError: ``width`` is below 1.
     """
     errors.check_at_least("width", width, 1)
-    guides = guide_grid(game.horizon, task.bonus) if guides is None else guides
+    guides = guide_grid(game.horizon, task.env.bonus) if guides is None else guides
     draws = _draw(key, game, task)
     beam = jax.lax.fori_loop(
         0,
@@ -136,7 +138,7 @@ def play_clairvoyant(
     by episode.
 
     Args:
-      key: typed key, consumed.
+      key: typed key, consumed, or a key for each agent (`games.collect`).
       game: the game.
       tasks: ``N`` agents.
       num_episodes: ``M``.
@@ -156,10 +158,10 @@ def play_clairvoyant(
         plan = plan_episode(jax.random.clone(episode_key), game, task, width, guides)
         return rollout(episode_key, game, replay(), plan.interventions, task)
 
-    number, impl = tasks.target.shape[0], jax.random.key_impl(key)
+    impl = jax.random.key_impl(key)
     block = max(1, _LANES // width)
     split = lambda k: jax.random.split(k, num_episodes)  # noqa: E731
-    keys = jax.vmap(split)(jax.random.split(key, number)).reshape(-1)
+    keys = jax.vmap(split)(split_agent_keys(key, tasks)).reshape(-1)
     repeated = jax.tree.map(lambda leaf: jnp.repeat(leaf, num_episodes, axis=0), tasks)
     # Raw, since a map over keys is taken for a second use of them.
     raw = jax.random.key_data(keys)
@@ -277,3 +279,21 @@ def _has_better_twin(beam: _Beam) -> jax.Array:
     order = jnp.lexsort((-beam.total, mark))
     alike = mark[order][1:] == mark[order][:-1]
     return jnp.zeros(beam.total.shape, bool).at[order[1:]].set(alike)
+
+
+def _play(key, tune_key, game: Game, tasks: Task, options: Any) -> Trajectory:
+    """Plays as a study asks for it; there is nothing to tune."""
+    del tune_key
+    return play_clairvoyant(key, game, tasks, options.episodes, options.clairvoyant_beam)
+
+
+register(
+    "principal",
+    "clairvoyant",
+    Planned(_play, lambda options: options.episodes),
+    label="Clairvoyant (knows all draws; upper reference)",
+    summary="knows all draws of the episode, searches the best interventions: a reference",
+    role="reference",
+    note="Clairvoyant searches with the very draws of the episode: out of anyone's reach.",
+    rank=23,
+)

@@ -11,9 +11,8 @@ import numpy as np
 from mermaide_jax._jax.caching import memoize
 from mermaide_jax.base import Game, Principal, Privileged, Task
 from mermaide_jax.evaluation.protocol import evaluate
-from mermaide_jax.oracles.prescient import prescient
+from mermaide_jax.oracles.prescient import LEADS, prescient
 
-_LEADS = (-np.inf, *np.round(np.linspace(0.0, 1.0, 21), 2).tolist(), np.inf)
 _QUIET_SHARES = (0.02, 0.04, 0.08, 0.16, 0.32)
 
 
@@ -56,18 +55,6 @@ def guided(pay_target: Callable[[jax.Array], jax.Array], horizon: int) -> Princi
     return Principal(init, act, privileged=True)
 
 
-def leads(bonus: chex.Numeric = 1.0) -> jax.Array:
-    """The leads that are tried: ``-inf`` (never pays), 0 to 1 in steps of 0.05, ``inf``.
-
-    Args:
-      bonus: scalar ``delta``, their unit.
-
-    Returns:
-      ``[23]`` float32, ascending.
-    """
-    return jnp.asarray(bonus, jnp.float32) * np.asarray(_LEADS, np.float32)
-
-
 def guide_grid(horizon: int, bonus: chex.Numeric = 1.0) -> Guide:
     """The members that are tried: every lead without a quiet end, every second one with each.
 
@@ -80,8 +67,8 @@ def guide_grid(horizon: int, bonus: chex.Numeric = 1.0) -> Guide:
     Returns:
       Guide with leading axis ``[C]``, float32, ``C = 78``.
     """
-    members = [(lead, 0.0) for lead in _LEADS]
-    members += [(lead, share * horizon) for share in _QUIET_SHARES for lead in _LEADS[1:-1:2]]
+    members = [(lead, 0.0) for lead in LEADS]
+    members += [(lead, share * horizon) for share in _QUIET_SHARES for lead in LEADS[1:-1:2]]
     lead, quiet = np.asarray(members, np.float32).T
     return Guide(lead=jnp.asarray(bonus, jnp.float32) * lead, quiet=jnp.asarray(quiet))
 

@@ -2,11 +2,17 @@
 
 from collections.abc import Callable
 
+import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mermaide_jax._jax.caching import memoize
 from mermaide_jax.base import Principal, Privileged
+from mermaide_jax.registry import Parameter, register
+
+LEADS = (-np.inf, *np.round(np.linspace(0.0, 1.0, 21), 2).tolist(), np.inf)
+"""Leads that are tried, in units of the bonus: never pays, 0 to 1, always pays."""
 
 
 @memoize
@@ -34,3 +40,28 @@ def prescient(pay_target: Callable[[jax.Array], jax.Array]) -> Principal:
         return jnp.where(pay, pay_target(seen.observation), jnp.int32(0)), carry, ()
 
     return Principal(init, act, privileged=True)
+
+
+def leads(bonus: chex.Numeric = 1.0) -> jax.Array:
+    """The leads that are tried: ``-inf`` (never pays), 0 to 1 in steps of 0.05, ``inf``.
+
+    Args:
+      bonus: scalar ``delta``, their unit.
+
+    Returns:
+      ``[23]`` float32, ascending.
+    """
+    return jnp.asarray(bonus, jnp.float32) * np.asarray(LEADS, np.float32)
+
+
+register(
+    "principal",
+    "prescient",
+    lambda game: prescient(game.pay_target),
+    label="Prescient (reads the agent; upper reference)",
+    summary="reads the agent's state, pays when it is about to take the target: a reference",
+    parameters=(Parameter("lead", lambda game, study: leads(study.game.bonus)),),
+    role="reference",
+    note="Prescient reads the agent's own state: an upper reference, not a contender.",
+    rank=21,
+)

@@ -122,8 +122,8 @@ def reachable_states(
 
 
 def _check_task(config: GameConfig, task: Task, draws: tuple[float, ...]) -> None:
-    shape = np.shape(task.mean_rewards)
-    if np.shape(task.target) != () or shape != (config.num_arms,):
+    shape = np.shape(task.env.mean_rewards)
+    if np.shape(task.env.target) != () or shape != (config.num_arms,):
         errors.refuse("mean_rewards", shape, f"one task with shape {(config.num_arms,)}")
     errors.check_at_least("number of draws", len(draws), 1)
     for draw in draws:
@@ -135,12 +135,12 @@ def _check_task(config: GameConfig, task: Task, draws: tuple[float, ...]) -> Non
 def _terms(config: GameConfig, task: Task) -> tuple[jax.Array, jax.Array]:
     """Bonus of each arm and reward of the principal, both ``[U, A]``, of each intervention."""
     every = jnp.arange(num_interventions(config))
-    offer = jax.vmap(lambda u: decode_intervention(config, u, task.target))(every)
+    offer = jax.vmap(lambda u: decode_intervention(config, u, task.env.target))(every)
     charged = jnp.broadcast_to(offer.size[:, None], offer.bonus.shape)
     if config.cost_on == "uptake":
         charged = jnp.where(offer.bonus != 0, charged, 0.0)
-    hit = (jnp.arange(config.num_arms) == task.target).astype(jnp.float32)
-    return jnp.asarray(task.bonus * offer.bonus), hit - task.cost * charged
+    hit = (jnp.arange(config.num_arms) == task.env.target).astype(jnp.float32)
+    return jnp.asarray(task.env.bonus * offer.bonus), hit - task.env.cost * charged
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -154,7 +154,7 @@ def _expand(agent: Agent, task: Task, bonus: jax.Array, draws: jax.Array, rows, 
         del row
 
         def follow(offer, action, draw):
-            reward = task.mean_rewards[action] + task.noise * draw + offer[action]
+            reward = task.env.mean_rewards[action] + task.env.noise * draw + offer[action]
             return agent.update(task.agent, state, action, reward)
 
         law = jax.vmap(lambda offer: agent.probabilities(task.agent, state, offer))(bonus)

@@ -1,8 +1,8 @@
 """A planner that sees actions only, as a principal does, but knows how UCB agents come about.
 
-It follows the agent as a Bayesian observer does (`filtering`), who is told the rule, the noise and
+It follows the agent as a Bayesian observer does (`filtering`), who knows the family, the noise and
 the range of rewards and coefficients. Before each step it plays every intervention to the end of
-the episode in its mind, once with each agent that it still thinks possible, and lets another
+the episode in imagination, once with each agent that it still thinks possible, and lets another
 principal play the rest. So what it does is one step of policy improvement over that principal (a
 rollout algorithm) by an exact model, up to the number of particles. What it earns can be earned by
 watching; nobody knows how much more could be.
@@ -11,6 +11,7 @@ Source: Bertsekas and Castanon (1999), rollout algorithms; Silver and Veness (20
 particles of a belief.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import chex
@@ -23,6 +24,7 @@ from mermaide_jax.agents import UCBParams, ucb
 from mermaide_jax.agents.sample_means import SampleMeans
 from mermaide_jax.base import Principal, Task
 from mermaide_jax.games import (
+    Bandit,
     GameConfig,
     GameState,
     decode_intervention,
@@ -54,6 +56,36 @@ class Watcher(NamedTuple):
     prior: UCBPrior
     cost: chex.Numeric
     bonus: chex.Numeric
+
+
+def _imagination(config: GameConfig, base: Principal) -> Callable[..., jax.Array]:
+    """Makes the function that plays an episode on with the agent of one particle."""
+    game = make_intervention_game(ucb(config.num_arms), config)
+
+    def play_on(key, params: Watcher, carry, observation, state: GameState, task: Task):
+        def body(_, loop):
+            key, carry, observation, state, earned = loop
+            key, key_base, key_step = jax.random.split(key, 3)
+            choice, carry, _ = base.act(key_base, params.base, carry, observation)
+            observation, state, reward, *_ = game.step(key_step, state, choice, task)
+            return key, carry, observation, state, earned + reward
+
+        loop = (key, carry, observation, state, jnp.float32(0))
+        return jax.lax.fori_loop(0, config.horizon - state.time, body, loop)[-1]
+
+    def imagine(
+        key, choice, params: Watcher, carry, target, time, particle: Particle, agent: SampleMeans
+    ) -> jax.Array:
+        """What is earned from ``choice`` on."""
+        noise, cost, bonus = params.prior.noise, params.cost, params.bonus
+        env = Bandit(particle.rewards, noise, target, cost, bonus)
+        task = Task(UCBParams(particle.beta), env)
+        key_step, key_rest = jax.random.split(key)
+        now = GameState(agent, time)
+        observation, state, reward, *_ = game.step(key_step, now, choice, task)
+        return reward + play_on(key_rest, params, carry, observation, state, task)
+
+    return imagine
 
 
 @memoize
@@ -88,7 +120,7 @@ def watching(
     errors.check_at_least("num_particles", num_particles, 2)
     errors.check_at_least("num_sweeps", num_sweeps, 1)
     num_arms, horizon = config.num_arms, config.horizon
-    game = make_intervention_game(ucb(num_arms), config)
+    imagine = _imagination(config, base)
 
     def start(key: chex.PRNGKey, prior: UCBPrior) -> Beliefs:
         return first_beliefs(key, horizon, num_arms, prior, num_particles)
@@ -97,34 +129,6 @@ def watching(
         shapes = jax.eval_shape(lambda: start(jax.random.key(0), params.prior))
         blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         return base.init(params.base), blank, jnp.int32(0)
-
-    def play_on(key, params: Watcher, carry, observation, state, task: Task):
-        def body(_, loop):
-            key, carry, observation, state, earned = loop
-            key, key_base, key_step = jax.random.split(key, 3)
-            choice, carry, _ = base.act(key_base, params.base, carry, observation)
-            observation, state, reward, *_ = game.step(key_step, state, choice, task)
-            return key, carry, observation, state, earned + reward
-
-        loop = (key, carry, observation, state, jnp.float32(0))
-        return jax.lax.fori_loop(0, horizon - state.time, body, loop)[-1]
-
-    def imagine(
-        key, choice, params: Watcher, carry, target, time, particle: Particle, agent: SampleMeans
-    ):
-        """What is earned with the agent of one particle."""
-        task = Task(
-            agent=UCBParams(particle.beta),
-            mean_rewards=particle.rewards,
-            noise=params.prior.noise,
-            target=target,
-            cost=params.cost,
-            bonus=params.bonus,
-        )
-        key_step, key_rest = jax.random.split(key)
-        now = GameState(agent, time)
-        observation, state, reward, *_ = game.step(key_step, now, choice, task)
-        return reward + play_on(key_rest, params, carry, observation, state, task)
 
     def act(key: chex.PRNGKey, params: Watcher, carry, observation: jax.Array):
         inner, beliefs, last = carry

@@ -21,6 +21,7 @@ from mermaide_jax.networks.world_model_policy import (
     NetworkConfig,
     Outputs,
     Params,
+    Sizes,
     Stepper,
     make_pair,
 )
@@ -122,7 +123,7 @@ def learned_principal(
     if pays_arms and not one_each:
         refuse("num_interventions", num_interventions, f"{num_arms + 1}, if each pays one arm")
     of_arms = one_each if pays_arms is None else pays_arms
-    pair = make_pair(config, observation_size, num_arms, num_interventions, of_arms)
+    pair = make_pair(config, Sizes(observation_size, num_arms, num_interventions, of_arms))
 
     def play(stepper: Stepper, info_of: Callable[[Decision, Any], Any]) -> Principal:
         """A principal, from the networks step by step and what its ``info`` is."""

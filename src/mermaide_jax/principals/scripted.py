@@ -9,15 +9,18 @@ import jax.numpy as jnp
 
 from mermaide_jax._jax.caching import memoize
 from mermaide_jax.base import Principal
-from mermaide_jax.errors import check_at_least
+from mermaide_jax.errors import check_at_least, refuse
+from mermaide_jax.registry import Parameter, register
 
-PayTarget = Callable[[jax.Array], jax.Array]
+PayTarget = Callable[[jax.Array], jax.Array] | None
 
 
 def _scripted(
     wants_to_pay: Callable[[chex.PRNGKey, Any, jax.Array], jax.Array], pay_target: PayTarget
 ) -> Principal:
     """Principal that counts the steps and pays the target whenever ``wants_to_pay`` says so."""
+    if pay_target is None:
+        refuse("pay_target", None, "a game with a payment of the target")
 
     def init(params):
         del params
@@ -83,3 +86,47 @@ def random_rate(num_interventions: int) -> Principal:
         return jnp.where(pay, which, jnp.int32(0)), rate, ()
 
     return Principal(init, act)
+
+
+def _rate(summary: str, rate: float | Callable[..., Any]) -> dict[str, Any]:
+    """How a principal that pays at a fixed rate is registered."""
+    grid = rate if callable(rate) else (rate,)
+    return {"summary": summary, "parameters": (Parameter("rate", grid, high=1.0),)}
+
+
+register(
+    "principal",
+    "never",
+    lambda game: random(game.pay_target),
+    label="Never pay",
+    rank=11,
+    **_rate("scripted: never pays", 0.0),
+)
+register(
+    "principal",
+    "always",
+    lambda game: random(game.pay_target),
+    label="Always pay",
+    rank=12,
+    **_rate("scripted: pays at every step", 1.0),
+)
+register(
+    "principal",
+    "random",
+    lambda game: random(game.pay_target),
+    label="Pay at random",
+    rank=13,
+    **_rate(
+        "scripted: pays with a fixed probability (--evaluation.random-rate)",
+        lambda game, study: (study.evaluation.random_rate,),
+    ),
+)
+register(
+    "principal",
+    "first_k",
+    lambda game: first_k(game.pay_target),
+    label="Pay the first k",
+    summary="scripted: pays in the first k steps; best k on the training agents",
+    parameters=(Parameter("k", lambda game, study: range(game.horizon + 1)),),
+    rank=14,
+)

@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mermaide_jax.report._style import (
+from mermaide_jax.report.names import coefficient_label, family_label, principal_label
+from mermaide_jax.report.style import (
     BLUE,
     GREEN,
     GREY,
@@ -20,7 +21,6 @@ from mermaide_jax.report._style import (
     quiet_grid,
     styled,
 )
-from mermaide_jax.report.names import coefficient_label, family_label, principal_label
 from mermaide_jax.results.schema import EPISODE_KEYS, check_records, to_plain
 
 

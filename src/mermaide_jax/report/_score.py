@@ -9,7 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import blended_transform_factory
 
-from mermaide_jax.report._style import (
+from mermaide_jax.report.attained import ORACLES
+from mermaide_jax.report.names import (
+    family_label,
+    in_order,
+    is_scripted,
+    learned_principals,
+    principal_label,
+)
+from mermaide_jax.report.style import (
     GREY,
     INK,
     PALE,
@@ -17,15 +25,6 @@ from mermaide_jax.report._style import (
     new_figure,
     quiet_grid,
     styled,
-)
-from mermaide_jax.report.attained import ORACLES
-from mermaide_jax.report.names import (
-    FAMILY_LABELS,
-    LEARNED_PRINCIPALS,
-    SCRIPTED_PRINCIPALS,
-    family_label,
-    in_order,
-    principal_label,
 )
 from mermaide_jax.report.summary import summarize
 from mermaide_jax.results.records import Record, checked_rows, frame_records, grouped
@@ -56,7 +55,7 @@ def score_figure(rows: Iterable[Mapping[str, Any]]) -> Figure:
     """
     records = checked_rows(rows)
     lines = frame_records(summarize(records))
-    families = in_order((row["family"] for row in records), FAMILY_LABELS)
+    families = in_order((row["family"] for row in records), "family")
     parts = [[line for line in lines if line["family"] == family] for family in families]
     sizes = [len({line["principal"] for line in part}) for part in parts]
     pitch = max(0.42, 0.17 * len({line["k_shot"] for line in lines}))  # inches for a principal
@@ -78,7 +77,7 @@ def _title(rows: list[Record], family: str) -> str:
     """What was measured: family, horizon, agents, seeds."""
     horizons = "/".join(str(horizon) for horizon in sorted({row["horizon"] for row in rows}))
     agents = len(grouped(rows, ("split", "coefficient", "agent")))
-    learned = [row for row in rows if row["principal"] not in SCRIPTED_PRINCIPALS]
+    learned = [row for row in rows if not is_scripted(row["principal"])]
     seeds = len({row["seed"] for row in learned or rows})
     return (
         f"{family_label(family)} agents, T = {horizons} steps: {agents} unseen test agents, "
@@ -92,7 +91,7 @@ def _panel(axes: Axes, lines: list[Record]) -> None:
     shots = sorted({line["k_shot"] for line in lines})
     left = _left_edge([line["score"] for line in lines])
     for position, name in enumerate(names):
-        scripted = name in SCRIPTED_PRINCIPALS
+        scripted = is_scripted(name)
         own = [line for line in lines if line["principal"] == name]
         for line in own[:1] if scripted else own:
             number = shots.index(line["k_shot"])
@@ -102,7 +101,7 @@ def _panel(axes: Axes, lines: list[Record]) -> None:
             _figures_beside(axes, line, y, color)
     _dress(axes, names)
     _reference(axes, lines, names)
-    _legend(axes, shots, any(name not in SCRIPTED_PRINCIPALS for name in names))
+    _legend(axes, shots, not all(map(is_scripted, names)))
     if left is not None:
         axes.set_xlim(left=left)
 
@@ -152,8 +151,8 @@ def _dress(axes: Axes, names: list[str]) -> None:
     labels = [principal_label(name).replace(" (", "\n(") for name in names]
     axes.set_yticks(range(len(names)), labels)
     for name, label in zip(names, axes.get_yticklabels(), strict=True):
-        label.set_color(GREY if name in SCRIPTED_PRINCIPALS else INK)
-        label.set_fontweight("bold" if name == LEARNED_PRINCIPALS[0] else "normal")
+        label.set_color(GREY if is_scripted(name) else INK)
+        label.set_fontweight("bold" if name == learned_principals()[0] else "normal")
     axes.set_ylim(len(names) - 0.45, -0.55)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
@@ -165,7 +164,7 @@ def _dress(axes: Axes, names: list[str]) -> None:
             x, _above(axes, 0.09), text,
             transform=axes.transAxes, ha="right", color=GREY, fontsize=8.5,
         )  # fmt: skip
-    learned = sum(name not in SCRIPTED_PRINCIPALS for name in names)
+    learned = sum(not is_scripted(name) for name in names)
     if 0 < learned < len(names):
         axes.axhline(learned - 0.5, color=GREY, linewidth=0.6, linestyle=(0, (1, 2)))
 

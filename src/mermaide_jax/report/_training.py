@@ -8,7 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.ndimage import uniform_filter1d
 
-from mermaide_jax.report._style import (
+from mermaide_jax.report.names import (
+    family_label,
+    in_order,
+    learned_principals,
+    principal_label,
+)
+from mermaide_jax.report.style import (
     GREY,
     INK,
     SERIES,
@@ -18,17 +24,9 @@ from mermaide_jax.report._style import (
     spread,
     styled,
 )
-from mermaide_jax.report.names import (
-    FAMILY_LABELS,
-    LEARNED_PRINCIPALS,
-    family_label,
-    in_order,
-    principal_label,
-)
 from mermaide_jax.results.records import Record, checked, grouped
 from mermaide_jax.results.schema import CURVE_COLUMNS
 
-_COLORS = dict(zip(LEARNED_PRINCIPALS, SERIES, strict=False))
 _METRICS = {
     "score": "score per episode",
     "interventions": "interventions\nper episode",
@@ -53,7 +51,7 @@ def training_curves_figure(curves: Iterable[Mapping[str, Any]]) -> Figure:
       ConfigError: if there is no curve, or a point lacks a column.
     """
     records = checked("curves", curves, CURVE_COLUMNS)
-    families = in_order((point["family"] for point in records), FAMILY_LABELS)
+    families = in_order((point["family"] for point in records), "family")
     band = "; band: lowest to highest seed" if len({p["seed"] for p in records}) > 1 else ""
     with styled():
         figure = new_figure(4.3 * len(families) + 2.4, 7.4)
@@ -82,11 +80,12 @@ def _title(points: list[Record], family: str) -> str:
 
 def _panel(axes: Axes, points: list[Record], metric: str) -> None:
     """One measure in one family: a line and a band for each principal that has it."""
+    colors = dict(zip(learned_principals(), SERIES, strict=False))
     for number, name in enumerate(in_order(point["principal"] for point in points)):
         measured = [p for p in points if p["principal"] == name and p[metric] is not None]
         if not measured:
             continue
-        color = _COLORS.get(name, (INK, GREY)[number % 2])
+        color = colors.get(name, (INK, GREY)[number % 2])
         updates, seeds = _smooth(measured, metric)
         low, high = [min(values) for values in seeds], [max(values) for values in seeds]
         axes.fill_between(updates, low, high, color=color, alpha=0.15, linewidth=0)

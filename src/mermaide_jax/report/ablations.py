@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mermaide_jax.errors import refuse
-from mermaide_jax.report._style import BLUE, GREY, ORANGE, new_figure, quiet_grid, styled
 from mermaide_jax.report.names import family_label
-from mermaide_jax.results.records import STRATUM, Record, checked_rows, grouped
-from mermaide_jax.statistics import interquartile_mean, stratified_bootstrap_interval
+from mermaide_jax.report.style import BLUE, GREY, ORANGE, new_figure, quiet_grid, styled
+from mermaide_jax.results.records import Record, checked_rows, grouped, score_tables
+from mermaide_jax.statistics import bootstrap_interval, interquartile_mean
 
 __all__ = ["DIFFERENCE", "ablation_figure", "format_ablations", "paired_differences"]
 
@@ -39,7 +39,7 @@ def paired_differences(
     resamples: int = 2000,
     seed: int = 0,
 ) -> list[Record]:
-    """How much more one principal scores in a study than in another, in each group of rows.
+    """Computes how much more one principal scores in a study than in another, group by group.
 
         D = IQM over seeds and agents of S - IQM over the same seeds and agents of S'
 
@@ -59,53 +59,35 @@ def paired_differences(
       One record per group: the columns `by`, difference, low, high (NaN with a single seed), seeds.
 
     Raises:
-      ConfigError: if a row lacks a column, or a group has no seed with the same agents in both.
+      ConfigError: if a row lacks a column, or a group has no seed with the same agents in both, or
+        one seed twice with an agent.
     """
     sides = [
         grouped([row for row in checked_rows(side) if row["principal"] == principal], by)
         for side in (rows, reference)
     ]
+    options = {"confidence": confidence, "resamples": resamples, "seed": seed}
     found = []
     for group in sides[0]:
-        own, base = _paired([side.get(group, []) for side in sides])
-
-        def difference(drawn: np.ndarray, axis: int = -1, own=own, base=base) -> np.ndarray:
-            return _mean_of_runs(own, drawn, axis) - _mean_of_runs(base, drawn, axis)
-
-        runs = np.arange(own.shape[0])
-        low, high = stratified_bootstrap_interval(
-            runs, np.zeros_like(runs), difference, confidence, resamples, seed
-        )
-        line = dict(zip(by, group, strict=True)) | {"difference": float(difference(runs))}
-        found.append(line | {"low": low, "high": high, "seeds": len(runs)})
+        own, base = _complete_runs([side.get(group, []) for side in sides])
+        gain = bootstrap_interval(_difference, own, base, resample="runs", **options)
+        line = dict(zip(by, group, strict=True)) | {"difference": gain.value}
+        found.append(line | {"low": gain.low, "high": gain.high, "seeds": len(own)})
     return found
 
 
-def _paired(sides: list[list[Record]]) -> tuple[np.ndarray, np.ndarray]:
-    """Scores ``[seeds, agents]`` of both, of the seeds that met every agent in both."""
-    scores = [
-        {(row["seed"], *(row[key] for key in STRATUM)): row["score"] for row in side}
-        for side in sides
-    ]
-    agents = list(dict.fromkeys(run[1:] for side in scores for run in side))
-    seeds = [
-        seed
-        for seed in dict.fromkeys(run[0] for run in scores[0])
-        if all(side.get((seed, *agent)) is not None for side in scores for agent in agents)
-    ]
-    if not seeds:
+def _complete_runs(sides: list[list[Record]]) -> np.ndarray:
+    """Scores ``[2, R, N]`` of both, of the seeds that met every agent in both."""
+    tables = score_tables(sides)
+    complete = ~np.isnan(tables).any(axis=(0, 2))
+    if not complete.any():
         refuse("rows", "no seed that met the same agents", "the same seeds and agents in both")
-    own, base = (
-        np.array([[side[s, *agent] for agent in agents] for s in seeds]) for side in scores
-    )
-    return own, base
+    return tables[:, complete]
 
 
-def _mean_of_runs(table: np.ndarray, drawn: np.ndarray, axis: int) -> np.ndarray:
-    """Interquartile mean over the runs whose numbers were drawn, and all agents of ``table``."""
-    picks = np.moveaxis(np.asarray(drawn), axis, -1).astype(int)
-    chosen = table[picks].reshape(*picks.shape[:-1], -1)
-    return np.asarray(interquartile_mean(chosen, axis=-1))
+def _difference(own: np.ndarray, base: np.ndarray) -> np.ndarray:
+    """``[B]`` of scores ``[B, R, N]``: by how much the interquartile means differ."""
+    return interquartile_mean(own, axis=(1, 2)) - interquartile_mean(base, axis=(1, 2))
 
 
 def format_ablations(records: Iterable[Mapping[str, Any]]) -> str:

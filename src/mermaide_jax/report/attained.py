@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mermaide_jax.evaluation.attainable import attainable_share
-from mermaide_jax.results.records import STRATUM, Record, checked_rows, grouped, numbered_agents
-from mermaide_jax.statistics import interquartile_mean
+import numpy as np
+
+from mermaide_jax.results.records import RUN, Record, checked_rows, grouped, score_tables
+from mermaide_jax.statistics import attainable_share, interquartile_mean
 
 __all__ = ["ORACLES", "SCRIPTS", "attained_records"]
 
@@ -14,8 +15,6 @@ ORACLES: tuple[str, ...] = ("all_knowing", "prescient", "clairvoyant")
 
 SCRIPTS: tuple[str, ...] = ("never", "always", "random", "first_k")
 """Principals the best of which is worth a share of 0."""
-
-_RUN = (*STRATUM, "seed", "k_shot", "horizon")
 
 
 def attained_records(
@@ -26,10 +25,10 @@ def attained_records(
     resamples: int = 2000,
     seed: int = 0,
 ) -> list[Record]:
-    """`evaluation.attainable_share` of each principal in each group of rows.
+    """Measures the share of the attainable of each principal in each group of rows.
 
     A share of 0 is the best of `SCRIPTS` in the group (by its interquartile mean), a share of 1 the
-    oracle. Runs are paired by agent, seed and K.
+    oracle. Runs are paired by agent, seed and K; see `mermaide_jax.statistics.attainable_share`.
 
     Args:
       rows: as in `Results.rows`.
@@ -45,7 +44,8 @@ def attained_records(
       without the oracle or without any script has no records.
 
     Raises:
-      ConfigError: if there is no row, a row lacks a column, or an option is impossible.
+      ConfigError: if there is no row, a row lacks a column, a run is there twice, or an option is
+        impossible.
     """
     found = []
     options = {"confidence": confidence, "resamples": resamples, "seed": seed}
@@ -71,14 +71,11 @@ def _share(
     own: list[Record], script: list[Record], oracle: list[Record], options: Mapping[str, Any]
 ) -> Record:
     """The share over the runs that all three have, None where it says nothing."""
-    references = [{_run(row): row["score"] for row in rows} for rows in (script, oracle)]
-    paired = [row for row in own if all(_run(row) in reference for reference in references)]
-    base, top = ([reference[_run(row)] for row in paired] for reference in references)
-    if not paired or not interquartile_mean(top) > interquartile_mean(base):
+    tables = score_tables([own, script, oracle], run=RUN)  # [3, R, N]
+    met = np.asarray(~np.isnan(tables).any(axis=0))
+    tables[:, ~met] = np.nan
+    scores, base, top = tables.compress(met.any(axis=1), 1).compress(met.any(axis=0), 2)
+    if not scores.size or not interquartile_mean(top) > interquartile_mean(base):
         return {"share": None, "low": None, "high": None}
-    scores = [row["score"] for row in paired]
-    return attainable_share(scores, base, top, numbered_agents(paired), **options)._asdict()
-
-
-def _run(row: Record) -> tuple[Any, ...]:
-    return tuple(row[key] for key in _RUN)
+    share, low, high = attainable_share(scores, base, top, **options)
+    return {"share": share, "low": low, "high": high}

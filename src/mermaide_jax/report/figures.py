@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from mermaide_jax import registry
 from mermaide_jax.report._episode import episode_figure
 from mermaide_jax.report._score import score_figure
-from mermaide_jax.report._style import save_png
 from mermaide_jax.report._training import training_curves_figure
-from mermaide_jax.report.names import FAMILY_LABELS, in_order
+from mermaide_jax.report.names import in_order
+from mermaide_jax.report.style import save_png
 from mermaide_jax.results.files import write_atomically
 from mermaide_jax.results.results import Results
 
@@ -50,7 +51,7 @@ def write_figures(directory: str | os.PathLike[str], results: Results) -> list[P
         figures[f"episode_{family}.png"] = episode_figure(episode)
     writers = {name: functools.partial(save_png, figure) for name, figure in figures.items()}
     paths = write_atomically(Path(directory), writers)
-    for name in ("training.png", *(f"episode_{family}.png" for family in FAMILY_LABELS)):
+    for name in ("training.png", *(f"episode_{family}.png" for family in registry.names("family"))):
         if name not in paths:
             (Path(directory) / name).unlink(missing_ok=True)
     return list(paths.values())
@@ -68,7 +69,7 @@ def representative_episodes(episodes: Iterable[Mapping[str, Any]]) -> dict[str, 
     """
     records = list(episodes)
     chosen = {}
-    for family in in_order((record["family"] for record in records), FAMILY_LABELS):
+    for family in in_order((record["family"] for record in records), "family"):
         of_rule = [record for record in records if record["family"] == family]
         first = in_order(record["principal"] for record in of_rule)[0]
         of_first = [record for record in of_rule if record["principal"] == first]

@@ -1,28 +1,26 @@
 """How often each principal pays, and what a payment brings."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mermaide_jax.report._style import GREY, SERIES, new_figure, quiet_grid, styled
 from mermaide_jax.report.names import (
-    FAMILY_LABELS,
-    LEARNED_PRINCIPALS,
     family_label,
     in_order,
+    is_learned,
     principal_label,
 )
+from mermaide_jax.report.style import GREY, SERIES, new_figure, quiet_grid, styled
 from mermaide_jax.results.records import STRATUM, Record, checked_rows, grouped
 from mermaide_jax.results.schema import to_plain
-from mermaide_jax.statistics import check_bootstrap
+from mermaide_jax.statistics import bootstrap_interval
 
 __all__ = ["intervention_records", "interventions_figure"]
 
 _IDLE = "never"
-_MEASURES = ("interventions", "target_pulls", "pulls_per_payment")
 _NOTE: dict[str, Any] = {"color": GREY, "fontsize": 8.5, "ha": "right", "va": "center"}
 _AXES = ("interventions per episode", "target pulls gained per intervention")
 
@@ -34,14 +32,14 @@ def intervention_records(
     resamples: int = 2000,
     seed: int = 0,
 ) -> list[Record]:
-    """Payments, pulls of the target, and the pulls that a payment brought, of each principal.
+    """Measures how often each principal pays, and how many pulls of the target that brings.
 
         pulls per payment = mean (H - H_never) / mean m
 
     over runs (agents x seeds), with ``H`` pulls of the target and ``m`` interventions an episode,
     and ``H_never`` those of the principal ``never`` with the same agent. A payment of cost ``c``
-    earns more than it costs if it brings more than ``c`` pulls. The intervals are percentile
-    bootstraps over training runs (seeds), the same for all agents.
+    earns more than it costs if it brings more than ``c`` pulls. The intervals are bootstraps over
+    training runs (seeds), the same for all agents.
 
     Args:
       rows: as in `Results.rows`.
@@ -59,22 +57,17 @@ def intervention_records(
     Raises:
       ConfigError: if there is no row, a row lacks a column, or an option is impossible.
     """
-    check_bootstrap(confidence, resamples)
-    tail = (1.0 - confidence) / 2.0
+    options = {"confidence": confidence, "resamples": resamples, "seed": seed}
     found = []
     for group, part in grouped(checked_rows(rows), by).items():
         idle = _pulls_of_idle(part)
         for (name,), own in grouped(part, ["principal"]).items():
             runs = _by_run(own, idle)  # [S, 3]
-            rng = np.random.default_rng(seed)
-            drawn = runs[rng.integers(0, len(runs), (resamples, len(runs)))].mean(axis=1)
             line = dict(zip(by, group, strict=True)) | {"principal": name}
-            values = _measured(runs.mean(axis=0))
-            ends = np.quantile(_measured(drawn), [tail, 1.0 - tail], axis=0)
-            for number, measure in enumerate(_MEASURES):
-                line[measure] = values[number]
-                for end, side in zip(("low", "high"), ends, strict=True):
-                    line[f"{measure}_{end}"] = side[number] if len(runs) > 1 else None
+            for measure, of_runs in _MEASURES.items():
+                estimate = bootstrap_interval(of_runs, runs, resample="runs", **options)
+                line[measure] = estimate.value
+                line |= {f"{measure}_low": estimate.low, f"{measure}_high": estimate.high}
             found.append(line)
     return to_plain(found)
 
@@ -106,11 +99,17 @@ def _by_run(rows: list[Record], idle: Mapping[tuple[Any, ...], float]) -> np.nda
     return np.asarray(means)
 
 
-def _measured(means: np.ndarray) -> np.ndarray:
-    """Payments, pulls and pulls more, ``[..., 3]``, to the measures."""
-    paid, pulls, more = np.moveaxis(means, -1, 0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.stack([paid, pulls, np.where(paid > 0, more / paid, np.nan)], axis=-1)
+def _pulls_per_payment(runs: np.ndarray) -> np.ndarray:
+    """``[B]`` of payments, pulls and pulls more ``[B, S, 3]``; NaN where nothing was paid."""
+    paid, _, more = runs.mean(axis=1).T
+    return np.where(paid > 0, more / paid, np.nan)
+
+
+_MEASURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "interventions": lambda runs: runs.mean(axis=1)[:, 0],
+    "target_pulls": lambda runs: runs.mean(axis=1)[:, 1],
+    "pulls_per_payment": _pulls_per_payment,
+}
 
 
 def interventions_figure(records: Iterable[Record], cost: float) -> Figure:
@@ -127,7 +126,7 @@ def interventions_figure(records: Iterable[Record], cost: float) -> Figure:
       The figure.
     """
     lines = list(records)
-    families = in_order((line["family"] for line in lines), FAMILY_LABELS)
+    families = in_order((line["family"] for line in lines), "family")
     shots = sorted({line["k_shot"] for line in lines})[:2]
     shown = {
         family: _shown([x for x in lines if x["family"] == family], shots) for family in families
@@ -158,7 +157,7 @@ def _shown(lines: list[Record], shots: Sequence[int]) -> list[tuple[str, Record,
     for name in in_order(line["principal"] for line in lines):
         own = {line["k_shot"]: line for line in lines if line["principal"] == name}
         label = principal_label(name).partition(" (")[0]
-        if name in LEARNED_PRINCIPALS:
+        if is_learned(name):
             marks = zip(shots, SERIES, strict=False)
             shown += [(f"{label}, {k}-shot", own[k], color) for k, color in marks if k in own]
         elif name != _IDLE:

@@ -1,5 +1,6 @@
 """Tables: what each principal earned, with intervals, and which training runs collapsed."""
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,22 +10,22 @@ import pandas as pd
 from mermaide_jax.errors import check_choice
 from mermaide_jax.report.attained import attained_records
 from mermaide_jax.report.names import (
-    FAMILY_LABELS,
-    SCRIPTED_PRINCIPALS,
     coefficient_label,
     family_label,
     in_order,
+    is_learned,
     principal_label,
 )
 from mermaide_jax.results.records import (
+    RUN,
     Record,
     checked_rows,
     frame_records,
     grouped,
-    numbered_agents,
+    score_tables,
 )
 from mermaide_jax.results.schema import ROW_COLUMNS
-from mermaide_jax.statistics import interquartile_mean, stratified_bootstrap_interval
+from mermaide_jax.statistics import bootstrap_interval, interquartile_mean
 
 __all__ = [
     "collapsed_seeds",
@@ -53,9 +54,9 @@ def summarize(
 ) -> pd.DataFrame:
     """Aggregates runs (seeds x agents) per group and principal.
 
-    The score is the interquartile mean with a stratified bootstrap interval: seeds are resampled
-    within each agent. The share attained is that of `attained_records` against the first of
-    `ORACLES`. The other measures are plain means over the runs that have them.
+    The score is the interquartile mean; its bootstrap interval draws runs within agents. The share
+    attained is that of `attained_records` against the first of `ORACLES`. The other measures are
+    plain means over the runs that have them.
 
     Args:
       rows: as in `Results.rows`.
@@ -71,7 +72,7 @@ def summarize(
       `attrs` tell the confidence, for headings.
 
     Raises:
-      ConfigError: if a row lacks a column or `by` names none.
+      ConfigError: if a row lacks a column, a run is there twice, or `by` names no column.
     """
     records = checked_rows(rows)
     keys = [check_choice("by", name, [c for c in ROW_COLUMNS if c != "principal"]) for name in by]
@@ -97,11 +98,15 @@ def _score(rows: list[Record], confidence: float, resamples: int, seed: int) -> 
     """Interquartile mean of the score with its interval; NaN if there is no run."""
     if not rows:
         return {"runs": 0, "score": np.nan, "low": np.nan, "high": np.nan}
-    scores = [row["score"] for row in rows]
-    low, high = stratified_bootstrap_interval(
-        scores, numbered_agents(rows), confidence=confidence, resamples=resamples, seed=seed
+    found = bootstrap_interval(
+        functools.partial(interquartile_mean, axis=(1, 2)),
+        *score_tables([rows], run=RUN),
+        resample="runs within agents",
+        confidence=confidence,
+        resamples=resamples,
+        seed=seed,
     )
-    return {"runs": len(rows), "score": float(interquartile_mean(scores)), "low": low, "high": high}
+    return {"runs": len(rows), "score": found.value, "low": found.low, "high": found.high}
 
 
 def _mean(rows: list[Record], name: str) -> float:
@@ -114,7 +119,7 @@ def _sorted(lines: list[Record], keys: Sequence[str]) -> list[Record]:
     """Groups in the order of `keys`, families and principals in canonical order."""
     orders = {"principal": in_order(line["principal"] for line in lines)}
     if "family" in keys:
-        orders["family"] = in_order((line["family"] for line in lines), FAMILY_LABELS)
+        orders["family"] = in_order((line["family"] for line in lines), "family")
 
     def rank(key: str, value: Any) -> tuple[bool, Any]:
         value = orders[key].index(value) if key in orders else value
@@ -139,7 +144,7 @@ def collapsed_seeds(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     Raises:
       ConfigError: if a row lacks a column.
     """
-    records = [r for r in checked_rows(rows) if r["principal"] not in SCRIPTED_PRINCIPALS]
+    records = [r for r in checked_rows(rows) if is_learned(r["principal"])]
     shot = min((row["k_shot"] for row in records), default=0)
     records = [row for row in records if row["k_shot"] == shot]
     counts: dict[tuple[str, str], Record] = {}

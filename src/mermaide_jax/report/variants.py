@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mermaide_jax.agents import RULES
-from mermaide_jax.report._style import BLUE, new_figure, quiet_grid, styled
+from mermaide_jax import registry
 from mermaide_jax.report.ablations import paired_differences
 from mermaide_jax.report.names import family_label
+from mermaide_jax.report.style import BLUE, new_figure, quiet_grid, styled
 from mermaide_jax.report.summary import summarize
 from mermaide_jax.results.records import Record
 
@@ -35,7 +35,8 @@ def variant_table(
         lines = summarize([*rows, *references])
         parts.append(lines[lines["principal"].isin(list(names))].assign(principal=variant))
     table = pd.concat(parts).rename(columns={"principal": column}).drop(columns="k_shot")
-    in_order = {"key": lambda families: families.map(RULES.index), "kind": "stable"}
+    order = registry.names("family")
+    in_order = {"key": lambda families: families.map(order.index), "kind": "stable"}
     return table.sort_values("family", **in_order)
 
 

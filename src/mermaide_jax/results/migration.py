@@ -30,29 +30,47 @@ def upgrade_records(records: Iterable[Record]) -> list[Record]:
 
 def upgrade_content(content: Record) -> Record:
     """Brings what a `results.json` of format 1 holds to the present format."""
-    upgraded = content | {key: upgrade_records(content[key]) for key in _RECORDS if key in content}
-    return (
-        upgraded | {"config": upgrade_config(content["config"])}
-        if "config" in content
-        else upgraded
-    )
-
-
-def upgrade_config(config: Record) -> Record:
-    """Renames the fields and principals of a study's config that were called otherwise once."""
-    upgraded = dict(config)
-    if isinstance(config.get("evaluation"), dict):
-        upgraded["evaluation"] = _renamed(config["evaluation"], _EVALUATION)
-    if isinstance(config.get("principals"), list):
-        upgraded["principals"] = [_PRINCIPALS.get(name, name) for name in config["principals"]]
+    lists = {key: content[key] for key in _RECORDS if isinstance(content.get(key), list)}
+    upgraded = content | {key: upgrade_records(records) for key, records in lists.items()}
+    if isinstance(content.get("config"), dict):
+        upgraded["config"] = upgrade_config(content["config"])
     return upgraded
 
 
-def _upgrade_record(record: Record) -> Record:
+def upgrade_config(config: Record) -> Record:
+    """Renames the fields and principals of a study's config that were called otherwise once.
+
+    Args:
+      config: as `json.loads` gave it. One of the present format is left as it is: its principals
+        may well have names of their own that meant something else once.
+    """
+    evaluation, entropy = config.get("evaluation"), config.get("baseline_entropy")
+    is_former = isinstance(entropy, dict)
+    is_former |= isinstance(evaluation, dict) and not _EVALUATION.keys().isdisjoint(evaluation)
+    if not is_former:
+        return config
+    upgraded = dict(config)
+    if isinstance(evaluation, dict):
+        upgraded["evaluation"] = _renamed(evaluation, _EVALUATION)
+    if isinstance(entropy, dict):
+        pairs = [[name, bonus] for name, bonus in entropy.items() if bonus is not None]
+        upgraded["baseline_entropy"] = pairs
+    if isinstance(config.get("principals"), list):
+        upgraded["principals"] = [_present_name(name) for name in config["principals"]]
+    return upgraded
+
+
+def _present_name(principal: Any) -> Any:
+    return _PRINCIPALS.get(principal, principal) if isinstance(principal, str) else principal
+
+
+def _upgrade_record(record: Any) -> Any:
+    if not isinstance(record, dict):
+        return record  # refused by who reads it
     named = _renamed(record, _COLUMNS)
     for column in ("principal", "oracle", "best_scripted"):
         if column in named:
-            named[column] = _PRINCIPALS.get(named[column], named[column])
+            named[column] = _present_name(named[column])
     return named
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mermaide_jax.errors import refuse
@@ -12,6 +13,9 @@ Record = dict[str, Any]
 
 STRATUM = ("family", "split", "coefficient", "agent")
 """Columns that tell an agent."""
+
+RUN = ("seed", "k_shot", "horizon")
+"""Columns that tell a run of a principal with an agent, whatever is pooled."""
 
 
 def checked(
@@ -43,15 +47,43 @@ def grouped(records: Iterable[Record], keys: Sequence[str]) -> dict[tuple[Any, .
     """The records by their values of `keys`, groups in order of first appearance."""
     groups: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
-        groups.setdefault(tuple(record[key] for key in keys), []).append(record)
+        groups.setdefault(_values(record, keys), []).append(record)
     return groups
 
 
-def numbered_agents(records: Iterable[Record]) -> list[int]:
-    """The agent of each record as a number, to resample runs within."""
-    names = [tuple(record[key] for key in STRATUM) for record in records]
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
-    return [numbers[name] for name in names]
+def score_tables(parts: Sequence[Sequence[Record]], run: Sequence[str] = ("seed",)) -> np.ndarray:
+    """Puts the scores of several sets of rows into tables of the same runs and agents.
+
+    Args:
+      parts: sets of rows, such as those of several principals.
+      run: columns that tell a run.
+
+    Returns:
+      ``[P, R, N]`` float64: a table of all runs and agents of any part for each of them, runs and
+      agents in order of first appearance; NaN where a part has no score.
+
+    Raises:
+      ConfigError: if a part has two rows of one run with one agent.
+    """
+    runs: dict[tuple[Any, ...], int] = {}
+    agents: dict[tuple[Any, ...], int] = {}
+    cells = {}
+    for number, part in enumerate(parts):
+        for row in part:
+            one = runs.setdefault(_values(row, run), len(runs))
+            cell = (number, one, agents.setdefault(_values(row, STRATUM), len(agents)))
+            if cell in cells:
+                met = {key: row[key] for key in (*run, "agent")}
+                refuse("rows", met, "each run with each agent once")
+            cells[cell] = row["score"]
+    tables = np.full((len(parts), len(runs), len(agents)), np.nan)
+    if cells:
+        tables[tuple(zip(*cells, strict=True))] = np.array([*cells.values()], np.float64)
+    return tables
+
+
+def _values(record: Record, keys: Sequence[str]) -> tuple[Any, ...]:
+    return tuple(record[key] for key in keys)
 
 
 def frame_records(frame: pd.DataFrame) -> list[Record]:

@@ -332,17 +332,18 @@ def _read_table(path: Path, columns: Mapping[str, type]) -> list[Record]:
     except (OSError, pa.ArrowException) as error:
         found = f"{len(data)} bytes; {error}"
         refuse(str(path), found, "complete Parquet, not a truncated file")
-    present = upgrade_columns(table.column_names)
-    missing = [name for name in columns if name not in present]
+    version = (table.schema.metadata or {}).get(b"format_version", b"none").decode()
+    names = upgrade_columns(table.column_names) if version == "1" else table.column_names
+    missing = [name for name in columns if name not in names]
     if missing:
         refuse(str(path), table.column_names, f"column {missing[0]!r} among them")
-    version = (table.schema.metadata or {}).get(b"format_version", b"none").decode()
     if version not in ("1", str(FORMAT_VERSION)):
         refuse(str(path), version, f"format_version 1 or {FORMAT_VERSION}")
+    found = table.to_pylist()
     # Columns beyond the known ones are null where a record has none.
     records = [
         {name: value for name, value in record.items() if value is not None or name in columns}
-        for record in upgrade_records(table.to_pylist())
+        for record in (upgrade_records(found) if version == "1" else found)
     ]
     check_records(str(path), records, columns)
     return records

@@ -1,10 +1,12 @@
-"""Meta-training of a principal: one update as a pure function, and the loop around it."""
+"""Training: streams, chunks, checkpoints and resuming for any update, and MERMAIDE's own."""
 
 from mermaide_jax.training.config import TrainingConfig
 from mermaide_jax.training.loop import (
+    Phase,
     Progress,
+    Trainer,
     TrainingDiverged,
-    over_streams,
+    TrainState,
     train,
 )
 from mermaide_jax.training.objective import (
@@ -14,21 +16,32 @@ from mermaide_jax.training.objective import (
     outer_loss,
     to_episodes,
 )
-from mermaide_jax.training.update import Metrics, TrainState, Update, make_update
+from mermaide_jax.training.streams import over_streams
+from mermaide_jax.training.update import (
+    Metrics,
+    PrincipalState,
+    make_trainer,
+    select_tasks,
+    warm_up_phases,
+)
 
 __all__ = [
     "Episodes",
     "Metrics",
+    "Phase",
+    "PrincipalState",
     "Progress",
     "TrainState",
+    "Trainer",
     "TrainingConfig",
     "TrainingDiverged",
-    "Update",
     "inner_loss",
     "make_adapt",
-    "make_update",
+    "make_trainer",
     "outer_loss",
     "over_streams",
+    "select_tasks",
     "to_episodes",
     "train",
+    "warm_up_phases",
 ]

@@ -1,17 +1,31 @@
 """Checkpoints of training through orbax: arrays only, whole or not at all."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
 from mermaide_jax.errors import ConfigError, refuse
-from mermaide_jax.training.update import Metrics, TrainState
+from mermaide_jax.training.loop import TrainState
+from mermaide_jax.training.streams import copy_to_host
 
 
-def save_checkpoint(directory: Path, state: TrainState, history: Metrics) -> None:
+class FormerLayout(NamedTuple):
+    """How states were laid out by an earlier release, whose checkpoints are still to be read.
+
+    Attributes:
+      like: a state of that layout, leading axis ``[S]``; its values are not used.
+      upgrade: ``upgrade(state) -> TrainState``.
+    """
+
+    like: Any
+    upgrade: Callable[[Any], TrainState]
+
+
+def save_checkpoint(directory: Path, state: TrainState, history: Any) -> None:
     """Saves the state of all streams under the number of updates; the two newest are kept.
 
     A checkpoint that was interrupted is never listed, so the one before it stays valid.
@@ -19,23 +33,35 @@ def save_checkpoint(directory: Path, state: TrainState, history: Metrics) -> Non
     Args:
       directory: where the checkpoints of this run live.
       state: leading axis ``[S]``.
-      history: ``[S, updates]``.
+      history: metrics, leaves ``[S, updates, ...]``.
     """
-    step = history.score.shape[1]  # not state.update: streams that failed stop at their own
+    step = _updates_done(state, history)
     options = ocp.CheckpointManagerOptions(max_to_keep=2, create=True)
     with ocp.CheckpointManager(directory.absolute(), options=options) as manager:
         if step not in manager.all_steps():
             parts = {"state": state, "history": history} if step else {"state": state}
-            tree = jax.tree.map(np.asarray, parts)
-            manager.save(step, args=ocp.args.StandardSave(tree))
+            manager.save(step, args=ocp.args.StandardSave(copy_to_host(parts)))
 
 
-def restore_checkpoint(directory: Path, like: TrainState) -> tuple[TrainState, Metrics]:
-    """The newest checkpoint in ``directory``.
+def _updates_done(state: TrainState, history: Any) -> int:
+    """Updates of all streams; those that failed stop at their own, so the history has the say."""
+    curves = jax.tree.leaves(history)
+    return curves[0].shape[1] if curves else int(np.max(np.asarray(state.update)))
+
+
+def restore_checkpoint(
+    directory: Path, like: TrainState, metrics: Any, former: FormerLayout | None = None
+) -> tuple[TrainState, Any]:
+    """Reads the newest checkpoint in ``directory``.
 
     Args:
       directory: what `save_checkpoint` was given.
-      like: a state of the same structure and shapes; its values are not used.
+      like: a state of the same structure and shapes, leading axis ``[S]``; its values are not used.
+      metrics: the metrics of one update of one stream, likewise (`jax.eval_shape` of an update).
+      former: the layout to try where that of ``like`` does not fit.
+
+    Returns:
+      state, and history ``[S, updates, ...]`` (numpy).
 
     Raises:
       ConfigError: there is none, or it does not fit ``like`` (another network, other seeds).
@@ -46,21 +72,58 @@ def restore_checkpoint(directory: Path, like: TrainState) -> tuple[TrainState, M
         if step is None:
             refuse("checkpoint", directory, "a directory with a saved checkpoint")
         num_streams = like.update.shape[0]
-        curve: Any = jax.ShapeDtypeStruct((num_streams, step), np.float32)
-        history = Metrics(*(curve for _ in Metrics._fields))
-        # Orbax saves no empty arrays: before the first update there is no history.
-        target = {"state": like, "history": history} if step else {"state": like}
-        abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), target)
-        try:
+        history = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct((num_streams, step, *leaf.shape), leaf.dtype), metrics
+        )
+
+        def read(state: Any) -> Any:
+            # Orbax saves no empty arrays: before the first update there is no history.
+            target = {"state": state, "history": history} if step else {"state": state}
+            abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), target)
             tree = manager.restore(step, args=ocp.args.StandardRestore(abstract))
-        except (ValueError, KeyError, TypeError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ConfigError(
-                f"checkpoint: got {str(directory)!r}, expected one that fits the config ({reason})"
-            ) from error
-    nothing: Any = np.zeros((num_streams, 0), np.float32)
-    empty = Metrics(*(nothing for _ in Metrics._fields))
+            _check_shapes(abstract, tree)
+            return tree
+
+        try:
+            tree = read(like)
+        except _MISFITS as error:
+            tree = _read_former(read, former)
+            if tree is None:
+                reason = " ".join(str(error).split())[:200]
+                expected = f"expected one that fits the config ({reason})"
+                raise ConfigError(f"checkpoint: got {str(directory)!r}, {expected}") from error
+    nothing = lambda leaf: np.zeros((num_streams, 0, *leaf.shape), leaf.dtype)  # noqa: E731
+    empty = jax.tree.map(nothing, metrics)
     return tree["state"], jax.tree.map(np.asarray, tree.get("history", empty))
+
+
+_MISFITS = (ValueError, KeyError, TypeError)
+"""What orbax raises where the structure or the shapes are others."""
+
+
+def _check_shapes(expected: Any, tree: Any) -> None:
+    """Refuses arrays of other shapes, which orbax reads as they are.
+
+    Raises:
+      ValueError: naming the first of them.
+    """
+    for (path, leaf), found in zip(
+        jax.tree.leaves_with_path(expected), jax.tree.leaves(tree), strict=True
+    ):
+        if found.shape != leaf.shape:
+            name = jax.tree_util.keystr(path, simple=True, separator=".")
+            raise ValueError(f"{name} has the shape {found.shape}, not {leaf.shape}")
+
+
+def _read_former(read: Callable[[Any], Any], former: FormerLayout | None) -> Any:
+    """The same of the former layout, or None if it does not fit either."""
+    if former is None:
+        return None
+    try:
+        tree = read(former.like)
+    except _MISFITS:
+        return None
+    return tree | {"state": former.upgrade(tree["state"])}
 
 
 def has_checkpoint(directory: Path) -> bool:

@@ -3,9 +3,9 @@
 import dataclasses
 from typing import Literal, get_args
 
-from mermaide_jax import errors
+from mermaide_jax import errors, registry
+from mermaide_jax.meta import MetaGradient
 
-MetaGradient = Literal["none", "first_order", "second_order", "dice"]
 Credit = Literal["returns", "hits"]
 Variation = Literal["none", "relabel", "endless"]
 
@@ -23,9 +23,8 @@ class TrainingConfig:
     """Agents in each update."""
     episodes_per_task: int = 16
     """Episodes played with each agent in each update, the same for every learned principal."""
-    meta_gradient: MetaGradient = "second_order"
-    """Gradient through the inner step (second_order), with the inner gradient as a constant
-    (first_order), with a DiCE inner objective (dice), or no meta-learning at all (none)."""
+    meta_gradient: str = "second_order"
+    """How the outer gradient passes through adaptation; see `mermaide list`."""
     adaptation_episodes: int = 1
     """Episodes K that each inner loop adapts on in training."""
     inner_steps: int = 1
@@ -77,7 +76,7 @@ class TrainingConfig:
             if self.tasks_per_update % self.agents_per_block:
                 expected = f"a divisor of tasks_per_update, {self.tasks_per_update}"
                 errors.refuse("agents_per_block", self.agents_per_block, expected)
-        errors.check_choice("meta_gradient", self.meta_gradient, get_args(MetaGradient))
+        registry.get("meta_gradient", self.meta_gradient)
         errors.check_at_least("adaptation_episodes", self.adaptation_episodes, 1)
         errors.check_at_least("inner_steps", self.inner_steps, 1)
         errors.check_non_negative("inner_learning_rate", self.inner_learning_rate)
@@ -92,13 +91,18 @@ class TrainingConfig:
         errors.check_positive("entropy_decay", self.entropy_decay)
         errors.check_choice("credit", self.credit, get_args(Credit))
         errors.check_choice("variation", self.variation, get_args(Variation))
-        least = 1 if self.meta_gradient == "none" else self.adaptation_episodes + 1
+        least = 1 if not self.is_meta else self.adaptation_episodes + 1
         errors.check_at_least("episodes_per_task", self.episodes_per_task, least)
 
     @property
     def is_meta(self) -> bool:
         """Whether there is an inner loop in training."""
-        return self.meta_gradient != "none"
+        return self.kind.in_training
+
+    @property
+    def kind(self) -> MetaGradient:
+        """The registered `meta.MetaGradient`."""
+        return registry.get("meta_gradient", self.meta_gradient).value
 
     @property
     def episodes_before(self) -> int:

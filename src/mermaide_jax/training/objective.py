@@ -126,7 +126,7 @@ def inner_loss(
         L = 1/K sum_k sum_t [ -log pi(u_t) G_t  -  log p(a_t) ]
 
     Summed over time with raw returns ``G_t``: at a rate of 7e-4 anything smaller does not move the
-    policy. With ``meta_gradient="dice"`` the first term is `losses.dice_loss`; with
+    policy. The first term is that of the configured `meta.MetaGradient`; with
     ``world_model_only`` it is left out.
 
     Returns:
@@ -136,11 +136,7 @@ def inner_loss(
     model_loss = jax.vmap(losses.next_action_loss)(decision.prediction, episodes.action)
     if world_model_only:
         return jnp.mean(model_loss)
-    if config.meta_gradient == "dice":
-        policy_loss = jax.vmap(losses.dice_loss)(decision.log_prob, episodes.reward)
-    else:
-        returns = jax.vmap(losses.rewards_to_go)(episodes.reward)
-        policy_loss = jax.vmap(losses.reinforce_loss)(decision.log_prob, returns)
+    policy_loss = jax.vmap(config.kind.policy_loss)(decision.log_prob, episodes.reward)
     return jnp.mean(policy_loss + model_loss)
 
 
@@ -215,11 +211,10 @@ def make_adapt(
     if learned.config.world_model:
         moves["world_model"] = config.adapt_world_model
     steps = config.inner_steps if num_steps is None else num_steps
-    descend = meta.inner_loop(
+    descend = config.kind.inner_loop(
         loss,
         optax.sgd(config.inner_learning_rate),
         steps,
-        first_order=config.meta_gradient == "first_order",
         adapts=moves,
         reference=learned.config.recurrence == "reference",
     )

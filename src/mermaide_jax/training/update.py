@@ -1,7 +1,7 @@
-"""One outer update of one training stream, as a pure function."""
+"""One outer update of MERMAIDE's principal, as a pure function of one training stream."""
 
 import functools
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
 import chex
@@ -16,11 +16,13 @@ from mermaide_jax._jax.batching import (
     split_blocks,
     sum_over_blocks,
 )
-from mermaide_jax.base import Game, Task, Trajectory
-from mermaide_jax.errors import refuse
+from mermaide_jax.agents import population
+from mermaide_jax.base import Game, Params, Principal, Task, Trajectory
+from mermaide_jax.errors import check_at_least, refuse
 from mermaide_jax.games import Economics, collect, redraw_rewards, relabel_arms, target_first
 from mermaide_jax.principals import LearnedPrincipal, random_rate
 from mermaide_jax.training.config import TrainingConfig
+from mermaide_jax.training.loop import Phase, Trainer
 from mermaide_jax.training.objective import (
     Episodes,
     LossInfo,
@@ -31,24 +33,22 @@ from mermaide_jax.training.objective import (
     to_episodes,
 )
 
-Params = Any
+Parts = tuple[Task, ...]
+"""Tasks of a set of agents, sorted by family: one `Task` for each, leading axes ``n_f``."""
 
 
-class TrainState(NamedTuple):
-    """All that training carries; keys are arguments, so this and a seed resume a run exactly.
+class PrincipalState(NamedTuple):
+    """What is learned of a principal, the ``learner`` of its `training.TrainState`.
 
     Attributes:
-      update: int32 scalar, updates done.
+      update: int32 scalar, updates done, by which rates and bonuses go.
       params: params of the learned principal.
       optimizer: state of the outer Adam.
-      failed_at: int32 scalar, the first update that gave NaN or infinity, or -1. From there on the
-        rest of the state is frozen as it was before.
     """
 
     update: jax.Array
     params: Params
     optimizer: Any
-    failed_at: jax.Array
 
 
 class Metrics(NamedTuple):
@@ -71,32 +71,54 @@ class Metrics(NamedTuple):
     adapted_score: jax.Array
 
 
-class Update(NamedTuple):
-    """``init(key) -> TrainState`` and ``update(key, state, tasks) -> (TrainState, Metrics)``."""
+def family_sizes(num_tasks: int, num_families: int) -> list[int]:
+    """Cuts the agents of an update into families as evenly as they go, the first ones larger.
 
-    init: Callable[[chex.PRNGKey], TrainState]
-    update: Callable[[chex.PRNGKey, TrainState, Task], tuple[TrainState, Metrics]]
+    Raises:
+      ConfigError: fewer agents than families.
+
+    Example:
+      >>> family_sizes(15, 2)
+      [8, 7]
+    """
+    check_at_least("tasks_per_update", num_tasks, num_families)
+    small, more = divmod(num_tasks, num_families)
+    return [small + (number < more) for number in range(num_families)]
 
 
 def select_tasks(
-    key: chex.PRNGKey, config: TrainingConfig, tasks: Task, economics: Economics
+    key: chex.PRNGKey,
+    config: TrainingConfig,
+    game: Game,
+    tasks: Task,
+    economics: Economics,
+    number: int,
 ) -> Task:
-    """The agents of one update, drawn evenly from the training set and varied as configured.
+    """Draws the agents of one update evenly from the training set and varies them as configured.
+
+    Args:
+      key: typed key, consumed.
+      config: static side of training.
+      game: theirs.
+      tasks: the training agents of one family, leading axis ``n``.
+      economics: for redrawn rewards.
+      number: how many.
 
     Returns:
-      Task with leading axis ``[tasks_per_update]``.
+      Task with leading axis ``[number]``.
     """
     key_order, key_vary = jax.random.split(key)
-    size = tasks.target.shape[0]
+    size = jax.tree.leaves(tasks)[0].shape[0]
     order = jax.random.permutation(key_order, size)
-    chosen = order[jnp.arange(config.tasks_per_update) % size]
+    chosen = order[jnp.arange(number) % size]
     tasks = jax.tree.map(lambda leaf: leaf[chosen], tasks)
-    keys = jax.random.split(key_vary, config.tasks_per_update)
+    keys = jax.random.split(key_vary, number)
+    agent = game.agent
     if config.variation == "relabel":
-        tasks = jax.vmap(relabel_arms)(keys, tasks)
+        tasks = jax.vmap(lambda k, t: relabel_arms(k, agent, t))(keys, tasks)
     if config.variation == "endless":
-        tasks = jax.vmap(redraw_rewards, in_axes=(0, 0, None))(keys, tasks, economics)
-    return jax.vmap(target_first)(tasks) if config.target_first else tasks
+        tasks = jax.vmap(lambda k, t: redraw_rewards(k, agent, t, economics))(keys, tasks)
+    return jax.vmap(lambda t: target_first(agent, t))(tasks) if config.target_first else tasks
 
 
 def make_optimizer(config: TrainingConfig) -> optax.GradientTransformation:
@@ -116,98 +138,140 @@ def make_optimizer(config: TrainingConfig) -> optax.GradientTransformation:
     return optax.partition(networks, lambda params: {name: name for name in params})
 
 
-def make_update(
+def make_trainer(
     config: TrainingConfig,
     learned: LearnedPrincipal,
-    game: Game,
+    games: Sequence[Game],
     economics: Economics,
     *,
     world_model_only: bool = False,
-) -> Update:
-    """Binds everything static into one outer update of one stream (Algorithm 1 of MERMAIDE).
+) -> Trainer:
+    """Binds everything static into the training of one principal (Algorithm 1 of MERMAIDE).
 
     1. Play episodes with each agent with the shared params ``theta``.
     2. Adapt to each agent on its first ``K`` episodes: ``theta_i``.
     3. Play fresh episodes with ``theta_i``.
     4. One Adam step on ``w0 * loss before + (1 - w0) * loss after``, through the inner step.
 
-    Without meta-learning, 2 and 3 fall away and all episodes are played in 1.
+    Without meta-learning, 2 and 3 fall away and all episodes are played in 1. Agents of several
+    families meet the principal in each update, as evenly as they go.
 
     Args:
       config: static side of training.
       learned: the principal.
-      game: the game.
-      economics: terms of the game, for redrawn rewards.
+      games: the game with each family of agents.
+      economics: economics of the game, for redrawn rewards.
       world_model_only: interventions are random (each episode with its own probability) and only
         the world model learns.
 
+    Returns:
+      Trainer with states `PrincipalState`, metrics `Metrics`, and for data `Parts`.
+
     Raises:
-      ConfigError: credit of hits in a game whose interventions are not payments of the target.
+      ConfigError: no game, one that does not name the agent whose arms are to be renamed, credit of
+        hits in a game whose interventions are not payments of the target, or fewer agents in an
+        update than families; when called, data that are not the tasks of each family.
     """
-    if config.credit == "hits" and game.payment_kind != "target":
-        refuse("credit", "hits", "'returns' where interventions are not payments of the target")
+    check_at_least("number of games", len(games), 1)
+    renames = config.variation != "none" or config.target_first
+    for game in games:
+        if renames and game.agent is None:
+            refuse("games", None, "games that name their agent (Game.agent), to rename its arms")
+        if config.credit == "hits" and game.payment_kind != "target":
+            refuse("credit", "hits", "'returns' where interventions are not payments of the target")
+    sizes = family_sizes(config.tasks_per_update, len(games))
     optimizer = make_optimizer(config)
     adapt = make_adapt(config, learned, world_model_only=world_model_only)
-    in_blocks = config.agents_per_block not in (None, config.tasks_per_update)
-    if world_model_only:
-        behaviour = random_rate(game.num_interventions)
-    elif learned.with_activations is None or (in_blocks and not learned.lasting_activations):
-        behaviour = learned.principal  # activations are of all agents, and blocks are to keep few
-    else:
-        behaviour = learned.with_activations
+    behaviour = _behaviour(config, learned, games[0], world_model_only)
 
-    def init(key: chex.PRNGKey) -> TrainState:
+    def init(key: chex.PRNGKey) -> PrincipalState:
         params = learned.init_params(key)
-        return TrainState(jnp.int32(0), params, optimizer.init(params), jnp.int32(-1))
+        return PrincipalState(jnp.int32(0), params, optimizer.init(params))
 
-    @jax.named_scope("play_adapted")
-    def play_after(adapted: Params, settings: tuple[chex.PRNGKey, Task]) -> Episodes:
-        played = collect(
-            settings[0],
-            game,
-            behaviour,
-            adapted,
-            settings[1],
-            config.episodes_after,
-            params_axis=0,
-            batch_size=members_in_cache(adapted),
-        )
-        return to_episodes(played)
-
-    def update(key: chex.PRNGKey, state: TrainState, tasks: Task) -> tuple[TrainState, Metrics]:
+    def update(
+        key: chex.PRNGKey, state: PrincipalState, parts: Parts
+    ) -> tuple[PrincipalState, Metrics]:
+        if isinstance(parts, Task) or len(parts) != len(games):
+            got = "a Task" if isinstance(parts, Task) else len(parts)
+            refuse("data", got, f"a tuple of the tasks of {len(games)} families")
         key_tasks, key_before, key_after = jax.random.split(key, 3)
-        tasks = select_tasks(key_tasks, config, tasks, economics)
+        keys_tasks = [key_tasks] if len(games) == 1 else jax.random.split(key_tasks, len(games))
+        select = lambda k, *rest: select_tasks(k, config, *rest)  # noqa: E731
+        tasks = tuple(
+            select(k, game, part, economics, size)
+            for k, game, part, size in zip(keys_tasks, games, parts, sizes, strict=True)
+        )
         keys_after = jax.random.split(key_after, config.tasks_per_update)
         bonus = entropy_bonus(config, learned, state.update)
         loss_of = functools.partial(outer_loss, learned, bonus, world_model_only=world_model_only)
         with jax.named_scope("play"):
             played = collect(
-                key_before, game, behaviour, state.params, tasks, config.episodes_before
+                key_before, tuple(games), behaviour, state.params, tasks, config.episodes_before
             )
         before = to_episodes(played)
         after = before
         with jax.named_scope("learn_unadapted"):
             loss, grads, info = _gradient_before(config, loss_of, state.params, before)
         if config.is_meta:
-            loss_after, grads_after, after = meta.maml_gradient(
+            plays = [_play_adapted(config, game, behaviour) for game in games]
+            parts_after = (_support(config, before), keys_after)
+            of_family = zip(plays, *map(population(sizes).split, parts_after), tasks, strict=True)
+            loss_after, grads_after, after = meta.maml_gradient_of_groups(
                 adapt,
-                lambda *x: loss_of(*x)[0],
-                play_after,
+                lambda params, query: loss_of(params, *query)[0],
                 functools.partial(_with_advantages, config),
                 state.params,
-                _support(config, before),
-                (keys_after, tasks),
+                [meta.TaskGroup(play, own, (keys, part)) for play, own, keys, part in of_family],
                 config.agents_per_block,
             )
             share = config.zero_shot_weight
             loss, grads = jax.tree.map(
                 lambda x, y: share * x + (1.0 - share) * y, (loss, grads), (loss_after, grads_after)
             )
+        grads = jax.tree.map(lambda g: jnp.where(jnp.isfinite(loss), g, jnp.nan), grads)
         updates, optimizer_state = optimizer.update(grads, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
-        return _advance(state, loss, params, optimizer_state), _summarise(played, after, info)
+        following = PrincipalState(state.update + 1, params, optimizer_state)
+        return following, _summarise(played, after, info)
 
-    return Update(init, update)
+    return Trainer(init, update)
+
+
+def _play_adapted(
+    config: TrainingConfig, game: Game, behaviour: Principal
+) -> Callable[[Params, tuple[chex.PRNGKey, Task]], Episodes]:
+    """Plays the episodes after adaptation with a batch of agents of one family."""
+
+    @jax.named_scope("play_adapted")
+    def play(adapted: Params, settings: tuple[chex.PRNGKey, Task]) -> Episodes:
+        keys, tasks = settings
+        batch, number = members_in_cache(adapted), config.episodes_after
+        own = {"params_axis": 0, "batch_size": batch}
+        return to_episodes(collect(keys, game, behaviour, adapted, tasks, number, **own))
+
+    return play
+
+
+def warm_up_phases(
+    config: TrainingConfig, learned: LearnedPrincipal, games: Sequence[Game], economics: Economics
+) -> tuple[Phase, ...]:
+    """The phase that trains the world model alone, for `training.train`; none without one."""
+    if not learned.config.world_model or config.world_model_updates == 0:
+        return ()
+    alone = make_trainer(config, learned, games, economics, world_model_only=True)
+    return (Phase(alone.update, config.world_model_updates),)
+
+
+def _behaviour(
+    config: TrainingConfig, learned: LearnedPrincipal, game: Game, world_model_only: bool
+) -> Principal:
+    """Who plays in training."""
+    if world_model_only:
+        return random_rate(game.num_interventions)
+    in_blocks = config.agents_per_block not in (None, config.tasks_per_update)
+    if learned.with_activations is None or (in_blocks and not learned.lasting_activations):
+        return learned.principal  # activations are of all agents, and blocks are to keep few
+    return learned.with_activations
 
 
 def _gradient_before(
@@ -278,17 +342,3 @@ def _summarise(before: Trajectory, after: Episodes, info: LossInfo) -> Metrics:
         entropy=info.entropy,
         adapted_score=_score(after.reward),
     )
-
-
-def _advance(
-    state: TrainState, loss: jax.Array, params: Params, optimizer_state: Any
-) -> TrainState:
-    """The next state, or the present one, frozen, from the first update that is not finite."""
-    finite = jnp.isfinite(loss) & jnp.all(
-        jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(params)])
-    )
-    fine = finite & (state.failed_at < 0)
-    failed_at = jnp.where(~finite & (state.failed_at < 0), state.update, state.failed_at)
-    fresh = TrainState(state.update + 1, params, optimizer_state, failed_at)
-    kept = jax.tree.map(lambda new, old: jnp.where(fine, new, old), fresh, state)
-    return kept._replace(failed_at=failed_at)

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-
-from mermaide_jax.report._style import save_png
 from mermaide_jax.studies.stackelberg.figures import LABELS, needs_figure, payoff_figure
+
+from mermaide_jax.report.style import save_png
 
 SETTINGS = ("noise 0", "noise 1", "actions only")
 

@@ -2,32 +2,11 @@
 
 import dataclasses
 
-from mermaide_jax import errors
-from mermaide_jax.agents import RULES
+from mermaide_jax import errors, registry
 from mermaide_jax.games import SPLITS, Economics, GameConfig, split_coefficients
-from mermaide_jax.networks.world_model_policy import NetworkConfig
+from mermaide_jax.networks import NetworkConfig
+from mermaide_jax.principals.members import names_of, role_of
 from mermaide_jax.training.config import TrainingConfig
-
-LEARNED: tuple[str, ...] = (
-    "mermaide",
-    "maml_without_world_model",
-    "world_model_without_meta",
-    "reinforce",
-)
-"""Learned principals: the same code with parts switched off."""
-
-SCRIPTED: tuple[str, ...] = (
-    "never",
-    "always",
-    "random",
-    "first_k",
-    "prescient",
-    "all_knowing",
-    "clairvoyant",
-)
-"""Principals that learn nothing. Three are upper references: prescient follows a rule but reads the
-agent's mind and coming action, all_knowing plans with the true agent but not its coming draws,
-planner searches with the very draws of the episode."""
 
 _MAX_SEED = 2**31 - 1
 
@@ -36,6 +15,8 @@ _MAX_SEED = 2**31 - 1
 class GameOptions(GameConfig):
     """The game: its static side, and the terms that all agents share."""
 
+    name: str = "intervention"
+    """Which game is played; see `mermaide list`."""
     cost: float = 0.75
     """Cost c of one full intervention (published: 0.75)."""
     bonus: float = 1.0
@@ -51,6 +32,9 @@ class GameOptions(GameConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        member = registry.get("game", self.name, "name")
+        if member.traits.get("config") is not GameConfig:
+            errors.refuse("name", self.name, "a game of interventions on a bandit (its GameConfig)")
         errors.check_non_negative("cost", self.cost)
         errors.check_non_negative("bonus", self.bonus)
         errors.check_non_negative("noise", self.noise)
@@ -58,7 +42,7 @@ class GameOptions(GameConfig):
         errors.check_in_range("reward_high", self.reward_high, self.reward_low, 1e6)
 
     @property
-    def families(self) -> GameConfig:
+    def static(self) -> GameConfig:
         """The static side alone."""
         names = [field.name for field in dataclasses.fields(GameConfig)]
         return GameConfig(**{name: getattr(self, name) for name in names})
@@ -74,13 +58,12 @@ class AgentOptions:
     """The agents: who is trained on and who is tested on."""
 
     families: tuple[str, ...] = ("ucb", "epsilon_greedy")
-    """Learning rules: ucb, epsilon_greedy, best_response."""
+    """Families of agents; see `mermaide list`."""
     mixed: bool = False
     """Train one principal on all families together, in place of one for each family."""
     split: str = "interpolation"
-    """Coefficients met in training and in the test: interpolation (published coefficients 1, 3, 5
-    in training, 2 and 4 in the test), same, or extrapolation (2, 3, 4 in training, 1 and 5 in the
-    test)."""
+    """Coefficients met in training and in the test: interpolation (of five, 1, 3, 5 in training, 2
+    and 4 in the test), same, or extrapolation (2, 3, 4 in training, 1 and 5 in the test)."""
     train: int = 15
     """Training agents of each family (published: 15)."""
     test: int = 10
@@ -92,7 +75,7 @@ class AgentOptions:
         errors.check_at_least("number of families", len(self.families), 1)
         errors.check_distinct("families", self.families)
         for family in self.families:
-            errors.check_choice("families", family, RULES)
+            registry.get("family", family, "families")
             for role in ("train", "test"):
                 number = len(split_coefficients(family, self.split, role))
                 errors.check_multiple(role, getattr(self, role), number, "the coefficients used")
@@ -105,23 +88,6 @@ class AgentOptions:
         if self.mixed and len(self.families) > 1:
             return {"mixed": self.families}
         return {family: (family,) for family in self.families}
-
-
-@dataclasses.dataclass(frozen=True)
-class BaselineEntropy:
-    """First entropy bonus of a baseline that learns best with another one; None: MERMAIDE's."""
-
-    maml_without_world_model: float | None = None
-    """In place of training.entropy_start, for MAML without a world model."""
-    world_model_without_meta: float | None = None
-    """The same for the world model without meta-learning."""
-    reinforce: float | None = None
-    """The same for REINFORCE."""
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            if (bonus := getattr(self, field.name)) is not None:
-                errors.check_non_negative(field.name, bonus)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,43 +131,67 @@ class StudyConfig:
     """Networks of the learned principals."""
     training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
     """Training of the learned principals."""
-    baseline_entropy: BaselineEntropy = dataclasses.field(default_factory=BaselineEntropy)
-    """What training of the baselines has otherwise."""
+    baseline_entropy: tuple[tuple[str, float], ...] = ()
+    """First entropy bonus of learned principals that learn best with another one than
+    training.entropy_start: name and bonus, one pair after the other."""
     evaluation: EvaluationOptions = dataclasses.field(default_factory=EvaluationOptions)
     """The test."""
-    principals: tuple[str, ...] = LEARNED + SCRIPTED
+    principals: tuple[str, ...] = dataclasses.field(
+        default_factory=lambda: names_of("learned", "scripted", "reference")
+    )
     """Principals to compare; see `mermaide list`."""
     seeds: int = 2
     """Independent training runs of each learned principal."""
     seed: int = 0
     """Seed of the first run; the others follow from it."""
 
+    @property
+    def steps_per_update(self) -> int:
+        """Environment steps in one update of all training runs together."""
+        runs = self.seeds * len(self.agents.populations)
+        episodes = self.training.tasks_per_update * self.training.episodes_per_task
+        return episodes * self.game.horizon * runs
+
     def __post_init__(self) -> None:
         errors.check_at_least("number of principals", len(self.principals), 1)
         for name in self.principals:
-            errors.check_choice("principals", name, LEARNED + SCRIPTED)
+            registry.get("principal", name, "principals")
         errors.check_distinct("principals", self.principals)
-        blind = self.game.kind == "arm" and not self.game.observe_target
-        scripted = [name for name in self.principals if name in SCRIPTED]
-        if blind and scripted:
-            expected = "learned ones alone: scripted ones must observe the target to pay its arm"
-            errors.refuse("principals", scripted[0], expected)
-        if self.network.architecture == "arms":
-            for name in ("observe_target", "observe_intervention"):
-                if not getattr(self.game, name):
-                    expected = "True: networks over arms ('network.architecture') read it"
-                    errors.refuse(f"game.{name}", False, expected)
-        if not self.network.world_model:
-            expected = "True: MERMAIDE without one is the principal maml_without_world_model"
-            errors.refuse("network.world_model", False, expected)
-        if self.training.credit == "hits":
-            known = "'returns' where payments are not all of the target, or are seen beforehand"
-            if self.game.payment_kind != "target" or "best_response" in self.agents.families:
-                errors.refuse("training.credit", "hits", known)
+        self._check_payments()
+        self._check_network()
+        errors.check_distinct("baseline_entropy", [name for name, _ in self.baseline_entropy])
+        for name, bonus in self.baseline_entropy:
+            errors.check_choice("baseline_entropy", name, names_of("learned"))
+            errors.check_non_negative(f"baseline_entropy of {name}", bonus)
         errors.check_at_least("seeds", self.seeds, 1)
         _check_seed("seed", self.seed)
         if self.seed + self.seeds > _MAX_SEED + 1:
             errors.refuse("seeds", self.seeds, f"at most {_MAX_SEED + 1 - self.seed} from seed on")
+
+    def _check_payments(self) -> None:
+        """Refuses principals and credits that the game's interventions do not allow."""
+        blind = self.game.kind == "arm" and not self.game.observe_target
+        scripted = [name for name in self.principals if role_of(name) != "learned"]
+        if blind and scripted:
+            expected = "learned ones alone: scripted ones must observe the target to pay its arm"
+            errors.refuse("principals", scripted[0], expected)
+        if self.training.credit == "hits":
+            members = [registry.get("family", family) for family in self.agents.families]
+            see_offers = any(member.traits.get("sees_offers") for member in members)
+            if self.game.payment_kind != "target" or see_offers:
+                known = "'returns' where payments are not all of the target, or are seen beforehand"
+                errors.refuse("training.credit", "hits", known)
+
+    def _check_network(self) -> None:
+        """Refuses networks that read what is not observed, or that lack what makes MERMAIDE."""
+        network = registry.get("network", self.network.architecture)
+        for name in network.traits.get("reads", ()):
+            if not getattr(self.game, name):
+                expected = f"True: networks {network.label} ('network.architecture') read it"
+                errors.refuse(f"game.{name}", False, expected)
+        if not self.network.world_model:
+            expected = "True: MERMAIDE without one is the principal maml_without_world_model"
+            errors.refuse("network.world_model", False, expected)
 
 
 def _check_seed(name: str, seed: int) -> None:
@@ -211,25 +201,17 @@ def _check_seed(name: str, seed: int) -> None:
 
 
 def principal_configs(name: str, config: StudyConfig) -> tuple[NetworkConfig, TrainingConfig]:
-    """The parts that learned principal ``name`` uses, of the same code and episode budget.
+    """The configs of learned principal ``name``: the same code and episode budget for all.
 
-    Baselines may have a first entropy bonus of their own (`BaselineEntropy`).
+    Baselines may have a first entropy bonus of their own (``baseline_entropy``).
 
     Raises:
       ConfigError: ``name`` is not a learned principal.
     """
-    errors.check_choice("principal", name, LEARNED)
-    network, training = config.network, config.training
-    if name in ("maml_without_world_model", "reinforce"):
-        network = dataclasses.replace(network, world_model=False)
-        # Its policy is all it has to adapt.
-        training = dataclasses.replace(training, adapt_policy=True)
-    if name in ("world_model_without_meta", "reinforce"):
-        training = dataclasses.replace(training, meta_gradient="none")
-    if not training.is_meta:
-        # What is never written in training is never learned to be read.
-        network = dataclasses.replace(network, memory=False)
-    bonus = getattr(config.baseline_entropy, name, None)
+    errors.check_choice("principal", name, names_of("learned"))
+    member = registry.get("principal", name)
+    network, training = member.value.configure(config.network, config.training)
+    bonus = dict(config.baseline_entropy).get(name)
     if bonus is not None:
         training = dataclasses.replace(training, entropy_start=bonus)
     return network, training

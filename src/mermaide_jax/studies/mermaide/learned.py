@@ -10,29 +10,35 @@ import jax
 import numpy as np
 
 from mermaide_jax import meta
-from mermaide_jax.base import Game, Principal, Task, Trajectory
+from mermaide_jax.base import Game, Principal, Trajectory
 from mermaide_jax.evaluation.protocol import Scores, adapt_to_tasks, summarise
 from mermaide_jax.games import collect
 from mermaide_jax.principals import LearnedPrincipal, learned_principal
 from mermaide_jax.studies.mermaide.config import StudyConfig, principal_configs
-from mermaide_jax.studies.mermaide.setting import Setting, Stream
+from mermaide_jax.studies.mermaide.setting import Populations, Setting, Stream
 from mermaide_jax.training import (
     Metrics,
+    Phase,
+    PrincipalState,
     Progress,
+    Trainer,
     TrainingConfig,
     TrainingDiverged,
     TrainState,
     make_adapt,
-    make_update,
+    make_trainer,
     over_streams,
     train,
+    warm_up_phases,
 )
 from mermaide_jax.training.checkpoint import (
+    FormerLayout,
     clear_checkpoints,
     has_checkpoint,
     restore_checkpoint,
     save_checkpoint,
 )
+from mermaide_jax.training.loop import start_state
 
 SAVE_EVERY = 250
 """Updates between two checkpoints."""
@@ -46,21 +52,53 @@ class Trained(NamedTuple):
     state: TrainState
     history: Metrics
 
+    @property
+    def params(self) -> Any:
+        """Params of the principal, leading axis ``[S]``."""
+        return self.state.learner.params
+
 
 def build(
     name: str, config: StudyConfig, setting: Setting
 ) -> tuple[LearnedPrincipal, TrainingConfig]:
     """The networks of principal ``name`` and how it is trained."""
     network, training = principal_configs(name, config)
-    game = setting.game
-    learned = learned_principal(
-        network,
-        game.observation_size,
-        game.num_arms,
-        game.num_interventions,
-        game.payment_kind == "arms",
+    return build_networks(network, setting.game), training
+
+
+def build_networks(network: Any, game: Game) -> LearnedPrincipal:
+    """A learned principal for a game."""
+    sizes = (game.observation_size, game.num_arms, game.num_interventions)
+    return learned_principal(network, *sizes, game.payment_kind == "arms")
+
+
+def build_trainer(
+    name: str, config: StudyConfig, setting: Setting
+) -> tuple[Trainer, tuple[Phase, ...]]:
+    """How principal ``name`` is trained, and the phases before that.
+
+    Each stream trains with the agents of its own population; its data are the number of the
+    population and the tasks by family.
+    """
+    learned, training = build(name, config, setting)
+    bind = functools.partial(_bound_update, setting.populations)
+    whole = lambda games: make_trainer(training, learned, games, config.game.economics)  # noqa: E731
+    warm_ups = lambda games: warm_up_phases(training, learned, games, config.game.economics)  # noqa: E731
+    first = setting.populations.games_of(setting.streams[0].population)
+    phases = tuple(
+        Phase(bind(lambda games, n=number: warm_ups(games)[n].update), phase.until)
+        for number, phase in enumerate(warm_ups(first))
     )
-    return learned, training
+    update = bind(lambda games: whole(games).update)
+    return Trainer(whole(first).init, update), phases
+
+
+def _bound_update(
+    populations: Populations, update_of: Callable[[tuple[Game, ...]], Any]
+) -> Callable[..., Any]:
+    """The update of a stream of any population."""
+    run = populations.bind(lambda games, tasks, key, state: update_of(games)(key, state, tasks))
+    return lambda key, state, data: run(*data, key, state)
 
 
 def train_principal(
@@ -77,7 +115,7 @@ def train_principal(
     Args:
       name: a learned principal.
       config: the study.
-      setting: its game and agents.
+      setting: its games and agents.
       directory: where its checkpoints go, or None for none.
       resume: go on from the newest checkpoint, if there is one; else former ones are removed.
       on_progress: called after every chunk of updates.
@@ -85,7 +123,7 @@ def train_principal(
     Raises:
       TrainingDiverged: NaN or infinity; the last good state was saved.
     """
-    learned, training = build(name, config, setting)
+    trainer, phases = build_trainer(name, config, setting)
     start = None
     if directory is not None:
         # What a former run left there would be taken for this one's.
@@ -93,7 +131,7 @@ def train_principal(
         if not resume:
             clear_checkpoints(directory)
         elif has_checkpoint(directory):
-            start = restore_checkpoint(directory, blank_state(name, config, setting))
+            start = _restore(name, config, setting, directory)
 
     saved = 0 if start is None else int(np.asarray(start[0].update)[0])
 
@@ -107,11 +145,10 @@ def train_principal(
     try:
         state, history = train(
             setting.keys,
-            training,
-            learned,
-            setting.game,
-            setting.train,
-            config.game.economics,
+            trainer,
+            (setting.index, setting.train),
+            principal_configs(name, config)[1].updates,
+            before=phases,
             resume=start,
             on_chunk=on_chunk,
         )
@@ -126,14 +163,43 @@ def train_principal(
 
 def load_principal(name: str, config: StudyConfig, setting: Setting, directory: Path) -> Trained:
     """The newest checkpoint of principal ``name``."""
-    return Trained(*restore_checkpoint(directory, blank_state(name, config, setting)))
+    return Trained(*_restore(name, config, setting, directory))
 
 
-def blank_state(name: str, config: StudyConfig, setting: Setting) -> TrainState:
-    """Shapes and dtypes of the training state of all streams; computes nothing."""
-    learned, training = build(name, config, setting)
-    update = make_update(training, learned, setting.game, config.game.economics)
-    return jax.eval_shape(jax.vmap(update.init), setting.keys)
+def _restore(
+    name: str, config: StudyConfig, setting: Setting, directory: Path
+) -> tuple[TrainState, Metrics]:
+    like, metrics = blank_state(name, config, setting)
+    return restore_checkpoint(directory, like, metrics, _flat_layout(like))
+
+
+class _FlatState(NamedTuple):
+    """The state as it was before training knew nothing of principals."""
+
+    update: Any
+    params: Any
+    optimizer: Any
+    failed_at: Any
+
+
+def _flat_layout(like: TrainState) -> FormerLayout:
+    """How checkpoints of that time are read."""
+
+    def upgrade(flat: _FlatState) -> TrainState:
+        learner = PrincipalState(flat.update, flat.params, flat.optimizer)
+        return TrainState(flat.update, learner, flat.failed_at)
+
+    learner = like.learner
+    flat = _FlatState(like.update, learner.params, learner.optimizer, like.failed_at)
+    return FormerLayout(flat, upgrade)
+
+
+def blank_state(name: str, config: StudyConfig, setting: Setting) -> tuple[TrainState, Metrics]:
+    """Shapes and dtypes of the state of all streams and of one update's metrics of one stream."""
+    trainer, _ = build_trainer(name, config, setting)
+    one = lambda key: start_state(trainer, key)  # noqa: E731
+    metrics = Metrics(*(jax.ShapeDtypeStruct((), np.float32) for _ in Metrics._fields))
+    return jax.eval_shape(jax.vmap(one), setting.keys), metrics
 
 
 class Evaluation(NamedTuple):
@@ -155,7 +221,7 @@ def evaluate_principal(
     Args:
       name: a learned principal.
       config: the study.
-      setting: its game and agents.
+      setting: its games and agents.
       trained: the principal, trained.
       adapt: how it adapts; None: as in training.
 
@@ -164,37 +230,40 @@ def evaluate_principal(
       compiled once for all ``K``.
     """
     learned, training = build(name, config, setting)
-    game, num_streams = setting.game, len(setting.streams)
+    num_streams = len(setting.streams)
     adapt = adapt or make_adapt(training, learned)
 
-    def adapt_on(num_shots):
-        def one_stream(key, params, tasks):
-            return adapt_to_tasks(key, game, learned, adapt, params, tasks, num_shots)
+    def adapt_on(num_shots: int) -> Callable[..., Any]:
+        def one_stream(games, tasks, key, params):
+            return adapt_to_tasks(key, games, learned, adapt, params, tasks, num_shots)
 
-        return over_streams(one_stream, num_streams)
+        return over_streams(setting.populations.bind(one_stream), num_streams)
 
-    play_streams = _player(game, learned.principal, config.evaluation.episodes, num_streams)
+    play_streams = _player(
+        setting.populations, learned.principal, config.evaluation.episodes, num_streams
+    )
     keys_adapt, keys_play = (stream_keys(setting, use) for use in ("adapt", "play"))
+    agents = (setting.index, setting.test)
     tests = {}
     for num_shots in config.evaluation.shots:
         # The same draws for every K, on purpose: clones, or JAX's key-reuse check refuses them.
         key_adapt, key_play = jax.random.clone(keys_adapt), jax.random.clone(keys_play)
-        adapted = adapt_on(num_shots)(key_adapt, trained.state.params, setting.test)
-        tests[num_shots] = jax.tree.map(np.asarray, play_streams(key_play, adapted, setting.test))
+        adapted = adapt_on(num_shots)(*agents, key_adapt, trained.params)
+        tests[num_shots] = jax.tree.map(np.asarray, play_streams(*agents, key_play, adapted))
     return tests
 
 
 @functools.cache
 def _player(
-    game: Game, principal: Principal, num_episodes: int, num_streams: int
+    populations: Populations, principal: Principal, num_episodes: int, num_streams: int
 ) -> Callable[..., Evaluation]:
     """Plays with adapted params; compiled once for principals that differ in training alone."""
 
-    def play(key: chex.PRNGKey, adapted: Any, tasks: Task) -> Evaluation:
-        played = collect(key, game, principal, adapted, tasks, num_episodes, params_axis=0)
+    def play(games: Any, tasks: Any, key: chex.PRNGKey, adapted: Any) -> Evaluation:
+        played = collect(key, games, principal, adapted, tasks, num_episodes, params_axis=0)
         return Evaluation(summarise(played), jax.tree.map(lambda leaf: leaf[:, 0], played))
 
-    return over_streams(play, num_streams)
+    return over_streams(populations.bind(play), num_streams)
 
 
 def stream_keys(setting: Setting, use: str) -> chex.PRNGKey:
@@ -206,11 +275,11 @@ def stream_keys(setting: Setting, use: str) -> chex.PRNGKey:
 def stream_by_stream(
     setting: Setting, play: Callable[..., Any], on_stream: Callable[[Stream], None], *own: Any
 ) -> Any:
-    """``play`` of one stream after the other, where all at once would take too long in silence.
+    """Plays one stream after the other, where all at once would take too long in silence.
 
     Args:
       setting: whose streams.
-      play: what is done with one.
+      play: ``play(index, tasks, *own)`` of one stream, see `Populations.bind`.
       on_stream: called after each.
       own: its arguments, with leading axis ``[S]``.
 
@@ -218,8 +287,9 @@ def stream_by_stream(
       What ``play`` returned, as numpy arrays ``[S, ...]``.
     """
     played = []
+    everything = (setting.index, setting.test, *own)
     for place, stream in enumerate(setting.streams):
-        arguments = jax.tree.map(lambda leaf, n=place: leaf[n], own)
+        arguments = jax.tree.map(lambda leaf, n=place: leaf[n], everything)
         played.append(jax.tree.map(np.asarray, play(*arguments)))
         on_stream(stream)
     return jax.tree.map(lambda *leaves: np.stack(leaves), *played)

@@ -2,14 +2,10 @@
 
 import dataclasses
 
-from mermaide_jax.networks.world_model_policy import NetworkConfig
-from mermaide_jax.studies.mermaide.config import (
-    SCRIPTED,
-    BaselineEntropy,
-    EvaluationOptions,
-    GameOptions,
-    StudyConfig,
-)
+from mermaide_jax.networks import NetworkConfig
+from mermaide_jax.principals.members import names_of
+from mermaide_jax.registry import register
+from mermaide_jax.studies.mermaide.config import EvaluationOptions, GameOptions, StudyConfig
 from mermaide_jax.training.config import TrainingConfig
 
 _SMALL = NetworkConfig(features=32)
@@ -42,7 +38,7 @@ _DEFAULT = dataclasses.replace(
         agents_per_block=3,
     ),
     # Without a world model less of a bonus leaves them where they never pay.
-    baseline_entropy=BaselineEntropy(maml_without_world_model=0.25, reinforce=0.1),
+    baseline_entropy=(("maml_without_world_model", 0.25), ("reinforce", 0.1)),
     seeds=10,
 )
 
@@ -57,62 +53,97 @@ _QUICK = dataclasses.replace(
     seeds=2,
 )
 
-PRESETS: dict[str, StudyConfig] = {
-    "smoke": dataclasses.replace(
-        _STANDARD,
-        game=GameOptions(horizon=20),
-        network=NetworkConfig(features=8, num_layers=1),
-        training=dataclasses.replace(
-            _RECIPE, updates=20, world_model_updates=5, tasks_per_update=5, episodes_per_task=4
-        ),
-        evaluation=EvaluationOptions(
-            episodes=8,
-            all_knowing_rollouts=4,
-            all_knowing_tuning=4,
-            all_knowing_episodes=2,
-            clairvoyant_beam=4,
-        ),
-        # The other two learned principals are these two with parts exchanged.
-        principals=("mermaide", "reinforce", *SCRIPTED),
-        seeds=2,
+_SMOKE = dataclasses.replace(
+    _STANDARD,
+    game=GameOptions(horizon=20),
+    network=NetworkConfig(features=8, num_layers=1),
+    training=dataclasses.replace(
+        _RECIPE, updates=20, world_model_updates=5, tasks_per_update=5, episodes_per_task=4
     ),
-    "quick": _QUICK,
-    "ablation": dataclasses.replace(
-        _QUICK,
-        training=dataclasses.replace(_QUICK.training, updates=400, entropy_decay=1.0),
-        baseline_entropy=BaselineEntropy(),
-        seeds=1,
+    evaluation=EvaluationOptions(
+        episodes=8,
+        all_knowing_rollouts=4,
+        all_knowing_tuning=4,
+        all_knowing_episodes=2,
+        clairvoyant_beam=4,
     ),
-    "standard": _STANDARD,
-    "default": _DEFAULT,
-    "paper": StudyConfig(
-        game=GameOptions(horizon=100),
-        network=NetworkConfig(features=128, num_layers=2),
-        training=TrainingConfig(
-            updates=10_000,
-            world_model_updates=0,
-            tasks_per_update=15,
-            episodes_per_task=16,
-            adaptation_episodes=1,
-            inner_steps=1,
-            inner_learning_rate=7e-4,
-            outer_learning_rate=1e-3,
-            zero_shot_weight=0.0,
-            variation="none",
-            target_first=False,
-        ),
-        evaluation=EvaluationOptions(shots=(0, 1)),
-        seeds=10,
-    ),
-}
-"""Preset name to config, in order of size."""
+    # The other two learned principals are these two with parts exchanged.
+    principals=("mermaide", "reinforce", *names_of("scripted", "reference")),
+    seeds=2,
+)
 
-DESCRIPTIONS: dict[str, str] = {
-    "smoke": "every part once, far too little to learn: under 2 minutes on two cores, from cold",
-    "quick": "the default recipe, T = 50, no memory, two seeds: under 10 minutes on two cores",
-    "ablation": "what the ablations start from: T = 50, few updates, no memory, one seed",
-    "standard": "the published kind of network, small, five seeds: under 2 hours on two cores",
-    "default": "the recipe that works best, at the headline protocol: ten seeds, T = 100",
-    "paper": "the published hyperparameters at full size: for a GPU",
-}
-"""What each preset is for."""
+_ABLATION = dataclasses.replace(
+    _QUICK,
+    training=dataclasses.replace(_QUICK.training, updates=400, entropy_decay=1.0),
+    baseline_entropy=(),
+    seeds=1,
+)
+
+_PAPER = StudyConfig(
+    game=GameOptions(horizon=100),
+    network=NetworkConfig(features=128, num_layers=2),
+    training=TrainingConfig(
+        updates=10_000,
+        world_model_updates=0,
+        tasks_per_update=15,
+        episodes_per_task=16,
+        adaptation_episodes=1,
+        inner_steps=1,
+        inner_learning_rate=7e-4,
+        outer_learning_rate=1e-3,
+        zero_shot_weight=0.0,
+        variation="none",
+        target_first=False,
+    ),
+    evaluation=EvaluationOptions(shots=(0, 1)),
+    seeds=10,
+)
+
+register(
+    "preset",
+    "smoke",
+    _SMOKE,
+    label="smoke",
+    summary="every part once, far too little to learn: under 2 minutes on two cores, from cold",
+    rank=1,
+)
+register(
+    "preset",
+    "quick",
+    _QUICK,
+    label="quick",
+    summary="the default recipe, T = 50, no memory, two seeds: under 10 minutes on two cores",
+    rank=2,
+)
+register(
+    "preset",
+    "ablation",
+    _ABLATION,
+    label="ablation",
+    summary="what the ablations start from: T = 50, few updates, no memory, one seed",
+    rank=3,
+)
+register(
+    "preset",
+    "standard",
+    _STANDARD,
+    label="standard",
+    summary="the published kind of network, small, five seeds: under 2 hours on two cores",
+    rank=4,
+)
+register(
+    "preset",
+    "default",
+    _DEFAULT,
+    label="default",
+    summary="the recipe that works best, at the headline protocol: ten seeds, T = 100",
+    rank=5,
+)
+register(
+    "preset",
+    "paper",
+    _PAPER,
+    label="paper",
+    summary="the published hyperparameters at full size: for a GPU",
+    rank=6,
+)

@@ -37,7 +37,7 @@ def score_rows(
     """
     rows = []
     for s, stream in enumerate(setting.streams):
-        for m, agent in enumerate(setting.test_agents[stream.population]):
+        for m, agent in enumerate(setting.agents[stream.population]):
             row = {
                 "principal": principal,
                 "family": agent.family,
@@ -110,8 +110,9 @@ def episode_records(
     for s, stream in enumerate(setting.streams):
         if stream.seed != config.seed:
             continue
-        for m, agent in enumerate(setting.test_agents[stream.population]):
-            target = int(setting.test.target[s, m])
+        bandits = setting.test_bandits(s)
+        for m, agent in enumerate(setting.agents[stream.population]):
+            target = int(bandits.target[m])
             decision = played.principal
             predicted = np.exp(decision.prediction[s, m, :, target])
             records.append(
@@ -123,7 +124,7 @@ def episode_records(
                     "k_shot": num_shots,
                     "agent": agent.index,
                     "target": target,
-                    "mean_rewards": _numbers(setting.test.mean_rewards[s, m]),
+                    "mean_rewards": _numbers(bandits.mean_rewards[m]),
                     "action": played.step.action[s, m].tolist(),
                     "intervention": played.intervention[s, m].tolist(),
                     "predicted_target_probability": _numbers(predicted) if has_model else None,

@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mermaide_jax.errors import ConfigError, refuse
+from mermaide_jax.principals.members import role_of
 from mermaide_jax.report.attained import ORACLES, attained_records
 from mermaide_jax.results.configs import config_from_dict
 from mermaide_jax.results.files import text_writer, write_atomically
 from mermaide_jax.results.migration import upgrade_config
 from mermaide_jax.results.provenance import collect_versions, describe_devices, source_revision
 from mermaide_jax.results.results import Results
-from mermaide_jax.studies.mermaide.config import LEARNED, StudyConfig, principal_configs
+from mermaide_jax.studies.mermaide.config import StudyConfig, principal_configs
 from mermaide_jax.studies.mermaide.learned import (
     Trained,
     evaluate_principal,
@@ -49,7 +50,7 @@ class Evaluated(NamedTuple):
 
 def learned_names(config: StudyConfig) -> list[str]:
     """The learned principals of a study, in their order."""
-    return [name for name in config.principals if name in LEARNED]
+    return [name for name in config.principals if role_of(name) == "learned"]
 
 
 def train_study(
@@ -121,7 +122,7 @@ def evaluate_study(
     episodes: list[Record] = []
     for name in config.principals:
         on_principal(name)
-        if name in LEARNED:
+        if role_of(name) == "learned":
             tested = _evaluate_learned(name, config, setting, trained[name])
             rows, episodes = rows + tested.rows, episodes + tested.episodes
             continue

@@ -8,7 +8,8 @@ each term by REINFORCE with a leave-one-out baseline; the pre-trained principal 
 Nothing but what the principal could know of an agent enters: its own offers and what they earned.
 """
 
-import math
+import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import chex
@@ -16,129 +17,140 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from mermaide_jax import losses, meta
+from mermaide_jax import errors, losses, meta
 from mermaide_jax.base import Task
-from mermaide_jax.games.stackelberg import StackelbergState, draw_stackelberg_task, summarise_state
-from mermaide_jax.games.tasks import Economics
-from mermaide_jax.principals.offers import OfferPrincipal
-from mermaide_jax.studies.stackelberg.config import LearningConfig
-from mermaide_jax.studies.stackelberg.play import (
+from mermaide_jax.games import Economics, StackelbergConfig, draw_stackelberg_task
+from mermaide_jax.games.stackelberg import (
     Interactions,
-    answer,
+    StackelbergState,
     interact,
-    make_principal,
+    payoff,
     state_after,
+    summarise_state,
 )
+from mermaide_jax.principals import OfferPrincipal, offer_principal
+from mermaide_jax.training import Trainer
 
-Params = dict[str, Any]
-
-RATE_SCALE = 5.0
-"""Inner rates are ``exp(5 x)``, so that Adam moves them five times as fast as weights."""
 ENTROPY_UNTIL = 0.7
 """Share of the updates after which the entropy bonus, which falls linearly, is gone."""
-_LONG_GRADIENT = 10.0
+LONG_GRADIENT = 10.0
+"""Inner gradients beyond this length make the inner step hardly longer (`meta.sgd_with_rates`)."""
 
 
-class Support(NamedTuple):
-    """What the inner loop learns from: the first ``n`` of the interactions with one agent.
+@dataclasses.dataclass(frozen=True)
+class LearningConfig:
+    """The static side of training and testing in one game; equal configs share one program."""
 
-    Attributes:
-      observation: ``[T, O]`` float32.
-      intervention: ``[T]``.
-      reward: ``[T]`` float32.
-      used: ``[T]`` float32, 1 for the first ``n``, else 0.
+    game: StackelbergConfig = dataclasses.field(default_factory=StackelbergConfig)
+    """The game."""
+    features: int = 64
+    """Hidden units of the principal's one layer."""
+    updates: int = 1500
+    """Outer updates, for the meta-learned and for the pre-trained principal alike."""
+    agents: int = 32
+    """Agents drawn afresh for each update."""
+    episodes: int = 2
+    """Episodes with each agent in each update."""
+    queries: int = 6
+    """Offers after each episode, which tell how good the principal has become."""
+    most_interactions: int = 100_000
+    """Offers are asked for after up to so many interactions; how many is drawn log-uniformly."""
+    inner_steps: int = 1
+    """SGD steps of the inner loop, on the interactions played one by one."""
+    inner_learning_rate: float = 1e-4
+    """Rate of the inner step before training; it is learned along."""
+    outer_learning_rate: float = 5e-3
+    """Rate of the outer Adam at the first update; it falls linearly to a hundredth."""
+    entropy: float = 0.05
+    """Weight of the entropy bonus at the first update: a policy that narrows too soon gives up the
+    agents that are dear."""
+    before_weight: float = 0.3
+    """Share of the outer objective that is earned in the episode itself, before adaptation."""
+    credit: float = 0.0
+    """Discount of later rewards in the episode: what an offer earns by what it teaches. Offers
+    teach nothing where the principal reads rewards only."""
+
+    def __post_init__(self) -> None:
+        for name in ("features", "updates", "agents", "most_interactions", "inner_steps"):
+            errors.check_at_least(name, getattr(self, name), 1)
+        for name in ("episodes", "queries"):
+            errors.check_at_least(name, getattr(self, name), 2)
+        errors.check_positive("inner_learning_rate", self.inner_learning_rate)
+        errors.check_positive("outer_learning_rate", self.outer_learning_rate)
+        errors.check_non_negative("entropy", self.entropy)
+        errors.check_in_range("before_weight", self.before_weight, 0.0, 1.0)
+        errors.check_in_range("credit", self.credit, 0.0, 1.0)
+
+    @property
+    def principal(self) -> OfferPrincipal:
+        """The MLP of this game's sizes."""
+        sizes = (self.game.observation_size, self.game.num_interventions)
+        return offer_principal(*sizes, self.features)
+
+
+class OfferState(NamedTuple):
+    """What is learned: updates done, the network and its inner rates, the state of Adam."""
+
+    update: jax.Array
+    params: meta.MetaSGDParams
+    optimizer: Any
+
+
+def make_adapt(config: LearningConfig) -> meta.Adapt:
+    """Makes ``adapt(params, (played, n)) -> network params``: REINFORCE, summed over interactions.
+
+    It learns from the first ``n`` of those played. The baseline of an interaction is the mean
+    reward of the others; alone, it has none.
     """
+    principal = config.principal
 
-    observation: jax.Array
-    intervention: jax.Array
-    reward: jax.Array
-    used: jax.Array
+    def loss(network: Any, support: tuple[Interactions, jax.Array]) -> jax.Array:
+        played, number = support
+        used = (jnp.arange(played.reward.shape[0]) < number).astype(jnp.float32)
+        outputs = principal.outputs(network, played.observation)
+        log_probs = principal.law.natural(outputs, played.intervention)
+        rewards = played.reward * used
+        others = (jnp.sum(rewards) - rewards) / jnp.maximum(jnp.sum(used) - 1.0, 1.0)
+        return losses.reinforce_loss(log_probs, (rewards - others) * used)
+
+    return meta.meta_sgd(loss, config.inner_steps, longest_gradient=LONG_GRADIENT)
 
 
-def to_support(played: Interactions, number: jax.Array) -> Support:
-    """The first ``number`` interactions, as the inner loop takes them."""
-    used = (jnp.arange(played.reward.shape[0]) < number).astype(jnp.float32)
-    return Support(played.observation, played.intervention, played.reward, used)
-
-
-def bounded_sgd(log_rates: Any) -> optax.GradientTransformation:
-    """SGD with a rate for each leaf and a bounded step: ``-rate_l g_l / sqrt(1 + |g|^2 / G^2)``.
-
-    Beyond ``G = 10`` a longer gradient makes the step hardly longer. The bound is smooth, also at a
-    zero gradient, so that the meta-gradient passes.
+def make_trainer(config: LearningConfig, is_meta: bool) -> Trainer:
+    """Binds a config into training; its data are the `Economics` of the agents that are drawn.
 
     Args:
-      log_rates: logarithms, a float32 scalar in the place of each leaf; may be traced.
+      config: static.
+      is_meta: with the inner loop, or without.
     """
+    rate = config.outer_learning_rate
+    schedule = optax.linear_schedule(rate, 0.01 * rate, config.updates)
+    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
 
-    def update(updates: Any, params: Any) -> Any:
-        del params
-        squares = sum(jnp.sum(g**2) for g in jax.tree.leaves(updates))
-        bound = jax.lax.rsqrt(1.0 + squares / _LONG_GRADIENT**2)
-        return jax.tree.map(lambda log_rate, g: -jnp.exp(log_rate) * bound * g, log_rates, updates)
+    def init(key: chex.PRNGKey) -> OfferState:
+        network = config.principal.init_params(key)
+        params = meta.init_meta_sgd(network, config.inner_learning_rate)
+        return OfferState(jnp.int32(0), params, optimizer.init(params))
 
-    return optax.stateless(update)
+    def update(key: chex.PRNGKey, state: OfferState, economics: Economics):
+        share = state.update / max(config.updates - 1, 1)
+        entropy = config.entropy * jnp.maximum(1.0 - share / ENTROPY_UNTIL, 0.0)
+        grads, reward = outer_gradient(key, config, state.params, economics, is_meta, entropy)
+        updates, following = optimizer.update(grads, state.optimizer, state.params)
+        params: Any = optax.apply_updates(state.params, updates)
+        return OfferState(state.update + 1, params, following), {"query_reward": reward}
 
-
-def make_adapt(principal: OfferPrincipal, num_steps: int) -> meta.Adapt:
-    """Returns ``adapt(params, support) -> network params``: REINFORCE, summed over interactions.
-
-    The baseline of an interaction is the mean reward of the others; alone, it has none.
-
-    Args:
-      principal: who adapts.
-      num_steps: SGD steps.
-
-    Returns:
-      ``adapt`` for params as of `init_params` and a `Support`.
-    """
-
-    def loss(network: Any, support: Support) -> jax.Array:
-        log_probs = principal.natural(network, support.observation, support.intervention)
-        rewards, number = support.reward * support.used, jnp.sum(support.used)
-        others = (jnp.sum(rewards) - rewards) / jnp.maximum(number - 1.0, 1.0)
-        return losses.reinforce_loss(log_probs, (rewards - others) * support.used)
-
-    def adapt(params: Params, support: Support) -> Any:
-        log_rates = jax.tree.map(lambda x: RATE_SCALE * x, params["log_rates"])
-        adapt_network = meta.inner_loop(loss, bounded_sgd(log_rates), num_steps)
-        return adapt_network(params["network"], support)
-
-    return adapt
-
-
-def init_params(key: chex.PRNGKey, config: LearningConfig) -> Params:
-    """A fresh principal ``network`` and ``log_rates``: logarithms of its inner rates, over 5."""
-    network = make_principal(config.game, config.features).init_params(key)
-    log_rate = math.log(config.inner_learning_rate) / RATE_SCALE
-    return {
-        "network": network,
-        "log_rates": jax.tree.map(lambda _: jnp.float32(log_rate), network),
-    }
-
-
-class _Setting(NamedTuple):
-    """What the queries after one episode need.
-
-    Attributes:
-      key: typed key.
-      task: the agent.
-      state: what the principal knows by then.
-    """
-
-    key: chex.PRNGKey
-    task: Task
-    state: StackelbergState
+    return Trainer(init, update)
 
 
 def outer_gradient(
     key: chex.PRNGKey,
     config: LearningConfig,
-    params: Params,
+    params: meta.MetaSGDParams,
     economics: Economics,
     is_meta: bool,
     entropy: chex.Numeric = 0.0,
-) -> tuple[Params, jax.Array]:
+) -> tuple[meta.MetaSGDParams, jax.Array]:
     """One estimate of the gradient of the outer objective, and the mean reward of the queries.
 
     The inner rates serve the second term alone; their part of the gradient is not weighted by
@@ -147,134 +159,76 @@ def outer_gradient(
     Args:
       key: typed key, consumed.
       config: sizes.
-      params: as of `init_params`.
+      params: the network and its inner rates.
       economics: of the agents that are drawn.
       is_meta: whether queries are made after the inner loop; static.
       entropy: weight of the entropy bonus.
     """
-    principal = make_principal(config.game, config.features)
     key_tasks, key_play, key_number, key_state, key_query = jax.random.split(key, 5)
-    tasks = _draw_tasks(key_tasks, config, economics)
-    total = config.agents * config.episodes
-    network = params["network"]
-    played = jax.vmap(lambda k, t: interact(k, config.game, principal, network, t))(
-        jax.random.split(key_play, total), tasks
-    )
-    number = _draw_numbers(key_number, config, total)
-    states = jax.vmap(state_after)(jax.random.split(key_state, total), played.states, number, tasks)
-    settings = _Setting(jax.random.split(key_query, total), tasks, states)
-    support = jax.vmap(to_support)(played, number)
-    inner = make_adapt(principal, config.inner_steps)
-    adapt = inner if is_meta else (lambda params, support: params["network"])
+    total, principal = config.agents * config.episodes, config.principal
+    split = lambda k: jax.random.split(k, total)  # noqa: E731
+    draw = lambda k: draw_stackelberg_task(k, config.game.num_arms, economics)  # noqa: E731
+    agents = jax.vmap(draw)(jax.random.split(key_tasks, config.agents))
+    tasks = jax.tree.map(lambda x: jnp.repeat(x, config.episodes, axis=0), agents)
+    play = lambda k, t: interact(k, config.game, principal.principal, params.params, t)  # noqa: E731
+    played = jax.vmap(play)(split(key_play), tasks)
+    # log(1 + n) is uniform.
+    span = jnp.log1p(jnp.float32(config.most_interactions))
+    number = jnp.expm1(jax.random.uniform(key_number, (total,), jnp.float32) * span)
+    number = number.astype(jnp.int32)
+    states = jax.vmap(state_after)(split(key_state), played.states, number, tasks)
     _, after, queries = meta.maml_gradient(
-        adapt, *_queries(config, principal, entropy), params, support, settings
+        make_adapt(config) if is_meta else (lambda params, support: params.params),
+        functools.partial(_query_loss, config, entropy),
+        jax.vmap(functools.partial(_query, config)),
+        _centred,
+        params,
+        (played, number),
+        (split(key_query), tasks, states),
     )
-    before = jax.grad(lambda n: _before_loss(config, principal, n, played, entropy))(network)
-    weight = config.before_weight
-    grads = {
-        "network": jax.tree.map(
-            lambda a, b: (1.0 - weight) * a + weight * b, after["network"], before
-        ),
-        "log_rates": after["log_rates"],
-    }
+    before = jax.grad(lambda n: _before_loss(config, entropy, n, played))(params.params)
+    mix = lambda a, b: (1.0 - config.before_weight) * a + config.before_weight * b  # noqa: E731
+    grads = after._replace(params=jax.tree.map(mix, after.params, before))
     return grads, jnp.mean(queries[2])
 
 
-def _draw_tasks(key: chex.PRNGKey, config: LearningConfig, economics: Economics) -> Task:
-    """``[agents * episodes]`` tasks: each agent once for each of its episodes."""
-    draw = lambda k: draw_stackelberg_task(k, config.game.num_arms, economics)  # noqa: E731
-    tasks = jax.vmap(draw)(jax.random.split(key, config.agents))
-    return jax.tree.map(lambda x: jnp.repeat(x, config.episodes, axis=0), tasks)
+def _query(config: LearningConfig, network: Any, setting: tuple[Any, Task, StackelbergState]):
+    """Offers to one agent after the inner loop, and what they earn."""
+    key, task, state = setting
+    observation = summarise_state(config.game, state, task)
+
+    def one(key: chex.PRNGKey):
+        key_act, key_answer = jax.random.split(key)
+        act = config.principal.principal.act
+        intervention, _, _ = act(key_act, network, (), observation)
+        return intervention, payoff(key_answer, config.game, intervention, task)
+
+    return observation, *jax.vmap(one)(jax.random.split(key, config.queries))
 
 
-def _draw_numbers(key: chex.PRNGKey, config: LearningConfig, total: int) -> jax.Array:
-    """Interactions before the queries: ``log(1 + n)`` is uniform; ``[total]`` int32."""
-    span = jnp.log1p(jnp.float32(config.most_interactions))
-    uniform = jax.random.uniform(key, (total,), jnp.float32)
-    return jnp.expm1(uniform * span).astype(jnp.int32)
+def _centred(data: Any) -> Any:
+    observation, interventions, rewards = data
+    baseline = jax.vmap(losses.leave_one_out_baseline)(rewards)
+    return observation, interventions, rewards - baseline
 
 
-def _queries(
-    config: LearningConfig, principal: OfferPrincipal, entropy: chex.Numeric
-) -> tuple[Any, Any, Any]:
-    """Outer loss, play and prepare, as `meta.maml_gradient` takes them."""
-
-    def outer_loss(network, observation, interventions, advantages):
-        observations = jnp.broadcast_to(observation, (config.queries, *observation.shape))
-        log_probs = principal.log_prob(network, observations, interventions)
-        bonus = entropy * principal.entropy(network, observation)
-        return losses.reinforce_loss(log_probs, advantages) / config.queries - bonus
-
-    def query(network, setting: _Setting):
-        observation = summarise_state(config.game, setting.state, setting.task)
-
-        def one(key):
-            key_act, key_answer = jax.random.split(key)
-            intervention, _, _ = principal.principal.act(key_act, network, (), observation)
-            return intervention, answer(key_answer, config.game, intervention, setting.task).reward
-
-        return observation, *jax.vmap(one)(jax.random.split(setting.key, config.queries))
-
-    def prepare(data):
-        observation, interventions, rewards = data
-        baseline = jax.vmap(losses.leave_one_out_baseline)(rewards)
-        return observation, interventions, rewards - baseline
-
-    return outer_loss, jax.vmap(query), prepare
+def _query_loss(config: LearningConfig, entropy: chex.Numeric, network: Any, query: Any):
+    observation, interventions, advantages = query
+    outputs = config.principal.outputs(network, observation)
+    every = jnp.broadcast_to(outputs, (config.queries, *outputs.shape))
+    log_probs = config.principal.law.log_prob(every, interventions)
+    bonus = entropy * config.principal.law.entropy(outputs)
+    return losses.reinforce_loss(log_probs, advantages) / config.queries - bonus
 
 
 def _before_loss(
-    config: LearningConfig,
-    principal: OfferPrincipal,
-    network: Any,
-    played: Interactions,
-    entropy: chex.Numeric,
+    config: LearningConfig, entropy: chex.Numeric, network: Any, played: Interactions
 ) -> jax.Array:
     """REINFORCE on the episodes themselves, per interaction, ``config.credit`` for what follows."""
     to_go = jax.vmap(losses.rewards_to_go, (0, None))(played.reward, config.credit)
     grouped = to_go.reshape(config.agents, config.episodes, -1)
     baseline = jax.vmap(losses.leave_one_out_baseline)(grouped).reshape(to_go.shape)
-    log_probs = principal.log_prob(network, played.observation, played.intervention)
+    outputs = config.principal.outputs(network, played.observation)
+    log_probs = config.principal.law.log_prob(outputs, played.intervention)
     loss = jnp.mean(jax.vmap(losses.reinforce_loss)(log_probs, to_go - baseline))
-    bonus = entropy * jnp.mean(principal.entropy(network, played.observation))
-    return loss / to_go.shape[1] - bonus
-
-
-def train(
-    key: chex.PRNGKey, config: LearningConfig, economics: Economics, is_meta: bool
-) -> tuple[Params, jax.Array]:
-    """Trains one principal; batch over seeds and terms with ``vmap``.
-
-    Args:
-      key: typed key, consumed.
-      config: static.
-      economics: of the training agents, leaves may be swept.
-      is_meta: with the inner loop, or without; static.
-
-    Returns:
-      its params, and the mean reward of the queries in each update, ``[updates]`` float32.
-    """
-    optimizer = _optimizer(config)
-    key_init, key = jax.random.split(key)
-    params = init_params(key_init, config)
-
-    def update(carry, entropy):
-        key, params, state = carry
-        key, key_update = jax.random.split(key)
-        grads, reward = outer_gradient(key_update, config, params, economics, is_meta, entropy)
-        updates, state = optimizer.update(grads, state, params)
-        following: Any = optax.apply_updates(params, updates)
-        return (key, following, state), reward
-
-    carry = (key, params, optimizer.init(params))
-    share = jnp.linspace(0.0, 1.0, config.updates, dtype=jnp.float32)
-    entropies = config.entropy * jnp.maximum(1.0 - share / ENTROPY_UNTIL, 0.0)
-    (_, params, _), rewards = jax.lax.scan(update, carry, entropies)
-    return params, rewards
-
-
-def _optimizer(config: LearningConfig) -> optax.GradientTransformation:
-    """Adam with a clipped gradient and a rate that falls linearly to a hundredth."""
-    rate = config.outer_learning_rate
-    schedule = optax.linear_schedule(rate, 0.01 * rate, config.updates)
-    return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
+    return loss / to_go.shape[1] - entropy * jnp.mean(config.principal.law.entropy(outputs))

@@ -1,0 +1,78 @@
+"""What a registered principal is to a study: scripted, learned or planned.
+
+A scripted principal is registered as it is made, ``make(game) -> Principal``; the other two are
+described here. Whoever runs a study asks for nothing but these.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+
+from mermaide_jax import registry
+from mermaide_jax.base import Game, Principal
+
+Role = Literal["learned", "scripted", "reference"]
+"""A learned principal is trained; a scripted one has at most one number, chosen on training agents;
+a reference knows what no principal can, or plans, and is compared with."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Learned:
+    """A principal that is trained: the common code with parts switched off or exchanged.
+
+    Attributes:
+      configure: ``configure(network, training) -> (network, training)``, from the configs of a
+        study to those of this principal.
+    """
+
+    configure: Callable[[Any, Any], tuple[Any, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Planned:
+    """A principal that plans each episode with the true game.
+
+    Attributes:
+      play: ``play(key, tune_key, game, tasks, options) -> Trajectory``, leading axes ``[N, M, T]``,
+        of ``N`` agents of one family; ``options`` are those of the evaluation.
+      episodes: ``episodes(options) -> M``, fresh episodes that it plays with each agent.
+    """
+
+    play: Callable[..., Any]
+    episodes: Callable[[Any], int]
+
+
+def role_of(name: str) -> Role:
+    """What kind of principal a name is; one that is not registered counts as scripted."""
+    member = next((m for m in registry.members("principal") if m.name == name), None)
+    if member is None:
+        return "scripted"
+    return "learned" if isinstance(member.value, Learned) else member.traits.get("role", "scripted")
+
+
+def names_of(*roles: Role) -> tuple[str, ...]:
+    """The registered principals of these roles, in the order in which they are shown."""
+    return tuple(name for name in registry.names("principal") if role_of(name) in roles)
+
+
+def candidates_of(name: str, game: Game, options: Any) -> jax.Array:
+    """The numbers among which that of a scripted principal is chosen, ``[C]``.
+
+    Args:
+      name: its name.
+      game: the game.
+      options: of the study; a grid that is a function is called with the game and these.
+    """
+    parameters = registry.get("principal", name).parameters
+    if not parameters:
+        return jnp.zeros((1,), jnp.float32)
+    grid = parameters[0].grid
+    return jnp.asarray(grid(game, options) if callable(grid) else grid)
+
+
+def make_scripted(name: str, game: Game) -> Principal:
+    """The scripted principal of that name, in a game."""
+    return registry.make("principal", name, game)

@@ -1,0 +1,1 @@
+"""Principals of published systems: one file a paper."""
