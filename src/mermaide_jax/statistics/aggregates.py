@@ -90,6 +90,16 @@ def probability_of_improvement(x: ArrayLike, y: ArrayLike, axis: int | None = No
 
     >>> float(probability_of_improvement([3.0, 1.0], [2.0, 1.0]))
     0.625
+
+    Of two methods that were trained apart and tested on the same agents, with its interval:
+
+    >>> from mermaide_jax.statistics import bootstrap_interval
+    >>> scores = np.random.default_rng(0).normal(size=(10, 5)) + np.arange(5)  # 10 runs, 5 agents
+    >>> improves = lambda x, y: probability_of_improvement(x, y, axis=1).mean(axis=1)
+    >>> others = scores[:8] - 1.0
+    >>> found = bootstrap_interval(improves, scores, others, resample="runs", independent=True)
+    >>> print("{:.2f} [{:.2f}, {:.2f}]".format(*found))
+    0.85 [0.75, 0.94]
     """
     first, second = (_along(values, axis, name) for name, values in (("x", x), ("y", y)))
     if first.shape[:-1] != second.shape[:-1]:

@@ -102,15 +102,7 @@ def bootstrap_interval(
     >>> print("{:.2f} [{:.2f}, {:.2f}]".format(*found))  # of agents unseen: wider
     2.17 [0.30, 3.70]
 
-    Two methods that were trained apart, tested on the same agents:
-
-    >>> def improves(x, y):
-    ...     return probability_of_improvement(x, y, axis=1).mean(axis=1)
-    >>> found = bootstrap_interval(
-    ...     improves, scores, scores[:8] - 1.0, resample="runs", independent=True
-    ... )
-    >>> print("{:.2f} [{:.2f}, {:.2f}]".format(*found))
-    0.85 [0.75, 0.94]
+    With two methods: see `mermaide_jax.statistics.probability_of_improvement`.
     """
     check_choice("resample", resample, get_args(Resample))
     if not 0 < confidence < 1:

@@ -172,14 +172,7 @@ def make_trainer(
         hits in a game whose interventions are not payments of the target, or fewer agents in an
         update than families; when called, data that are not the tasks of each family.
     """
-    check_at_least("number of games", len(games), 1)
-    renames = config.variation != "none" or config.target_first
-    for game in games:
-        if renames and game.agent is None:
-            refuse("games", None, "games that name their agent (Game.agent), to rename its arms")
-        if config.credit == "hits" and game.payment_kind != "target":
-            refuse("credit", "hits", "'returns' where interventions are not payments of the target")
-    sizes = family_sizes(config.tasks_per_update, len(games))
+    _check_games(config, games)
     optimizer = make_optimizer(config)
     adapt = make_adapt(config, learned, world_model_only=world_model_only)
     behaviour = _behaviour(config, learned, games[0], world_model_only)
@@ -191,16 +184,8 @@ def make_trainer(
     def update(
         key: chex.PRNGKey, state: PrincipalState, parts: Parts
     ) -> tuple[PrincipalState, Metrics]:
-        if isinstance(parts, Task) or len(parts) != len(games):
-            got = "a Task" if isinstance(parts, Task) else len(parts)
-            refuse("data", got, f"a tuple of the tasks of {len(games)} families")
         key_tasks, key_before, key_after = jax.random.split(key, 3)
-        keys_tasks = [key_tasks] if len(games) == 1 else jax.random.split(key_tasks, len(games))
-        select = lambda k, *rest: select_tasks(k, config, *rest)  # noqa: E731
-        tasks = tuple(
-            select(k, game, part, economics, size)
-            for k, game, part, size in zip(keys_tasks, games, parts, sizes, strict=True)
-        )
+        tasks = _select_parts(key_tasks, config, games, parts, economics)
         keys_after = jax.random.split(key_after, config.tasks_per_update)
         bonus = entropy_bonus(config, learned, state.update)
         loss_of = functools.partial(outer_loss, learned, bonus, world_model_only=world_model_only)
@@ -214,14 +199,13 @@ def make_trainer(
             loss, grads, info = _gradient_before(config, loss_of, state.params, before)
         if config.is_meta:
             plays = [_play_adapted(config, game, behaviour) for game in games]
-            parts_after = (_support(config, before), keys_after)
-            of_family = zip(plays, *map(population(sizes).split, parts_after), tasks, strict=True)
+            groups = _groups(plays, _support(config, before), keys_after, tasks)
             loss_after, grads_after, after = meta.maml_gradient_of_groups(
                 adapt,
                 lambda params, query: loss_of(params, *query)[0],
                 functools.partial(_with_advantages, config),
                 state.params,
-                [meta.TaskGroup(play, own, (keys, part)) for play, own, keys, part in of_family],
+                groups,
                 config.agents_per_block,
             )
             share = config.zero_shot_weight
@@ -235,6 +219,46 @@ def make_trainer(
         return following, _summarise(played, after, info)
 
     return Trainer(init, update)
+
+
+def _check_games(config: TrainingConfig, games: Sequence[Game]) -> None:
+    """Refuses games that cannot be trained in as configured, or fewer agents than families."""
+    check_at_least("number of games", len(games), 1)
+    renames = config.variation != "none" or config.target_first
+    for game in games:
+        if renames and game.agent is None:
+            refuse("games", None, "games that name their agent (Game.agent), to rename its arms")
+        if config.credit == "hits" and game.payment_kind != "target":
+            refuse("credit", "hits", "'returns' where interventions are not payments of the target")
+    family_sizes(config.tasks_per_update, len(games))
+
+
+def _select_parts(
+    key: chex.PRNGKey,
+    config: TrainingConfig,
+    games: Sequence[Game],
+    parts: Parts,
+    economics: Economics,
+) -> Parts:
+    """The agents of one update, of each family as many as `family_sizes` says."""
+    if isinstance(parts, Task) or len(parts) != len(games):
+        got = "a Task" if isinstance(parts, Task) else len(parts)
+        refuse("data", got, f"a tuple of the tasks of {len(games)} families")
+    keys = [key] if len(games) == 1 else jax.random.split(key, len(games))
+    sizes = family_sizes(config.tasks_per_update, len(games))
+    return tuple(
+        select_tasks(k, config, game, part, economics, size)
+        for k, game, part, size in zip(keys, games, parts, sizes, strict=True)
+    )
+
+
+def _groups(
+    plays: Sequence[Callable[..., Any]], support: Any, keys: chex.PRNGKey, tasks: Parts
+) -> list[meta.TaskGroup]:
+    """What is adapted and played again, one group for each family."""
+    sizes = family_sizes(len(keys), len(plays))
+    own = zip(plays, *map(population(sizes).split, (support, keys)), tasks, strict=True)
+    return [meta.TaskGroup(play, part, (k, task)) for play, part, k, task in own]
 
 
 def _play_adapted(
