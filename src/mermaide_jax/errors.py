@@ -24,6 +24,7 @@ __all__ = [
     "refuse",
 ]
 
+T = TypeVar("T")
 Number = TypeVar("Number", int, float)
 Choice = TypeVar("Choice", bound=str)
 
@@ -90,6 +91,26 @@ def check_in_range(name: str, value: Number, low: float, high: float) -> Number:
         refuse(name, value, expected)
     if not low <= _check_finite(name, value, expected) <= high:
         refuse(name, value, expected)
+    return value
+
+
+def check_given(name: str, value: T | None, expected: str) -> T:
+    """Returns `value` unless it is None, which it refuses.
+
+    Args:
+      name: what is to be given.
+      value: what was given.
+      expected: what is allowed.
+
+    Raises:
+      ConfigError: it is None.
+
+    Example:
+      >>> check_given("seed", 3, "an integer")
+      3
+    """
+    if value is None:
+        refuse(name, None, expected)
     return value
 
 

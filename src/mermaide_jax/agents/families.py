@@ -1,6 +1,7 @@
 """Families of agents by name: what `mermaide_jax.registry` knows of them, ready to use."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 import chex
 import jax.numpy as jnp
@@ -47,7 +48,7 @@ def grid_of(family: str) -> tuple[float, ...]:
       ConfigError: there is no such family.
     """
     parameters = registry.get("family", family, "family").parameters
-    return tuple(parameters[0].grid) if parameters else (0.0,)
+    return tuple(cast(Iterable[float], parameters[0].grid)) if parameters else (0.0,)
 
 
 def check_coefficients(family: str, coefficients: tuple[float, ...]) -> None:

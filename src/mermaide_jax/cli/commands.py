@@ -5,7 +5,7 @@ What they do is in `actions`, which imports what takes a while, and only when a 
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -15,7 +15,10 @@ from mermaide_jax.benchmarks.suites import SUITES
 from mermaide_jax.errors import refuse
 from mermaide_jax.studies.mermaide.config import StudyConfig
 
-PresetName = Literal[tuple(registry.names("preset"))]  # pyright: ignore
+if TYPE_CHECKING:
+    PresetName = str
+else:
+    PresetName = Literal[tuple(registry.names("preset"))]
 
 
 def _as_trained(metavar: str) -> Any:

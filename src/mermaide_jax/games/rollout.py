@@ -1,5 +1,6 @@
 """One episode of one principal against one agent, by ``lax.scan``, and many of them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import chex
@@ -7,8 +8,26 @@ import jax
 
 from mermaide_jax._jax.batching import map_batches
 from mermaide_jax.agents.population import population
-from mermaide_jax.base import Game, Games, Principal, Privileged, Task, Tasks, Trajectory
-from mermaide_jax.errors import check_at_least, refuse
+from mermaide_jax.base import Game, Games, Preview, Principal, Privileged, Task, Tasks, Trajectory
+from mermaide_jax.errors import check_at_least, check_given, refuse
+
+
+def preview_of(game: Game) -> Callable[..., Preview]:
+    """Gives the game's ``preview``, for a principal that is shown the agent's state.
+
+    Raises:
+      ConfigError: the game has none.
+    """
+    return check_given("game.preview", game.preview, "one, for a principal that is privileged")
+
+
+def pay_target_of(game: Game) -> Callable[[jax.Array], jax.Array]:
+    """Gives the game's ``pay_target``, for a principal that pays the target.
+
+    Raises:
+      ConfigError: the game has none.
+    """
+    return check_given("game.pay_target", game.pay_target, "one, for a principal that pays")
 
 
 def rollout(
@@ -29,8 +48,9 @@ def rollout(
     Raises:
       ConfigError: a privileged principal in a game without previews.
     """
-    if principal.privileged and game.preview is None:
-        refuse("principal", principal, "one that is not privileged, in a game without previews")
+    preview = game.preview
+    if principal.privileged:
+        preview = preview_of(game)
     key_reset, key = jax.random.split(key)
     observation, state = game.reset(key_reset, task)
 
@@ -40,9 +60,9 @@ def rollout(
         key, observation, state, memory = carry
         key, key_principal, key_game = jax.random.split(key, 3)
         seen = observation
-        if principal.privileged:
+        if preview is not None and principal.privileged:
             # The preview must use the very draws of the step, hence the clone.
-            seen = Privileged(observation, game.preview(jax.random.clone(key_game), state, task))
+            seen = Privileged(observation, preview(jax.random.clone(key_game), state, task))
         intervention, memory, extra = principal.act(key_principal, principal_params, memory, seen)
         following, state, reward, _, _, info = game.step(key_game, state, intervention, task)
         return (key, following, state, memory), Trajectory(

@@ -22,6 +22,7 @@ from mermaide_jax._jax.caching import memoize
 from mermaide_jax.base import Game, Preview, Principal, Privileged, Task, Trajectory
 from mermaide_jax.evaluation.protocol import evaluate
 from mermaide_jax.games import collect
+from mermaide_jax.games.rollout import pay_target_of, preview_of
 from mermaide_jax.principals.members import Planned
 from mermaide_jax.principals.planning import surely_better
 from mermaide_jax.registry import register
@@ -69,6 +70,7 @@ def _wants(script: Script, seen: Preview, remaining: jax.Array) -> jax.Array:
 @memoize
 def by_script(game: Game) -> Principal:
     """The privileged principal that follows a `Script`, its params."""
+    pay_target = pay_target_of(game)
 
     def init(params: Script) -> jax.Array:
         del params
@@ -77,7 +79,7 @@ def by_script(game: Game) -> Principal:
     def act(key, params: Script, remaining: jax.Array, seen: Privileged):
         del key
         pays = _wants(params, seen.preview, remaining)
-        return jnp.where(pays, game.pay_target(seen.observation), 0), remaining - 1, ()
+        return jnp.where(pays, pay_target(seen.observation), 0), remaining - 1, ()
 
     return Principal(init, act, privileged=True)
 
@@ -100,14 +102,16 @@ def all_knowing(game: Game, num_rollouts: int) -> Principal:
       ConfigError: ``num_rollouts`` is below 2.
     """
     errors.check_at_least("num_rollouts", num_rollouts, 2)
+    pay_target = pay_target_of(game)
+    show = preview_of(game)
 
     def complete(key, observation, state, task: Task, remaining: jax.Array, script: Script):
         def body(_, carry):
             key, state, left, earned = carry
             key, key_step = jax.random.split(key)
-            preview = game.preview(jax.random.clone(key_step), state, task)
+            preview = show(jax.random.clone(key_step), state, task)
             pays = _wants(script, preview, left)
-            choice = jnp.where(pays, game.pay_target(observation), 0)
+            choice = jnp.where(pays, pay_target(observation), 0)
             _, state, reward, _, _, _ = game.step(key_step, state, choice, task)
             return key, state, left - 1, earned + reward
 
@@ -134,7 +138,7 @@ def all_knowing(game: Game, num_rollouts: int) -> Principal:
         best = jnp.argmax(jnp.mean(totals, axis=-1), axis=-1)
         worth = jnp.take_along_axis(totals, best[:, None, None], axis=1)[:, 0]
         pays = _wants(jax.tree.map(lambda leaf: leaf[0], params), seen.preview, remaining)
-        usual = jnp.where(pays, game.pay_target(seen.observation), 0)
+        usual = jnp.where(pays, pay_target(seen.observation), 0)
         return surely_better(worth, usual), remaining - 1, ()
 
     return Principal(init, act, privileged=True)

@@ -18,7 +18,7 @@ import numpy as np
 from mermaide_jax import errors
 from mermaide_jax._jax.batching import map_batches, merge_blocks, split_blocks
 from mermaide_jax.base import Game, Principal, Privileged, Task, Trajectory
-from mermaide_jax.games import rollout, split_agent_keys
+from mermaide_jax.games.rollout import pay_target_of, preview_of, rollout, split_agent_keys
 from mermaide_jax.oracles.guided import Guide, guide_grid, guided
 from mermaide_jax.principals.members import Planned
 from mermaide_jax.registry import register
@@ -196,9 +196,9 @@ def _choice(
     game: Game, task: Task, draws: _Draws, time: jax.Array, state: Any, guide: Guide
 ) -> jax.Array:
     """What the guide does. The first observation tells whom to pay, as well as any other."""
-    preview = game.preview(_step_key(draws, time), state, task)
+    preview = preview_of(game)(_step_key(draws, time), state, task)
     seen = Privileged(draws.observation, preview)
-    principal = guided(game.pay_target, game.horizon)
+    principal = guided(pay_target_of(game), game.horizon)
     return principal.act(_step_key(draws, time), guide, time, seen)[0]
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from mermaide_jax._jax.caching import memoize
 from mermaide_jax.base import Principal
-from mermaide_jax.errors import check_at_least, refuse
+from mermaide_jax.errors import check_at_least, check_given
 from mermaide_jax.registry import Parameter, register
 
 PayTarget = Callable[[jax.Array], jax.Array] | None
@@ -19,16 +19,15 @@ def _scripted(
     wants_to_pay: Callable[[chex.PRNGKey, Any, jax.Array], jax.Array], pay_target: PayTarget
 ) -> Principal:
     """Principal that counts the steps and pays the target whenever ``wants_to_pay`` says so."""
-    if pay_target is None:
-        refuse("pay_target", None, "a game with a payment of the target")
+    pay = check_given("pay_target", pay_target, "one, of a game in which the target is paid")
 
     def init(params):
         del params
         return jnp.int32(0)
 
     def act(key, params, time, observation):
-        pay = wants_to_pay(key, params, time)
-        intervention = jnp.where(pay, pay_target(observation), jnp.int32(0))
+        wants = wants_to_pay(key, params, time)
+        intervention = jnp.where(wants, pay(observation), jnp.int32(0))
         return intervention, time + 1, ()
 
     return Principal(init, act)

@@ -1,6 +1,6 @@
 """Agents of several families in one simulation, each family by its own program."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import chex
@@ -71,11 +71,16 @@ def simulate_families(
             simulate(jax.random.clone(key), agent, own, theirs, horizon, **numbers, **options)
         )
         start = end
-    by_time = ("actions", "rewards")
-    columns = {
-        name: None
-        if getattr(parts[0], name) is None
-        else jnp.concatenate([getattr(part, name) for part in parts], axis=int(name in by_time))
-        for name in Simulation._fields
-    }
-    return Simulation(**columns)
+    by_agent, by_time = _joined(0), _joined(1)
+    return Simulation(
+        by_agent([part.counts for part in parts]),
+        by_agent([part.total_reward for part in parts]),
+        by_agent([part.target_share for part in parts]),
+        by_time([part.actions for part in parts]),
+        by_time([part.rewards for part in parts]),
+    )
+
+
+def _joined(axis: int) -> Callable[[Sequence[Any]], Any]:
+    """Joins arrays of the families along the axis of the agents; None stays None."""
+    return lambda parts: None if parts[0] is None else jnp.concatenate(parts, axis)

@@ -38,7 +38,7 @@ def copy_to_host(tree: Any) -> Any:
     def of_leaf(leaf: jax.Array) -> Any:
         if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             return np.array(leaf)
-        numbers = np.array(jax.random.key_data(leaf))
+        numbers: Any = np.array(jax.random.key_data(leaf))
         return jax.random.wrap_key_data(numbers, impl=jax.random.key_impl(leaf))
 
     return jax.tree.map(of_leaf, tree)

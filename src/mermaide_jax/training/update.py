@@ -18,7 +18,7 @@ from mermaide_jax._jax.batching import (
 )
 from mermaide_jax.agents import population
 from mermaide_jax.base import Game, Params, Principal, Task, Trajectory
-from mermaide_jax.errors import check_at_least, refuse
+from mermaide_jax.errors import check_at_least, check_given, refuse
 from mermaide_jax.games import Economics, collect, redraw_rewards, relabel_arms, target_first
 from mermaide_jax.principals import LearnedPrincipal, random_rate
 from mermaide_jax.training.config import TrainingConfig
@@ -113,7 +113,9 @@ def select_tasks(
     chosen = order[jnp.arange(number) % size]
     tasks = jax.tree.map(lambda leaf: leaf[chosen], tasks)
     keys = jax.random.split(key_vary, number)
-    agent = game.agent
+    if config.variation == "none" and not config.target_first:
+        return tasks
+    agent = check_given("game.agent", game.agent, "one, whose arms are renamed")
     if config.variation == "relabel":
         tasks = jax.vmap(lambda k, t: relabel_arms(k, agent, t))(keys, tasks)
     if config.variation == "endless":

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from mermaide_jax import meta
@@ -198,8 +199,8 @@ def blank_state(name: str, config: StudyConfig, setting: Setting) -> tuple[Train
     """Shapes and dtypes of the state of all streams and of one update's metrics of one stream."""
     trainer, _ = build_trainer(name, config, setting)
     one = lambda key: start_state(trainer, key)  # noqa: E731
-    metrics = Metrics(*(jax.ShapeDtypeStruct((), np.float32) for _ in Metrics._fields))
-    return jax.eval_shape(jax.vmap(one), setting.keys), metrics
+    metrics = lambda: Metrics(*(jnp.float32(0) for _ in Metrics._fields))  # noqa: E731
+    return jax.eval_shape(jax.vmap(one), setting.keys), jax.eval_shape(metrics)
 
 
 class Evaluation(NamedTuple):
