@@ -119,16 +119,21 @@ def test_spoilt_entries_cost_a_line_and_no_more(directory, hits, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_a_half_written_entry_costs_a_line(directory, capsys):
-    """A run that was killed left an entry without its time of use."""
+def test_a_half_written_entry_costs_a_line(directory, hits, capsys):
+    """A run that was killed left an entry without its time of use; JAX 0.12 takes it as old."""
     with compile_cache(True):
         compute()
     for path in directory.glob("*-atime"):
         path.unlink()
     with compile_cache(True):
         assert compute(factor=4) == 24
-    assert capsys.readouterr().err.count("\n") == 1
-    assert not entries(directory)
+    reset = capsys.readouterr().err
+    assert reset.count("\n") == (1 if reset else 0)
+    assert len(entries(directory)) == (0 if reset else 2)
+    with compile_cache(True):
+        assert compute(factor=4) == 24
+    assert len(hits) == (0 if reset else 1)
+    assert reset or jax.__version_info__ >= (0, 11)
 
 
 def test_other_warnings_pass(directory):
