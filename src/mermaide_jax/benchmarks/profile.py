@@ -18,6 +18,7 @@ import statistics
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -153,15 +154,18 @@ def record(call: Callable[[], Any]) -> list[Event]:
 
 
 def _busiest(data: Any) -> list[Event]:
-    lines = [
-        [
-            Event(event.name, event.start_ns, event.start_ns + event.duration_ns)
-            for event in line.events
-            if any(name == "hlo_op" for name, _ in event.stats)
+    with warnings.catch_warnings():
+        # JAX's reader makes a type at first use, of which Python warns: as an error, it aborts.
+        warnings.filterwarnings("ignore", "builtin type .* has no __module__", DeprecationWarning)
+        lines = [
+            [
+                Event(event.name, event.start_ns, event.start_ns + event.duration_ns)
+                for event in line.events
+                if any(name == "hlo_op" for name, _ in event.stats)
+            ]
+            for plane in data.planes
+            for line in plane.lines
         ]
-        for plane in data.planes
-        for line in plane.lines
-    ]
     return max(lines, key=len)
 
 
