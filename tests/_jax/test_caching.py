@@ -3,6 +3,7 @@
 import inspect
 
 import pytest
+from families import FAMILIES
 
 from mermaide_jax import agents, games
 from mermaide_jax._jax.caching import memoize
@@ -49,8 +50,9 @@ def test_what_has_no_hash_is_refused_by_name():
         pair(1, third=[3])
     expected = "third: got [3], expected a hashable value (unhashable type: 'list')"
     assert str(refusal.value) == expected
-    with pytest.raises(ConfigError, match=r"^agents: got .*'list'"):
-        agents.population([agents.ucb(3)])
+    agent, config = agents.ucb(3), games.GameConfig(3)
+    with pytest.raises(ConfigError, match=r"^agent: got .*'list'"):
+        games.make_intervention_game(list(agent), config)
 
 
 def test_a_failure_is_not_remembered():
@@ -68,8 +70,9 @@ def test_a_failure_is_not_remembered():
         (agents.best_response(5), agents.best_response(num_arms=5)),
         (agents.epsilon_greedy(5), agents.epsilon_greedy(5, initial_pull=True)),
         (agents.epsilon_greedy(5, False), agents.epsilon_greedy(initial_pull=False, num_arms=5)),
-        (agents.standard_population(5), agents.standard_population(5, True, 3)),
-        (agents.population((agents.ucb(5),)), agents.standard_population(5, num_rules=1)),
+        *((agents.make_agent(family, 5), agents.make_agent(family, num_arms=5)) for family in FAMILIES),
+        (agents.epsilon_greedy(5), agents.make_agent("epsilon_greedy", 5, initial_pull=True)),
+        (agents.ucb(5), agents.make_agent("ucb", 5, initial_pull=False)),
     ],
 )
 def test_agents_are_one_object_however_spelled(one, other):

@@ -7,50 +7,31 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
+from families import FAMILIES, HabitsParams, bandit_of, habits, params_of
 from streams import assert_same, keys, play
 
 from mermaide_jax import agents
 from mermaide_jax.errors import ConfigError
 
 ARMS, STEPS = 4, 6
-PAIR = (agents.epsilon_greedy(ARMS, False), agents.ucb(ARMS))
 
 
-def _population_params(coefficient, mu):
-    family = (coefficient * 100).astype(jnp.int32) % len(agents.RULES)
-    return agents.standard_params(family, coefficient, mu)
+def _registered(name):
+    return agents.make_agent(name, ARMS), functools.partial(params_of, name)
 
 
-def _pair_params(coefficient, mu):
-    members = (agents.EpsilonGreedyParams(coefficient, mu[0]), agents.UCBParams(coefficient))
-    return agents.PopulationParams(family=jnp.int32(1), members=members)
-
-
-def _alone_params(coefficient, mu):
-    return agents.PopulationParams(family=jnp.int32(0), members=(agents.UCBParams(coefficient),))
-
-
-FAMILIES = {
-    "ucb": (agents.ucb(ARMS), lambda c, mu: agents.UCBParams(c)),
-    "epsilon_greedy": (
-        agents.epsilon_greedy(ARMS),
-        lambda c, mu: agents.EpsilonGreedyParams(c, jnp.float32(0)),
-    ),
+MEMBERS = {name: _registered(name) for name in FAMILIES} | {
     "epsilon_greedy without pull": (
         agents.epsilon_greedy(ARMS, initial_pull=False),
         lambda c, mu: agents.EpsilonGreedyParams(c, mu[0]),
     ),
-    "thompson": (agents.thompson(ARMS), lambda c, mu: agents.ThompsonParams(c)),
-    "best_response": (agents.best_response(ARMS), lambda c, mu: agents.BestResponseParams(mu)),
-    "standard population": (agents.standard_population(ARMS), _population_params),
-    "population of two": (agents.population(PAIR), _pair_params),
-    "population of one": (agents.population((agents.ucb(ARMS),)), _alone_params),
+    "habits": (habits(ARMS), lambda c, mu: HabitsParams(mu, c)),
 }
 
 
-@pytest.fixture(params=FAMILIES)
+@pytest.fixture(params=MEMBERS)
 def family(request):
-    return FAMILIES[request.param]
+    return MEMBERS[request.param]
 
 
 def inputs(make_params, number):
@@ -204,16 +185,64 @@ def test_probabilities_batched_compiled_and_eager_agree(family):
     assert_same(together[23], agent.probabilities(*situation), 1e-6)
 
 
-@pytest.mark.parametrize(
-    "make", [agents.ucb, agents.epsilon_greedy, agents.best_response, agents.thompson]
-)
+@functools.cache
+def told(agent):
+    """Laws and estimates before each step of a stream whose actions are given."""
+
+    def one(params, actions, rewards, offer):
+        def step(state, event):
+            seen = agent.probabilities(params, state, offer), agent.estimates(params, state)
+            return agent.update(params, state, *event), seen
+
+        return jax.lax.scan(step, agent.init(params), (actions, rewards))[1]
+
+    return jax.jit(jax.vmap(one))
+
+
+def test_an_agent_whose_arms_are_renamed_does_the_same_under_the_new_names(family):
+    agent, make_params = family
+    params, rewards, offer = inputs(make_params, 8)
+    rng = np.random.default_rng(1)
+    order = np.stack([rng.permutation(ARMS) for _ in range(8)]).astype(np.int32)
+    actions = rng.integers(0, ARMS, (8, STEPS)).astype(np.int32)
+    gains = np.take_along_axis(rewards, actions[..., None], 2)[..., 0]
+    names = np.argsort(order)  # [8, old] the new name of each arm
+    others = jax.vmap(agent.permute)(params, order)
+    law, estimates = told(agent)(params, actions, gains, offer)
+    for seen, expected in zip(
+        told(agent)(
+            others,
+            np.take_along_axis(names, actions, 1).astype(np.int32),
+            gains,
+            np.take_along_axis(offer, order, 1),
+        ),
+        (law, estimates),
+        strict=True,
+    ):
+        expected = np.take_along_axis(np.asarray(expected), order[:, None], 2)
+        np.testing.assert_allclose(seen, expected, rtol=0, atol=1e-6)
+
+
+def test_renaming_back_gives_the_params_and_renaming_twice_is_renaming_once(family):
+    agent, make_params = family
+    params = make_params(jnp.float32(0.3), jnp.linspace(0, 1, ARMS, dtype=jnp.float32))
+    first, second = np.int32([2, 0, 3, 1]), np.int32([1, 3, 2, 0])
+    assert_same(agent.permute(agent.permute(params, first), np.argsort(first)), params)
+    twice = agent.permute(agent.permute(params, first), second)
+    assert_same(twice, agent.permute(params, first[second]))
+
+
+def test_what_an_agent_is_told_is_told_it_in_the_names_of_the_game(family):
+    agent, make_params = family
+    mu, order = jnp.linspace(0, 1, ARMS, dtype=jnp.float32), jnp.int32([2, 0, 3, 1])
+    params = make_params(jnp.float32(0.3), mu)
+    informed = agent.inform(agent.permute(params, order), bandit_of(mu[order]))
+    assert_same(informed, agent.permute(agent.inform(params, bandit_of(mu)), order))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("num_arms", [1, 0, -3, 2.5])
-def test_too_few_arms_are_refused(make, num_arms):
+def test_too_few_arms_are_refused(family, num_arms):
     with pytest.raises(ConfigError) as refusal:
-        make(num_arms)
+        agents.make_agent(family, num_arms)
     assert str(refusal.value) == f"num_arms: got {num_arms!r}, expected an integer >= 2"
-
-
-def test_an_empty_population_is_refused():
-    with pytest.raises(ConfigError, match=r"number of rules: got 0, expected an integer >= 1"):
-        agents.population(())

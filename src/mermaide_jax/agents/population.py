@@ -49,7 +49,7 @@ class Population:
     def split(self, tree: Any) -> tuple[Any, ...]:
         """Leaves ``[N, ...]`` of all agents to one tree for each family, ``[n, ...]``."""
         slices = [_slice(at) for at in self.places]
-        return tuple(jax.tree.map(lambda leaf, at=at: leaf[at], tree) for at in slices)
+        return tuple(jax.tree.map(lambda leaf, at=at: _take(leaf, at), tree) for at in slices)
 
     def merge(self, parts: Sequence[Any]) -> Any:
         """Undoes `split`: one tree for each family to leaves ``[N, ...]`` in the order of the set.
@@ -85,6 +85,13 @@ def sort_by_family(names: Sequence[str]) -> tuple[Population, tuple[str, ...]]:
     """
     families = tuple(dict.fromkeys(names))
     return Population(tuple(families.index(name) for name in names)), families
+
+
+def _take(leaf: Any, places: Any) -> Any:
+    """``leaf[places]``; the places of the families are apart, so that no key is used twice."""
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        leaf = jax.random.clone(leaf)  # the key-reuse check of JAX takes any two parts for one
+    return leaf[places]
 
 
 def _slice(places: np.ndarray) -> Any:
