@@ -70,7 +70,10 @@ def test_a_failure_is_not_remembered():
         (agents.best_response(5), agents.best_response(num_arms=5)),
         (agents.epsilon_greedy(5), agents.epsilon_greedy(5, initial_pull=True)),
         (agents.epsilon_greedy(5, False), agents.epsilon_greedy(initial_pull=False, num_arms=5)),
-        *((agents.make_agent(family, 5), agents.make_agent(family, num_arms=5)) for family in FAMILIES),
+        *(
+            (agents.make_agent(family, 5), agents.make_agent(family, num_arms=5))
+            for family in FAMILIES
+        ),
         (agents.epsilon_greedy(5), agents.make_agent("epsilon_greedy", 5, initial_pull=True)),
         (agents.ucb(5), agents.make_agent("ucb", 5, initial_pull=False)),
     ],

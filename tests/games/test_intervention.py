@@ -28,6 +28,7 @@ CONFIGS = [
     )
 ]
 
+
 def describe(config):
     flags = (config.observe_target, config.observe_intervention, config.observe_time)
     return f"{config.kind}-{config.cost_on}-{''.join(str(int(f)) for f in flags)}"
@@ -215,7 +216,9 @@ def test_a_preview_is_what_the_agent_does_if_nothing_is_offered(family):
     assert_same(preview.estimates, info.agent_estimates)
     assert_same((preview.state, preview.task), (state, task))
     np.testing.assert_array_equal(preview.target, tasks.env.target)
-    taken = np.take_along_axis(np.asarray(preview.probabilities), np.asarray(info.action)[:, None], 1)
+    taken = np.take_along_axis(
+        np.asarray(preview.probabilities), np.asarray(info.action)[:, None], 1
+    )
     assert (taken > 0).all()
 
 

@@ -6,33 +6,36 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from families import FAMILIES, games_of, tasks_of
 from streams import assert_same, keys
 
 from mermaide_jax import agents, base, games, principals
 from mermaide_jax.errors import ConfigError
 
 ARMS, STEPS, NUMBER = 4, 8, 8
-AGENT = agents.standard_population(ARMS)
-GAME = games.make_intervention_game(AGENT, games.GameConfig(ARMS, STEPS, observe_time=True))
-PRINCIPAL = principals.random(GAME.pay_target)
+CONFIG = games.GameConfig(ARMS, STEPS, observe_time=True)
+GAMES = dict(zip(FAMILIES, games_of(FAMILIES, CONFIG), strict=True))
+PRINCIPAL = principals.random(GAMES["ucb"].pay_target)
 LAST_BITS = 1e-6
 """Float32 programs that XLA fuses differently may differ in the last bits of a sum."""
 
 
-def one(key, rate, task, game=GAME):
+def one(key, rate, task, game=GAMES["ucb"]):
     return games.rollout(key, game, PRINCIPAL, rate, task)
 
 
 @functools.cache
-def tasks():
-    """Agents of all rules."""
-    family = jnp.arange(NUMBER) % len(agents.RULES)
-    draw = jax.vmap(lambda k, r: games.draw_task(k, r, (0.2, 0.6), ARMS, games.Economics()))
-    return draw(keys(0, NUMBER), family)
+def tasks(family="ucb"):
+    """Agents of one family."""
+    return tasks_of(jax.random.key(0), family, NUMBER, ARMS)
 
 
-batched = jax.jit(jax.vmap(one, (0, None, 0)))
-single = jax.jit(one)
+single = jax.jit(one, static_argnums=3)
+
+
+@functools.partial(jax.jit, static_argnums=3)
+def batched(keys, rate, tasks, game=GAMES["ucb"]):
+    return jax.vmap(lambda key, task: one(key, rate, task, game))(keys, tasks)
 
 
 def at(tree, index):
@@ -42,35 +45,135 @@ def at(tree, index):
 def test_time_is_the_leading_axis_and_dtypes_are_stated():
     trajectory = single(jax.random.key(0), 0.5, at(tasks(), 0))
     assert {leaf.shape[0] for leaf in jax.tree.leaves(trajectory)} == {STEPS}
-    assert trajectory.observation.shape == (STEPS, GAME.observation_size)
+    assert trajectory.observation.shape == (STEPS, GAMES["ucb"].observation_size)
     assert trajectory.step.agent_estimates.shape == (STEPS, ARMS)
     dtypes = [leaf.dtype for leaf in jax.tree.leaves(trajectory)]
     f, i = jnp.dtype("float32"), jnp.dtype("int32")
     assert dtypes == [f, i, f, i, f, jnp.dtype("bool"), f]
 
 
-def test_same_key_same_trajectory_and_other_key_another():
-    first, again, other = (batched(keys(s, NUMBER), 0.5, tasks()) for s in (1, 1, 2))
+@pytest.mark.parametrize("family", FAMILIES)
+def test_same_key_same_trajectory_and_other_key_another(family):
+    first, again, other = (
+        batched(keys(s, NUMBER), 0.5, tasks(family), GAMES[family]) for s in (1, 1, 2)
+    )
     assert_same(first, again)
     assert (first.intervention != other.intervention).any()
     assert (first.step.action != other.step.action).any()
 
 
-def test_batch_equals_loop_and_a_larger_batch_begins_with_the_smaller():
-    many = batched(keys(1, NUMBER), 0.5, tasks())
+@pytest.mark.parametrize("family", FAMILIES)
+def test_batch_equals_loop_and_a_larger_batch_begins_with_the_smaller(family):
+    game, agents_met = GAMES[family], tasks(family)
+    many = batched(keys(1, NUMBER), 0.5, agents_met, game)
     for index in range(NUMBER):
-        assert_same(
-            at(many, index), single(keys(1, NUMBER)[index], 0.5, at(tasks(), index)), LAST_BITS
-        )
-    five = batched(keys(1, 5), 0.5, at(tasks(), slice(5)))
+        alone = single(keys(1, NUMBER)[index], 0.5, at(agents_met, index), game)
+        assert_same(at(many, index), alone, LAST_BITS)
+    five = batched(keys(1, 5), 0.5, at(agents_met, slice(5)), game)
     assert_same(at(many, slice(5)), five, LAST_BITS)
 
 
-def test_jit_equals_eager():
-    task = at(tasks(), 1)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_jit_equals_eager(family):
+    task = at(tasks(family), 1)
     with jax.disable_jit():
-        eager = one(jax.random.key(3), jnp.float32(0.5), task)
-    assert_same(eager, single(jax.random.key(3), 0.5, task), LAST_BITS)
+        eager = one(jax.random.key(3), jnp.float32(0.5), task, GAMES[family])
+    assert_same(eager, single(jax.random.key(3), 0.5, task, GAMES[family]), LAST_BITS)
+
+
+MIXED = ("thompson", "ucb", "best_response", "ucb", "epsilon_greedy", "thompson", "ucb")
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def play_mixed(keys, parts, families):
+    several = tuple(GAMES[family] for family in families)
+    return games.collect(keys, several, PRINCIPAL, 0.5, parts, 2)
+
+
+def mixed_tasks(members):
+    """A set in any order: its population, families, and the tasks of each."""
+    population, families = agents.sort_by_family(members)
+    parts = tuple(
+        jax.tree.map(lambda leaf, at=at: leaf[at], tasks(family))
+        for family, at in zip(families, population.places, strict=True)
+    )
+    return population, families, parts
+
+
+def play_in_order(members, all_keys):
+    """The episodes of a set in its own order."""
+    population, families, parts = mixed_tasks(members)
+    sorted_keys = jnp.concatenate(population.split(all_keys))
+    played = play_mixed(sorted_keys, parts, families)
+    sizes = [len(places) for places in population.places]
+    return population.merge(agents.population(sizes).split(played))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_an_agent_does_depends_on_its_own_key_and_task_alone(seed):
+    """In a mixed set of any order, bitwise what it does with those of its family, and alone."""
+    members = tuple(np.random.default_rng(seed).permutation(MIXED).tolist())
+    all_keys = keys(5, len(members))
+    played = play_in_order(members, jax.random.clone(all_keys))
+    for family in sorted(set(members)):
+        own = np.flatnonzero(np.asarray(members) == family)
+        part = at(tasks(family), own)
+        assert_same(at(played, own), play_mixed(all_keys[own], (part,), (family,)))
+        first = play_mixed(all_keys[own[:1]], (at(tasks(family), own[:1]),), (family,))
+        assert_same(at(played, own[:1]), first)
+
+
+def test_the_parts_of_a_set_come_one_after_the_other():
+    families = ("best_response", "ucb")
+    parts = (at(tasks("best_response"), slice(3)), at(tasks("ucb"), slice(2)))
+    assert games.count_agents(parts) == 5
+    several = tuple(GAMES[family] for family in families)
+    played = games.collect(jax.random.key(6), several, PRINCIPAL, 0.5, parts, 2)
+    assert played.reward.shape == (5, 2, STEPS)
+    again = play_mixed(jax.random.split(jax.random.key(6), 5), parts, families)
+    assert_same(played, again, LAST_BITS)
+    by_hand = games.collect(
+        jax.random.split(jax.random.key(6), 5)[3:], several[1], PRINCIPAL, 0.5, parts[1], 2
+    )
+    assert_same(at(played, slice(3, 5)), by_hand, LAST_BITS)
+
+
+def test_params_of_each_agent_are_split_like_the_agents():
+    parts = (at(tasks("best_response"), slice(3)), at(tasks("ucb"), slice(2)))
+    several = tuple(GAMES[family] for family in ("best_response", "ucb"))
+    rates = jnp.float32([0, 1, 0, 1, 0])
+    played = games.collect(
+        jax.random.key(7), several, PRINCIPAL, rates, parts, 2, params_axis=0, batch_size=2
+    )
+    paid = np.broadcast_to(np.asarray(rates)[:, None, None], played.intervention.shape)
+    np.testing.assert_array_equal(played.intervention, paid)
+
+
+@pytest.mark.parametrize(
+    ("several", "parts", "line"),
+    [
+        (("ucb",), 2, "tasks: got <class 'tuple'>, expected a Task for a game, or a tuple of one"),
+        ("ucb", 1, "tasks: got <class 'tuple'>, expected a Task for a game, or a tuple of one"),
+        (
+            ("ucb",),
+            0,
+            "tasks: got <class 'mermaide_jax.base.Task'>, expected a Task for a game, or",
+        ),
+    ],
+)
+def test_parts_that_are_not_those_of_the_games_are_refused(several, parts, line):
+    game = GAMES[several] if isinstance(several, str) else tuple(GAMES[f] for f in several)
+    met = (tasks(),) * parts if parts else tasks()
+    with pytest.raises(ConfigError) as refusal:
+        games.collect(jax.random.key(0), game, PRINCIPAL, 0.5, met, 1)
+    assert str(refusal.value).startswith(line)
+
+
+def test_a_privileged_principal_needs_previews():
+    game = GAMES["ucb"]._replace(preview=None)
+    seer = base.Principal(lambda params: (), lambda *inputs: (jnp.int32(0), (), ()), True)
+    with pytest.raises(ConfigError, match=r"^principal: got .*without previews$"):
+        games.rollout(jax.random.key(0), game, seer, None, at(tasks(), 0))
 
 
 @pytest.mark.parametrize(
@@ -79,25 +182,25 @@ def test_jit_equals_eager():
 )
 def test_axes_and_numbers_that_cannot_be_are_refused(number, options, named):
     with pytest.raises(ConfigError, match=named):
-        games.collect(jax.random.key(0), GAME, PRINCIPAL, 0.5, tasks(), number, **options)
+        games.collect(jax.random.key(0), GAMES["ucb"], PRINCIPAL, 0.5, tasks(), number, **options)
 
 
 def test_what_interventions_are():
     kinds = {
         kind: games.make_intervention_game(
-            AGENT, games.GameConfig(ARMS, STEPS, kind=kind)
+            agents.ucb(ARMS), games.GameConfig(ARMS, STEPS, kind=kind)
         ).payment_kind
         for kind in ("binary", "arm", "penalty", "magnitude")
     }
     assert kinds == {"binary": "target", "arm": "arms", "penalty": "other", "magnitude": "target"}
 
 
-def test_a_longer_episode_begins_with_the_shorter_one():
-    config = games.GameConfig(ARMS, STEPS + 5, observe_time=False)
-    long_game = games.make_intervention_game(AGENT, config)
-    short_game = games.make_intervention_game(AGENT, games.GameConfig(ARMS, STEPS))
-    run = jax.jit(one, static_argnums=3)
-    long, short = (run(jax.random.key(4), 0.5, at(tasks(), 0), g) for g in (long_game, short_game))
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_longer_episode_begins_with_the_shorter_one(family):
+    (longer,) = games_of([family], games.GameConfig(ARMS, STEPS + 5))
+    (shorter,) = games_of([family], games.GameConfig(ARMS, STEPS))
+    task = at(tasks(family), 0)
+    long, short = (single(jax.random.key(4), 0.5, task, game) for game in (longer, shorter))
     assert_same(at(long, slice(STEPS)), short, LAST_BITS)
 
 
@@ -110,11 +213,13 @@ def test_other_coefficients_costs_and_equal_configs_do_not_recompile():
         return one(key, rate, task, game)
 
     results = []
-    for cost, beta, family in ((0.75, 0.17, 0), (0.5, 0.67, 0), (0.25, 0.3, 1)):
+    for cost, beta, target in ((0.75, 0.17, 0), (0.5, 0.67, 0), (0.25, 0.3, 1)):
         config = games.GameConfig(num_arms=ARMS, horizon=STEPS, observe_time=True)
-        game = games.make_intervention_game(agents.standard_population(ARMS), config)
+        agent = agents.make_agent("ucb", ARMS)
+        game = games.make_intervention_game(agent, config)
         economics = games.Economics(cost=cost, noise=0.0)
-        task = games.make_task(family, beta, jnp.linspace(0, 1, ARMS), 1, economics)
+        bandit = games.make_bandit(jnp.linspace(0, 1, ARMS), target, economics)
+        task = games.make_task(agent, agents.make_params("ucb", beta), bandit)
         results.append(run(jax.random.key(0), 1.0, task, game).reward)
     assert len(traces) == 1
     assert run._cache_size() == 1
@@ -133,23 +238,27 @@ def test_two_devices_equal_one():
     assert_same(two, batched(keys(1, NUMBER), 0.5, tasks()), LAST_BITS)
 
 
-def test_double_precision_changes_nothing(x64):
-    game = games.make_intervention_game(AGENT, games.GameConfig(ARMS, STEPS, observe_time=True))
+@pytest.mark.parametrize("family", FAMILIES)
+def test_double_precision_changes_nothing(x64, family):
+    (game,) = games_of([family], games.GameConfig(ARMS, STEPS, observe_time=True))
     double = jax.jit(
         jax.vmap(lambda k, r, t: games.rollout(k, game, PRINCIPAL, r, t), (0, None, 0))
     )
     with jax.enable_x64(False):
-        expected = batched(keys(1, NUMBER), 0.5, tasks())
-    assert_same(double(keys(1, NUMBER), jnp.float32(0.5), tasks()), expected, LAST_BITS)
+        expected = batched(keys(1, NUMBER), 0.5, tasks(family), game)
+    got = double(keys(1, NUMBER), jnp.float32(0.5), tasks(family))
+    assert_same(got, expected, LAST_BITS)
 
 
-def test_no_implicit_promotion(strict_dtypes):
-    task = games.draw_task(jax.random.key(0), 2, (0.1, 0.2), ARMS, games.Economics())
-    task = games.redraw_rewards(jax.random.key(1), task, games.Economics())
-    task = games.relabel_arms(jax.random.key(2), task)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_implicit_promotion(strict_dtypes, family):
+    agent, grid = agents.make_agent(family, ARMS), agents.grid_of(family)
+    task = games.draw_task(jax.random.key(0), family, agent, grid, ARMS, games.Economics())
+    task = games.redraw_rewards(jax.random.key(1), agent, task, games.Economics())
+    task = games.target_first(agent, games.relabel_arms(jax.random.key(2), agent, task))
     for kind in ("binary", "arm", "penalty", "magnitude"):
         config = games.GameConfig(ARMS, STEPS, kind, cost_on="uptake", observe_time=True)
-        game = games.make_intervention_game(AGENT, config)
+        game = games.make_intervention_game(agent, config)
         run = functools.partial(games.rollout, game=game, principal=PRINCIPAL)
         out = jax.eval_shape(run, jax.random.key(0), principal_params=jnp.float32(1), task=task)
         assert out.observation.shape == (STEPS, game.observation_size)
@@ -162,4 +271,4 @@ def test_a_principal_that_reuses_its_key_is_found_out():
 
     careless = base.Principal(init=lambda params: (), act=act)
     with pytest.raises(jax.errors.KeyReuseError):
-        games.rollout(jax.random.key(0), GAME, careless, None, at(tasks(), 0))
+        games.rollout(jax.random.key(0), GAMES["ucb"], careless, None, at(tasks(), 0))

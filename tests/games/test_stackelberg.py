@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from streams import keys
 
 from mermaide_jax import games
-from mermaide_jax.agents import BestResponseParams
+from mermaide_jax.agents import BestResponseParams, best_response
 from mermaide_jax.errors import ConfigError
 from mermaide_jax.games.equilibrium import equilibrium
 from mermaide_jax.games.stackelberg import (
@@ -33,8 +33,8 @@ exact = st.integers(0, 64).map(lambda n: n / 64)
 
 def make_task(mu, target, cost, bonus, noise=0.0):
     mu = jnp.asarray(mu, jnp.float32)
-    fields = (jnp.float32(noise), jnp.int32(target), jnp.float32(cost), jnp.float32(bonus))
-    return games.Task(BestResponseParams(mu), mu, *fields)
+    bandit = games.make_bandit(mu, target, games.Economics(cost=cost, bonus=bonus, noise=noise))
+    return games.Task(BestResponseParams(mu), bandit)
 
 
 def brute_force(kind, mu, target, cost, bonus):
@@ -154,7 +154,7 @@ def test_readings_are_noisy_and_average_out():
         assert (np.asarray(several.time) == number).all()
         np.testing.assert_allclose(means.std(0), 0.5 / np.sqrt(number), rtol=0.1)
         bound = 5 * 0.5 / np.sqrt(2000 * number)
-        np.testing.assert_allclose(means.mean(0), task.mean_rewards, atol=bound)
+        np.testing.assert_allclose(means.mean(0), task.env.mean_rewards, atol=bound)
 
 
 def test_names_of_the_other_arms_tell_nothing():
@@ -170,8 +170,8 @@ def test_names_of_the_other_arms_tell_nothing():
 def test_tasks_have_a_target_that_is_not_the_best():
     draw = jax.vmap(lambda key: draw_stackelberg_task(key, ARMS, games.Economics()))
     tasks = jax.jit(draw)(keys(0, 200))
-    assert (np.asarray(tasks.mean_rewards).argmax(1) != np.asarray(tasks.target)).all()
-    np.testing.assert_array_equal(tasks.agent.mean_rewards, tasks.mean_rewards)
+    assert (np.asarray(tasks.env.mean_rewards).argmax(1) != np.asarray(tasks.env.target)).all()
+    np.testing.assert_array_equal(tasks.agent.mean_rewards, tasks.env.mean_rewards)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -182,7 +182,8 @@ def test_preview_and_pay_target(kind):
     task = make_task([0.5, 0.25, 1.0, 0.0], 1, 0.75, 1.0)
     observation, state = game.reset(jax.random.key(0), task)
     assert int(game.preview(jax.random.key(1), state, task).action) == 2
-    offer = decode_share(config, game.pay_target(observation), task.target)
+    assert game.agent is best_response(ARMS)
+    offer = decode_share(config, game.pay_target(observation), task.env.target)
     np.testing.assert_array_equal(offer.bonus, np.arange(ARMS) == 1)
 
 

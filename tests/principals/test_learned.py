@@ -7,16 +7,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
+from families import FAMILIES, games_of, tasks_of
 from streams import assert_same, keys
 
-from mermaide_jax import agents, games, losses
+from mermaide_jax import games, losses
 from mermaide_jax.errors import ConfigError
 from mermaide_jax.networks.arms import ArmHead
 from mermaide_jax.networks.heads import MLPHead, RecurrentHead
 from mermaide_jax.networks.world_model_policy import NetworkConfig
 from mermaide_jax.principals import learned_principal
 
-ARMS, STEPS, NUMBER = 3, 6, 4
+ARMS, STEPS, NUMBER = 3, 6, len(FAMILIES)
 VARIANTS = {
     (architecture, world_model): NetworkConfig(architecture, 4, 1, world_model)
     for architecture in ("gru", "mlp", "arms")
@@ -25,9 +26,8 @@ VARIANTS = {
 ROUNDING = 2e-5
 
 
-GAME = games.make_intervention_game(
-    agents.standard_population(ARMS), games.GameConfig(ARMS, STEPS, "arm")
-)
+GAMES = games_of(FAMILIES, games.GameConfig(ARMS, STEPS, "arm"))
+GAME = GAMES[0]
 
 
 def bind(config):
@@ -43,17 +43,15 @@ def random_params(learned, seed=0):
 
 @functools.cache
 def played(variant, with_activations=False):
-    """Episodes with agents of all rules: the principal, its params and the trajectories."""
+    """An episode with an agent of every family: the principal, its params, the trajectories."""
     learned = bind(VARIANTS[variant])
     params = random_params(learned)
     principal = learned.with_activations if with_activations else learned.principal
 
-    mean_rewards = np.random.default_rng(1).uniform(size=(NUMBER, ARMS)).astype(np.float32)
-    make = functools.partial(games.make_task, economics=games.Economics())
-    family = np.arange(NUMBER) % len(agents.RULES)
-    tasks = jax.vmap(make)(family, np.full(NUMBER, 0.4, np.float32), mean_rewards, family)
-    play = lambda key, task: games.rollout(key, GAME, principal, params, task)  # noqa: E731
-    return learned, params, jax.jit(jax.vmap(play))(keys(1, NUMBER), tasks)
+    tasks = tuple(tasks_of(jax.random.key(i), name, 1, ARMS) for i, name in enumerate(FAMILIES))
+    play = lambda key: games.collect(key, GAMES, principal, params, tasks, 1)  # noqa: E731
+    episodes = jax.jit(play)(keys(1, NUMBER))
+    return learned, params, jax.tree.map(lambda leaf: leaf[:, 0], episodes)
 
 
 @functools.cache

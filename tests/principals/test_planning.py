@@ -24,8 +24,7 @@ GAME = games.make_intervention_game(AGENT, CONFIG)
 @functools.cache
 def tasks(number=4):
     economics = games.Economics(cost=COST, noise=0.0)
-    drawn = games.finite_tasks(jax.random.key(4), "ucb", (0.3,), number, ARMS, economics)
-    return drawn._replace(agent=drawn.agent.members[0])
+    return games.finite_tasks(jax.random.key(4), "ucb", AGENT, (0.3,), number, ARMS, economics)
 
 
 def real_learned():
@@ -44,8 +43,8 @@ def knowing():
 
     def act(key, task, state, observation):
         action = jnp.argmax(observation[:ARMS]).astype(jnp.int32)
-        paid = (observation[ARMS] > 0) & (action == task.target)
-        reward = task.mean_rewards[action] + task.bonus * paid
+        paid = (observation[ARMS] > 0) & (action == task.env.target)
+        reward = task.env.mean_rewards[action] + task.env.bonus * paid
         after = AGENT.update(task.agent, state, action, reward)
         began = jnp.any(observation[:ARMS] > 0)
         state = jax.tree.map(lambda new, old: jnp.where(began, new, old), after, state)
@@ -62,7 +61,7 @@ def played(planned, episodes=40):
     learned, met = knowing(), tasks()
     principal, params = learned.principal, met
     if planned:
-        principal, params = planning(CONFIG, learned, 16, 1.0), Planner(met, met.cost)
+        principal, params = planning(CONFIG, learned, 16, 1.0), Planner(met, met.env.cost)
     run = jax.jit(
         lambda key: games.collect(key, GAME, principal, params, met, episodes, params_axis=0)
     )
@@ -80,7 +79,7 @@ def test_nothing_is_paid_where_nothing_can_come_of_it():
     above = played(True)
     assert above.intervention.any()
     assert not above.intervention[..., -1].any()
-    target = np.asarray(tasks().target)[:, None, None, None]
+    target = np.asarray(tasks().env.target)[:, None, None, None]
     chance = np.exp(np.take_along_axis(above.principal.prediction, target, axis=-1))[..., 0]
     assert (chance < 1e-3).any()
     assert not above.intervention[chance < 1e-3].any()

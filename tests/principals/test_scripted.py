@@ -20,18 +20,14 @@ KINDS = ("binary", "arm", "penalty", "magnitude")
 
 @functools.cache
 def tasks(family, coefficient):
-    drawn = games.finite_tasks(jax.random.key(0), family, (coefficient,), NUMBER, ARMS, PLAIN)
-    return drawn._replace(agent=drawn.agent.members[agents.RULES.index(family)])
+    agent, key = agents.make_agent(family, ARMS), jax.random.key(0)
+    return games.finite_tasks(key, family, agent, (coefficient,), NUMBER, ARMS, PLAIN)
 
 
 @functools.cache
 def runner(name, family, initial_pull=True, kind="binary", cost_on="offer"):
     config = games.GameConfig(ARMS, STEPS, kind, cost_on=cost_on)
-    agent = {
-        "ucb": agents.ucb(ARMS),
-        "epsilon_greedy": agents.epsilon_greedy(ARMS, initial_pull),
-        "best_response": agents.best_response(ARMS),
-    }[family]
+    agent = agents.make_agent(family, ARMS, initial_pull=initial_pull)
     game = games.make_intervention_game(agent, config)
     principal = {
         "random": lambda: principals.random(game.pay_target),

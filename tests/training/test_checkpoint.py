@@ -48,7 +48,11 @@ def make_trainer(size=3, dtype=jnp.float32):
         count, flag = moments.counts
         moments = Moments(moments.first + 0.5, (count + 1, ~flag))
         noise = jax.random.normal(key, (3, 2))
-        metrics = {"norm": jnp.linalg.norm(params["w"]), "noise": (noise, noise > 0), "count": count}
+        metrics = {
+            "norm": jnp.linalg.norm(params["w"]),
+            "noise": (noise, noise > 0),
+            "count": count,
+        }
         return (params, moments, optimizer_state), metrics
 
     return Trainer(init, update)
