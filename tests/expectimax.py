@@ -176,14 +176,8 @@ def bind(spec, families):
         "thompson": (agents.thompson(num_arms), agents.ThompsonParams(coefficient)),
         "best_response": (agents.best_response(num_arms), agents.BestResponseParams(mu)),
     }[spec.family]
-    task = games.Task(
-        params,
-        mu,
-        jnp.float32(spec.sigma),
-        jnp.int32(spec.target),
-        jnp.float32(spec.cost),
-        jnp.float32(spec.bonus),
-    )
+    economics = games.Economics(cost=spec.cost, bonus=spec.bonus, noise=spec.sigma)
+    task = games.Task(params, games.make_bandit(mu, spec.target, economics))
     config = games.GameConfig(
         num_arms, families.horizon, families.kind, families.magnitudes, families.cost_on
     )

@@ -7,32 +7,32 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
+from families import FAMILIES, bandit_of, games_of, params_of
 
-from mermaide_jax import agents, games
+from mermaide_jax import games
 from mermaide_jax.evaluation.prediction import action_law, prediction_quality
 from mermaide_jax.principals import random_rate
 
 ARMS, STEPS, EPISODES = 3, 8, 4000
-AGENT = agents.standard_population(ARMS)
 CONFIG = games.GameConfig(ARMS, STEPS, "arm")
-GAME = games.make_intervention_game(AGENT, CONFIG)
 
 
 @functools.cache
 def played(family):
     """Many episodes with one agent, and the law of each of their steps."""
     means = jnp.asarray([0.2, 0.6, 0.5])
-    task = games.make_task(agents.RULES.index(family), 0.4, means, 0, games.Economics())
-    payer = random_rate(GAME.num_interventions)
+    task = games.Task(params_of(family, 0.4, means), bandit_of(means))
+    (game,) = games_of([family], CONFIG)
+    payer = random_rate(game.num_interventions)
 
     def one(key):
-        episode = games.rollout(key, GAME, payer, jnp.float32(0.5), task)
-        return episode, action_law(AGENT, CONFIG, task, episode)
+        episode = games.rollout(key, game, payer, jnp.float32(0.5), task)
+        return episode, action_law(game.agent, CONFIG, task, episode)
 
     return jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(0), EPISODES))
 
 
-@pytest.mark.parametrize("family", agents.RULES)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_what_happens_follows_the_law(family):
     episodes, law = played(family)
     np.testing.assert_allclose(law.sum(-1), 1.0, rtol=1e-5)

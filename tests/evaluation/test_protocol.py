@@ -176,3 +176,18 @@ def test_further_agents_leave_the_earlier_ones_unchanged():
     more = shot(1, NUMBER + 2)
     assert more.score.shape == (NUMBER + 2,)
     assert_same(jax.tree.map(lambda x: x[:NUMBER], more), shot(1), 1e-5)
+
+
+def test_agents_of_several_families_are_adapted_to_and_scored_in_their_order():
+    """Of a set that is sorted by family, each agent has what it would have by itself."""
+    parts = (probe.tasks(2), probe.tasks(1))
+    several = (probe.GAME, probe.GAME._replace())
+    run = jax.jit(
+        lambda key, params: k_shot(key, several, LEARNED, ADAPT, params, parts, 1, EPISODES)
+    )
+    together = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+    alone = jax.jit(
+        lambda key, params: k_shot(key, probe.GAME, LEARNED, ADAPT, params, together, 1, EPISODES)
+    )
+    key = jax.random.key(4)
+    assert_same(run(key, params()), alone(jax.random.clone(key), params()), 1e-5)

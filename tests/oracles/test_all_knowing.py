@@ -27,8 +27,8 @@ RULES = Script(*(jnp.asarray(x, jnp.float32) for x in ([0.4, 0.1], [0.3, 0.8], [
 @functools.cache
 def tasks(number=4):
     economics = games.Economics(cost=0.4, noise=0.2)
-    drawn = games.finite_tasks(jax.random.key(4), "ucb", (0.3,), number, ARMS, economics)
-    return drawn._replace(agent=drawn.agent.members[0])
+    agent = agents.ucb(ARMS)
+    return games.finite_tasks(jax.random.key(4), "ucb", agent, (0.3,), number, ARMS, economics)
 
 
 def one(tree, index):
@@ -36,7 +36,8 @@ def one(tree, index):
 
 
 def with_bonus(*bonus):
-    return tasks()._replace(bonus=jnp.asarray(bonus, jnp.float32))
+    env = tasks().env._replace(bonus=jnp.asarray(bonus, jnp.float32))
+    return tasks()._replace(env=env)
 
 
 @functools.cache
@@ -61,7 +62,7 @@ def test_a_rule_pays_where_a_plain_loop_would(script, bonus):
     played = followed(script, bonus=bonus)
     chance, least, quiet = (float(leaf[script]) for leaf in RULES)
     paid = 0
-    for agent, target in enumerate(np.asarray(tasks().target)):
+    for agent, target in enumerate(np.asarray(tasks().env.target)):
         for episode in range(20):
             for time in range(STEPS):
                 estimates, law = (x[agent, episode, time] for x in played.principal)

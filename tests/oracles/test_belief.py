@@ -12,7 +12,7 @@ import pytest
 from expectimax import Rules, Spec, bind, exactly
 from streams import keys
 
-from mermaide_jax import agents, games
+from mermaide_jax import games
 from mermaide_jax.errors import ConfigError
 from mermaide_jax.oracles import (
     belief_principal,
@@ -226,17 +226,13 @@ def test_a_principal_that_meets_the_impossible_does_nothing():
 
 
 def test_equal_beliefs_are_one():
-    """Twins cannot be told apart, and a population's members act as alone."""
+    """Twins cannot be told apart."""
     specs, _, families = CASES["eps"]
     alone = solve_belief(*stack(specs[:1], families))
     twins = solve_belief(*stack((specs[0], specs[0]), families), (0.2, 0.8))
     assert twins.value == pytest.approx(alone.value, abs=1e-9)
     assert twins.num_beliefs == alone.num_beliefs
     assert twins.num_states == 2 * alone.num_states
-    task = games.make_task(1, 0.1, TWO, 1, games.Economics(cost=0.3, noise=0.0))
-    tasks = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], task)
-    member = solve_belief(agents.standard_population(2), games.GameConfig(2, 5), tasks)
-    assert member.value == pytest.approx(alone.value, abs=1e-9)
 
 
 def test_what_is_too_big_or_makes_no_sense_is_refused():

@@ -7,46 +7,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from families import FAMILIES, games_of, tasks_of
 from streams import assert_same, keys
 
 from mermaide_jax import agents, games
 from mermaide_jax.errors import ConfigError
 from mermaide_jax.oracles.clairvoyant import plan_episode, play_clairvoyant, replay
-from mermaide_jax.oracles.guided import Guide, guide_grid, guided, leads, tune_each
+from mermaide_jax.oracles.guided import Guide, guide_grid, guided, tune_each
+from mermaide_jax.oracles.prescient import leads
 
 ARMS = 3
 GUIDES = Guide(lead=jnp.asarray([0.3, -jnp.inf]), quiet=jnp.asarray([0.0, 0.0]))
-RULES = ("ucb", "epsilon_greedy", "best_response")
-
-
-@functools.cache
-def tasks(number=6):
-    """A few agents of each rule, with noise."""
-    sets = [
-        games.finite_tasks(
-            jax.random.key(3), family, games.COEFFICIENTS[family][:1], number // 3, ARMS, TERMS
-        )
-        for family in RULES
-    ]
-    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *sets)
-
-
 TERMS = games.Economics(cost=0.4, noise=0.2)
 
 
 def ucb_tasks(number=6):
-    """Agents of one rule alone, which compiles in half the time."""
-    of_rule = games.finite_tasks(jax.random.key(4), "ucb", (0.3,), number, ARMS, TERMS)
-    return of_rule._replace(agent=of_rule.agent.members[0])
+    return games.finite_tasks(
+        jax.random.key(4), "ucb", agents.ucb(ARMS), (0.3,), number, ARMS, TERMS
+    )
 
 
 def ucb_game(horizon):
     return games.make_intervention_game(agents.ucb(ARMS), games.GameConfig(ARMS, horizon))
-
-
-def make_game(horizon, kind="binary", cost_on="offer"):
-    config = games.GameConfig(ARMS, horizon, kind=kind, magnitudes=(0.5, 1.0), cost_on=cost_on)
-    return games.make_intervention_game(agents.standard_population(ARMS), config)
 
 
 def play(game):
@@ -67,14 +49,16 @@ def search(game, width, guides=GUIDES):
         (3, "magnitude", "uptake"),
     ],
 )
-def test_a_wide_beam_finds_the_best_of_all_sequences(horizon, kind, cost_on):
-    game = make_game(horizon, kind, cost_on)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_wide_beam_finds_the_best_of_all_sequences(family, horizon, kind, cost_on):
+    config = games.GameConfig(ARMS, horizon, kind=kind, magnitudes=(0.5, 1.0), cost_on=cost_on)
+    (game,), met = games_of([family], config), tasks_of(jax.random.key(3), family, 6, ARMS, TERMS)
     every = jnp.asarray(list(itertools.product(range(game.num_interventions), repeat=horizon)))
-    found = jax.jit(search(game, 2 * len(every)))(keys(0, 6), tasks())
+    found = jax.jit(search(game, 2 * len(every)))(keys(0, 6), met)
     score = lambda k, task: jax.vmap(  # noqa: E731
         lambda u: games.rollout(k, game, replay(), u, task).reward.sum()
     )(every.astype(jnp.int32))
-    brute = jax.jit(jax.vmap(score))(keys(0, 6), tasks())
+    brute = jax.jit(jax.vmap(score))(keys(0, 6), met)
     np.testing.assert_allclose(found.score, brute.max(axis=1), atol=1e-5)
     assert found.interventions.dtype == jnp.int32 and found.score.dtype == jnp.float32
     assert np.ptp(brute, axis=1).min() > 0.3

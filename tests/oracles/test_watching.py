@@ -32,18 +32,18 @@ BASE = principals.random(GAME.pay_target)
 @functools.cache
 def tasks(number=3):
     economics = games.Economics(cost=COST, noise=NOISE)
-    drawn = games.finite_tasks(jax.random.key(4), "ucb", (0.3,), number, ARMS, economics)
-    return drawn._replace(agent=drawn.agent.members[0])
+    agent = agents.ucb(ARMS)
+    return games.finite_tasks(jax.random.key(4), "ucb", agent, (0.3,), number, ARMS, economics)
 
 
 def watchers(told, rate=0.3):
     """Params for each of the `tasks`."""
-    met = tasks()
-    ones = jnp.ones_like(met.cost)
-    rewards = (met.mean_rewards,) * 2 if told else (0.0 * met.mean_rewards, ones[:, None])
+    met, means = tasks(), tasks().env.mean_rewards
+    ones = jnp.ones_like(met.env.cost)
+    rewards = (means,) * 2 if told else (0.0 * means, ones[:, None])
     beta = (met.agent.beta,) * 2 if told else (0.1 * ones, 0.75 * ones)
-    prior = UCBPrior(NOISE * ones, *(x * jnp.ones_like(met.mean_rewards) for x in rewards), *beta)
-    return Watcher(rate * ones, prior, met.cost, met.bonus)
+    prior = UCBPrior(NOISE * ones, *(x * jnp.ones_like(means) for x in rewards), *beta)
+    return Watcher(rate * ones, prior, met.env.cost, met.env.bonus)
 
 
 @functools.cache
@@ -126,12 +126,12 @@ def episode():
     task = jax.tree.map(lambda leaf: leaf[0], tasks())
     play = jax.jit(lambda key: games.rollout(key, GAME, BASE, 0.5, task))
     seen = play(jax.random.key(3))
-    return task, seen, task.bonus * (seen.intervention > 0) * seen.step.hit
+    return task, seen, task.env.bonus * (seen.intervention > 0) * seen.step.hit
 
 
 def test_particles_told_all_but_the_noise_think_what_the_agent_thinks():
     task, seen, bonus = episode()
-    prior = UCBPrior(NOISE, task.mean_rewards, task.mean_rewards, *[task.agent.beta] * 2)
+    prior = UCBPrior(NOISE, task.env.mean_rewards, task.env.mean_rewards, *[task.agent.beta] * 2)
     beliefs = first_beliefs(jax.random.key(0), STEPS, ARMS, prior, 40)
     step = jax.jit(observe)
     for time in range(STEPS - 1):
