@@ -14,6 +14,7 @@ from mermaide_jax.errors import ConfigError, refuse
 Config = TypeVar("Config")
 
 _PLACE = re.compile(r"^(.*?)(?: - at `\$(.*)`)?$", re.DOTALL)
+_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 
 
 def config_to_dict(config: Any) -> dict[str, Any]:
@@ -43,23 +44,33 @@ def config_from_dict(cls: type[Config], values: Any, where: str = "config") -> C
         path = where + (place or "")
         if isinstance(error.__cause__, ConfigError):
             raise ConfigError(f"{path}.{error.__cause__}") from error
-        found = _at(values, place or "")
-        expected = reason.removeprefix("Expected ").partition(", got ")[0].replace("`", "")
-        refuse(path, found, expected)
+        refuse(path, _at(values, place or ""), _expected(reason, cls, place or ""))
 
 
 def _check_fields(cls: Any, values: Any, where: str) -> None:
-    """Refuses fields that a dataclass has not, in any part."""
-    fields = [field.name for field in dataclasses.fields(cls)]
-    if not isinstance(values, Mapping) or not set(values) <= set(fields):
+    """Refuses fields that a dataclass has not, or that are missing without a default."""
+    fields = dataclasses.fields(cls)
+    names = {field.name for field in fields}
+    nothing = dataclasses.MISSING
+    needed = {f.name for f in fields if f.default is nothing and f.default_factory is nothing}
+    if not isinstance(values, Mapping) or not needed <= set(values) <= names:
         got = sorted(values) if isinstance(values, Mapping) else type(values).__name__
-        raise ConfigError(f"{where}: got {got}, expected the fields {sorted(fields)}")
+        raise ConfigError(f"{where}: got {got}, expected the fields {sorted(names)}")
     for name, hint in typing.get_type_hints(cls).items():
         if dataclasses.is_dataclass(hint) and name in values:
             _check_fields(hint, values[name], f"{where}.{name}")
 
 
+def _expected(reason: str, cls: Any, place: str) -> str:
+    """What is allowed, from what `msgspec` says; it does not list the choices."""
+    if reason.startswith("Invalid enum value"):
+        names = [name for name, _ in _STEP.findall(place)]
+        hint = functools.reduce(lambda cls, name: typing.get_type_hints(cls)[name], names, cls)
+        return f"one of {', '.join(map(str, typing.get_args(hint)))}"
+    return reason.removeprefix("Expected ").partition(", got ")[0].replace("`", "")
+
+
 def _at(values: Any, place: str) -> Any:
     """The value at a place such as ``.game.cost`` or ``.agents.families[0]``."""
-    steps = re.findall(r"\.(\w+)|\[(\d+)\]", place)
+    steps = _STEP.findall(place)
     return functools.reduce(lambda v, step: v[step[0] or int(step[1])], steps, values)

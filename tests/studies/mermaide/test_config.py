@@ -6,25 +6,24 @@ from typing import get_args
 
 import pytest
 
-from mermaide_jax.agents import RULES
+from mermaide_jax import registry
+from mermaide_jax.cli import listing
 from mermaide_jax.cli.commands import PresetName
-from mermaide_jax.cli.listing import AGENTS, PRINCIPALS
 from mermaide_jax.errors import ConfigError
 from mermaide_jax.networks.world_model_policy import NetworkConfig
+from mermaide_jax.principals.members import names_of
 from mermaide_jax.results.configs import config_from_dict
 from mermaide_jax.studies.mermaide import (
-    DESCRIPTIONS,
-    LEARNED,
-    PRESETS,
-    SCRIPTED,
     AgentOptions,
-    BaselineEntropy,
     EvaluationOptions,
     GameOptions,
     StudyConfig,
     principal_configs,
 )
 from mermaide_jax.training import TrainingConfig
+
+PRESETS = {member.name: member.value for member in registry.members("preset")}
+LEARNED = ("mermaide", "maml_without_world_model", "world_model_without_meta", "reinforce")
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -42,10 +41,16 @@ def test_optional_fields_survive_json():
     )
 
 
-def test_names_are_described_wherever_they_are_listed():
-    assert tuple(PRESETS) == tuple(DESCRIPTIONS) == get_args(PresetName)
-    assert tuple(AGENTS) == RULES
-    assert tuple(PRINCIPALS) == LEARNED + SCRIPTED
+def test_members_are_named_wherever_they_are_listed():
+    assert tuple(PRESETS) == get_args(PresetName)
+    lines = listing.text().splitlines()
+    for kind in ("family", "principal", "game", "network", "meta_gradient", "preset", "study"):
+        for member in registry.members(kind):
+            shown = [line for line in lines if line.split()[:1] == [member.name]]
+            assert any(line.endswith(f" {member.summary}") for line in shown), member
+    assert names_of("learned") == LEARNED
+    everybody = names_of("learned", "scripted", "reference")
+    assert StudyConfig().principals == everybody == tuple(registry.names("principal"))
 
 
 def test_paper_preset_is_what_was_published():
@@ -91,12 +96,10 @@ def test_learned_principals_share_one_budget():
 
 def test_a_baseline_may_have_a_first_bonus_for_entropy_of_its_own():
     config = StudyConfig(
-        training=TrainingConfig(entropy_start=0.05), baseline_entropy=BaselineEntropy(reinforce=0.1)
+        training=TrainingConfig(entropy_start=0.05), baseline_entropy=(("reinforce", 0.1),)
     )
     bonuses = {name: principal_configs(name, config)[1].entropy_start for name in LEARNED}
     assert bonuses == dict.fromkeys(LEARNED, 0.05) | {"reinforce": 0.1}
-    fields = {field.name for field in dataclasses.fields(BaselineEntropy)}
-    assert fields == set(LEARNED[1:])
 
 
 @pytest.mark.parametrize(
@@ -125,7 +128,11 @@ def test_those_that_never_adapt_in_training_have_no_memory():
     ("kind", "values", "named"),
     [
         (GameOptions, {"cost": -1.0}, "cost"),
-        (BaselineEntropy, {"reinforce": -0.1}, "reinforce"),
+        (StudyConfig, {"baseline_entropy": (("reinforce", -0.1),)}, "baseline_entropy of reinf.*"),
+        (StudyConfig, {"baseline_entropy": (("never", 0.1),)}, "baseline_entropy"),
+        (StudyConfig, {"baseline_entropy": (("reinforce", 0.1),) * 2}, "baseline_entropy"),
+        (GameOptions, {"name": "stackelberg"}, "name"),
+        (GameOptions, {"name": "chess"}, "name"),
         (GameOptions, {"cost": float("nan")}, "cost"),
         (GameOptions, {"horizon": 0}, "horizon"),
         (GameOptions, {"num_arms": 1}, "num_arms"),
@@ -133,7 +140,7 @@ def test_those_that_never_adapt_in_training_have_no_memory():
         (GameOptions, {"magnitudes": (0.5, 0.0)}, "magnitudes"),
         (AgentOptions, {"families": ()}, "families"),
         (AgentOptions, {"families": ("ucb", "ucb")}, "families"),
-        (AgentOptions, {"families": ("thompson",)}, "families"),
+        (AgentOptions, {"families": ("nobody",)}, "families"),
         (AgentOptions, {"split": "none"}, "split"),
         (AgentOptions, {"train": 0}, "train"),
         (AgentOptions, {"test": 3}, "test"),
@@ -182,8 +189,14 @@ def test_impossible_values_are_refused_by_name(kind, values, named):
         (lambda c: c["game"].update(horizon="50"), "config.game.horizon: got '50'"),
         (lambda c: c["game"].update(horizon=True), "config.game.horizon: got True"),
         (lambda c: c.update(game=[]), "config.game: got list"),
-        (lambda c: c["game"].update(horizon=0), "horizon: got 0"),
-        (lambda c: c["game"].update(kind="gift"), "kind: got 'gift'"),
+        (
+            lambda c: c["game"].update(horizon=0),
+            "config.game.horizon: got 0, expected an integer >= 1",
+        ),
+        (
+            lambda c: c["game"].update(kind="gift"),
+            "config.game.kind: got 'gift', expected one of binary",
+        ),
     ],
 )
 def test_a_tampered_config_is_refused(change, named):

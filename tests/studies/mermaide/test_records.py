@@ -42,7 +42,7 @@ WHO = [
     for seed in (5, 6)
     for index, coefficient in enumerate(coefficients)
 ]
-"""Rule, coefficient, seed and index of every row, in order."""
+"""Family, coefficient, seed and index of every row, in order."""
 
 
 @functools.cache
@@ -141,7 +141,12 @@ def played():
 def test_episodes_are_those_of_the_first_seed_of_each_group():
     # Targets other than arm 0, so that reading the wrong one shows.
     targets = jnp.asarray([[1, 2], [0, 0], [2, 0], [0, 0]], jnp.int32)
-    made = setting()._replace(test=setting().test._replace(target=targets))
+    made = setting()
+    test = {
+        family: tasks._replace(env=tasks.env._replace(target=targets))
+        for family, tasks in made.test.items()
+    }
+    made = made._replace(test=test)
     trajectory = played()
     found = episode_records("mermaide", CONFIG, made, trajectory, 1)
     check_records("episodes", found, EPISODE_KEYS)
@@ -152,7 +157,7 @@ def test_episodes_are_those_of_the_first_seed_of_each_group():
         who = [record[n] for n in ("principal", "family", "coefficient", "seed", "agent")]
         assert who == ["mermaide", family, coefficient, seed, index]
         assert record["k_shot"] == 1 and record["target"] == int(targets[s, m])
-        means = made.test.mean_rewards[s, m]
+        means = made.test[family].env.mean_rewards[s, m]
         np.testing.assert_array_equal(np.float32(record["mean_rewards"]), means)
         np.testing.assert_array_equal(record["action"], trajectory.step.action[s, m])
         np.testing.assert_array_equal(record["intervention"], trajectory.intervention[s, m])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import importlib
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ import pytest
 
 from mermaide_jax.evaluation.protocol import evaluate
 from mermaide_jax.principals import first_k
+from mermaide_jax.principals.members import candidates_of
 from mermaide_jax.studies.mermaide import (
     AgentOptions,
     EvaluationOptions,
@@ -76,7 +78,7 @@ def test_first_k_is_the_best_on_the_training_agents():
 
     @jax.jit
     def on_training_agents(stream, k):
-        tasks = jax.tree.map(lambda x: x[stream], made.train)
+        tasks = jax.tree.map(lambda x: x[stream], made.train["ucb"])
         key = stream_keys(made, "tune")[stream]
         return evaluate(key, made.game, principal, k, tasks, scripted._TUNING_EPISODES).score
 
@@ -91,10 +93,11 @@ def test_first_k_is_the_best_on_the_training_agents():
 def test_the_number_is_chosen_on_the_training_agents_alone():
     """Costs of 9 for one set of agents: only those of training keep it from paying."""
     made = setting()
-    costly = {
-        role: made._replace(**{role: getattr(made, role)._replace(cost=jnp.full((2, n), 9.0))})
-        for role, n in (("train", 3), ("test", 2))
-    }
+    costly = {}
+    for role, number in (("train", 3), ("test", 2)):
+        tasks = getattr(made, role)["ucb"]
+        dear = tasks._replace(env=tasks.env._replace(cost=jnp.full((2, number), 9.0)))
+        costly[role] = made._replace(**{role: {"ucb": dear}})
     values = {}
     for role, other in costly.items():
         values[role] = scripted.evaluate_scripted("first_k", CONFIG, other)[1]
@@ -104,7 +107,7 @@ def test_the_number_is_chosen_on_the_training_agents_alone():
 
 def test_prescient_pays_only_for_the_target():
     scores, value = outcome("prescient")
-    candidates = np.asarray(scripted.scripted_principal("prescient", setting().game, CONFIG)[1])
+    candidates = np.asarray(candidates_of("prescient", setting().game, CONFIG))
     assert np.isin(value, candidates).all()
     assert candidates[0] == -np.inf and candidates[-1] == np.inf  # never and whenever it is taken
     assert (scores.interventions <= STEPS * scores.success_rate + 1e-5).all()
@@ -141,7 +144,8 @@ def test_the_all_knowing_planner_is_given_its_options(monkeypatch):
         given.append((numbers, named))
         raise InterruptedError
 
-    monkeypatch.setattr(scripted, "play_all_knowing", spy)
+    module = importlib.import_module("mermaide_jax.oracles.all_knowing")
+    monkeypatch.setattr(module, "play_all_knowing", spy)
     options = dataclasses.replace(
         CONFIG.evaluation, all_knowing_rollouts=5, all_knowing_tuning=7, all_knowing_episodes=2
     )

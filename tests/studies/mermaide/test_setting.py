@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from streams import assert_same
 
-from mermaide_jax.games import COEFFICIENTS, split_coefficients
+from mermaide_jax.agents import EpsilonGreedyParams, UCBParams, epsilon_greedy, grid_of, ucb
+from mermaide_jax.games import split_coefficients
 from mermaide_jax.studies.mermaide import AgentOptions, GameOptions, StudyConfig
 from mermaide_jax.studies.mermaide.setting import Stream, make_setting
 from mermaide_jax.training import TrainingConfig
@@ -41,14 +42,12 @@ def numbers(keys):
 
 
 def rows(tasks):
-    return np.asarray(tasks.mean_rewards)
+    return np.asarray(tasks.env.mean_rewards)
 
 
 def coefficients(tasks):
-    """The exploration coefficient, which both learning rules are given."""
-    ucb, epsilon_greedy, _ = tasks.agent.members
-    np.testing.assert_array_equal(ucb.beta, epsilon_greedy.epsilon)
-    return np.asarray(ucb.beta)
+    """The exploration coefficient, whatever its family calls it."""
+    return np.asarray(tasks.agent[0])
 
 
 def test_streams_go_group_by_group():
@@ -62,27 +61,36 @@ def test_streams_go_group_by_group():
 
 def test_each_group_meets_its_own_family():
     made = setting()
-    for tasks, role, size in ((made.train, "train", 6), (made.test, "test", 4)):
-        assert tasks.target.shape == (4, size)
-        np.testing.assert_array_equal(tasks.agent.family[:2], 0)
-        np.testing.assert_array_equal(tasks.agent.family[2:], 1)
-        for stream, family in ((0, "ucb"), (2, "epsilon_greedy")):
+    assert dict(made.populations.families) == {f: (f,) for f in ("ucb", "epsilon_greedy")}
+    assert dict(made.populations.games)["ucb"].agent == ucb(ARMS)
+    assert dict(made.populations.games)["epsilon_greedy"].agent == epsilon_greedy(ARMS)
+    np.testing.assert_array_equal(made.index, [0, 0, 1, 1])
+    for sets, role, size in ((made.train, "train", 6), (made.test, "test", 4)):
+        assert set(sets) == {"ucb", "epsilon_greedy"}
+        for family, kind in (("ucb", UCBParams), ("epsilon_greedy", EpsilonGreedyParams)):
+            tasks = sets[family]
+            assert isinstance(tasks.agent, kind)
+            assert tasks.env.target.shape == (4, size)
             values = split_coefficients(family, "interpolation", role)
             expected = np.resize(np.float32(values), size)
-            np.testing.assert_array_equal(coefficients(tasks)[stream], expected)
-        np.testing.assert_array_equal(tasks.cost, np.float32(0.3))
-        np.testing.assert_array_equal(tasks.noise, np.float32(0.2))
+            np.testing.assert_array_equal(coefficients(tasks), [expected] * 4)
+            np.testing.assert_array_equal(tasks.env.cost, np.float32(0.3))
+            np.testing.assert_array_equal(tasks.env.noise, np.float32(0.2))
 
 
 def test_training_and_test_agents_differ_and_are_the_same_for_all_seeds():
     made = setting()
-    for tasks in (made.train, made.test):
-        assert_same(jax.tree.map(lambda x: x[0], tasks), jax.tree.map(lambda x: x[1], tasks))
-    train, test = rows(made.train)[0], rows(made.test)[0]
-    # Compared arm by arm, whatever the arms are called.
-    assert not set(train.ravel().tolist()) & set(test.ravel().tolist())
-    assert len(np.unique(train)) == train.size
-    assert not set(coefficients(made.train)[0]) & set(coefficients(made.test)[0])
+    for sets in (made.train, made.test):
+        first = jax.tree.map(lambda x: x[0], sets)
+        for stream in (1, 2, 3):
+            assert_same(first, jax.tree.map(lambda x, s=stream: x[s], sets))
+    for family in ("ucb", "epsilon_greedy"):
+        train, test = (rows(sets[family])[0] for sets in (made.train, made.test))
+        # Compared arm by arm, whatever the arms are called.
+        assert not set(train.ravel().tolist()) & set(test.ravel().tolist())
+        assert len(np.unique(train)) == train.size
+        met, unseen = (coefficients(sets[family])[0] for sets in (made.train, made.test))
+        assert not set(met.tolist()) & set(unseen.tolist())
 
 
 def test_the_agents_have_a_seed_of_their_own():
@@ -90,7 +98,8 @@ def test_the_agents_have_a_seed_of_their_own():
     assert_same(setting().train, others.train)
     assert (numbers(setting().keys) != numbers(others.keys)).any(-1).all()
     redrawn = setting(change(agents={"seed": 1}))
-    assert (rows(setting().train) != rows(redrawn.train)).all()
+    for family in ("ucb", "epsilon_greedy"):
+        assert (rows(setting().train[family]) != rows(redrawn.train[family])).all()
     np.testing.assert_array_equal(numbers(setting().keys), numbers(redrawn.keys))
 
 
@@ -111,14 +120,34 @@ def test_more_agents_leave_the_earlier_ones_unchanged():
 def test_a_mixed_group_trains_on_all_families_together():
     made = setting(change(agents={"mixed": True}))
     assert list(made.streams) == [Stream("mixed", 7), Stream("mixed", 8)]
-    np.testing.assert_array_equal(made.train.agent.family, [[0] * 6 + [1] * 6] * 2)
-    np.testing.assert_array_equal(made.test.agent.family, [[0] * 4 + [1] * 4] * 2)
-    apart = setting()
-    for start, stream in ((0, 0), (4, 2)):
-        mine = jax.tree.map(lambda x, s=start: x[0, s : s + 4], made.test)
-        assert_same(mine, jax.tree.map(lambda x, s=stream: x[s], apart.test))
-    # Families share rewards and targets, so that rules are compared on the same bandits.
-    np.testing.assert_array_equal(rows(made.test)[0, :4], rows(made.test)[0, 4:])
+    assert dict(made.populations.families) == {"mixed": ("ucb", "epsilon_greedy")}
+    np.testing.assert_array_equal(made.index, [0, 0])
+    games, apart = dict(made.populations.games), setting()
+    assert made.populations.games_of("mixed") == (games["ucb"], games["epsilon_greedy"])
+    for own, other in ((made.train, apart.train), (made.test, apart.test)):
+        assert_same(own, jax.tree.map(lambda x: x[:2], other))
+        # Families share rewards and targets, so that they are compared on the same bandits.
+        np.testing.assert_array_equal(rows(own["ucb"]), rows(own["epsilon_greedy"]))
+
+
+def test_a_stream_runs_the_part_of_its_population():
+    """Each is given the games and tasks of its own families, in their order."""
+
+    def describe(games, tasks):
+        assert [game.agent.init for game in games] and len(games) == len(tasks)
+        mean = sum(task.env.mean_rewards.mean() for task in tasks)
+        return len(games), mean, sum(task.agent[0].sum() for task in tasks)
+
+    for config in (CONFIG, change(agents={"mixed": True})):
+        made = setting(config)
+        run = jax.jit(made.populations.bind(describe))
+        for s, stream in enumerate(made.streams):
+            own = [made.test[f] for f in dict(made.populations.families)[stream.population]]
+            found = run(made.index[s], jax.tree.map(lambda x, s=s: x[s], made.test))
+            assert int(found[0]) == len(own)
+            np.testing.assert_allclose(found[1], sum(rows(t)[s].mean() for t in own), rtol=1e-6)
+            expected = sum(coefficients(t)[s].sum() for t in own)
+            np.testing.assert_allclose(found[2], expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("mixed", [False, True])
@@ -128,24 +157,48 @@ def test_test_agents_are_described_as_they_are(mixed, split):
     sizes = {"train": 15, "test": size}
     made = setting(change(agents={"mixed": mixed, "split": split, **sizes}))
     for s, stream in enumerate(made.streams):
-        described = made.test_agents[stream.population]
-        assert len(described) == made.test.target.shape[1]
+        described = made.agents[stream.population]
+        families = dict(made.populations.families)[stream.population]
+        own = [jax.tree.map(lambda x, s=s: x[s], made.test[family]) for family in families]
         values = [agent.coefficient for agent in described]
-        np.testing.assert_array_equal(np.float32(values), coefficients(made.test)[s])
-        names = [("ucb", "epsilon_greedy")[r] for r in np.asarray(made.test.agent.family[s])]
-        assert [agent.family for agent in described] == names
-        assert [agent.index for agent in described] == list(range(size)) * (len(names) // size)
-        assert all(agent.coefficient in COEFFICIENTS[agent.family] for agent in described)
+        found = np.concatenate([coefficients(tasks) for tasks in own])
+        np.testing.assert_array_equal(np.float32(values), found)
+        assert [agent.family for agent in described] == [f for f in families for _ in range(size)]
+        assert [agent.index for agent in described] == list(range(size)) * len(families)
+        assert all(agent.coefficient in grid_of(agent.family) for agent in described)
+        bandits = made.bandits_met(s)
+        for field, values in bandits._asdict().items():
+            expected = np.concatenate([getattr(tasks.env, field) for tasks in own])
+            np.testing.assert_array_equal(values, expected)
+
+
+def test_some_of_the_streams_are_the_same_by_themselves():
+    made = setting()
+    part = made.only([3, 0])
+    assert part.streams == (made.streams[3], made.streams[0])
+    np.testing.assert_array_equal(numbers(part.keys), numbers(made.keys)[[3, 0]])
+    np.testing.assert_array_equal(part.index, [1, 0])
+    for own, whole in ((part.train, made.train), (part.test, made.test)):
+        assert_same(own, jax.tree.map(lambda x: x[np.asarray([3, 0])], whole))
+    assert (part.populations, part.agents) == (made.populations, made.agents)
+
+
+def test_options_of_agents_reach_those_that_have_them():
+    made = setting(change(game={"initial_pull": False}))
+    games = dict(made.populations.games)
+    assert games["epsilon_greedy"].agent == epsilon_greedy(ARMS, initial_pull=False)
+    assert games["ucb"].agent == ucb(ARMS)
 
 
 def test_arms_are_counted_from_the_target_unless_switched_off():
     first = setting()
     plain = setting(change(training=TrainingConfig(target_first=False)))
     for role in ("train", "test"):
-        turned, tasks = getattr(first, role), getattr(plain, role)
-        np.testing.assert_array_equal(turned.target, 0)
-        for s, i in np.ndindex(tasks.target.shape):
-            expected = np.roll(rows(tasks)[s, i], -int(tasks.target[s, i]))
-            np.testing.assert_array_equal(rows(turned)[s, i], expected)
-            assert tasks.target[s, i] != rows(tasks)[s, i].argmax()
-    assert len(np.unique(plain.train.target)) > 1
+        for family, tasks in getattr(plain, role).items():
+            turned = getattr(first, role)[family]
+            np.testing.assert_array_equal(turned.env.target, 0)
+            for s, i in np.ndindex(tasks.env.target.shape):
+                expected = np.roll(rows(tasks)[s, i], -int(tasks.env.target[s, i]))
+                np.testing.assert_array_equal(rows(turned)[s, i], expected)
+                assert tasks.env.target[s, i] != rows(tasks)[s, i].argmax()
+    assert len(np.unique(plain.train["ucb"].env.target)) > 1

@@ -1,74 +1,100 @@
-"""Pieces of the Stackelberg training: the inner step, the interactions, what is not adapted."""
+"""Pieces of the Stackelberg training: the inner step, what is not adapted, the objective."""
+
+import dataclasses
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from streams import keys
 
 from mermaide_jax.errors import ConfigError
 from mermaide_jax.games import Economics
-from mermaide_jax.games.stackelberg import StackelbergConfig, draw_stackelberg_task
-from mermaide_jax.studies.stackelberg.config import LearningConfig
-from mermaide_jax.studies.stackelberg.learning import (
-    bounded_sgd,
-    init_params,
-    make_adapt,
-    to_support,
+from mermaide_jax.games.stackelberg import (
+    StackelbergConfig,
+    draw_stackelberg_task,
+    interact,
+    state_after,
 )
-from mermaide_jax.studies.stackelberg.play import interact, make_principal, state_after
-from mermaide_jax.studies.stackelberg.run import SweepConfig
-from mermaide_jax.studies.stackelberg.testing import with_inner_rate
+from mermaide_jax.meta import init_meta_sgd, with_inner_rate
+from mermaide_jax.studies.stackelberg.learning import (
+    LearningConfig,
+    make_adapt,
+    make_trainer,
+    outer_gradient,
+)
+from mermaide_jax.studies.stackelberg.sweep import SweepConfig
+from mermaide_jax.training import train
 
 CONFIG = LearningConfig(game=StackelbergConfig(kind="binary", horizon=4), features=3)
-PRINCIPAL = make_principal(CONFIG.game, CONFIG.features)
-TASK = draw_stackelberg_task(jax.random.key(0), 5, Economics(bonus=jnp.float32(0.5), noise=0.25))
+ECONOMICS = Economics(bonus=jnp.float32(0.5), noise=0.25)
+TASK = draw_stackelberg_task(jax.random.key(0), 5, ECONOMICS)
+
+
+def fresh(rate):
+    """A fresh principal with one inner rate for all weights."""
+    return with_inner_rate(init_meta_sgd(CONFIG.principal.init_params(keys(2, 1)[0]), 0.1), rate)
 
 
 def played(params):
-    play = jax.jit(lambda key: interact(key, CONFIG.game, PRINCIPAL, params["network"], TASK))
+    principal = CONFIG.principal.principal
+    play = jax.jit(lambda key: interact(key, CONFIG.game, principal, params.params, TASK))
     return play(jax.random.key(1))
-
-
-def test_the_bounded_step_has_a_rate_for_each_leaf_and_a_length_at_most():
-    grads = {"a": jnp.array([300.0, 400.0]), "b": jnp.float32(0.0)}
-    rates = {"a": jnp.log(jnp.float32(0.1)), "b": jnp.log(jnp.float32(2.0))}
-    optimizer = bounded_sgd(rates)
-    updates, _ = optimizer.update(grads, optimizer.init(grads))
-    expected = -0.1 * np.array([300.0, 400.0]) / np.sqrt(1 + 2500.0)
-    np.testing.assert_allclose(updates["a"], expected, rtol=1e-6)
-    slope = jax.grad(lambda x: optimizer.update({"a": x, "b": x[0]}, ())[0]["a"][0])(jnp.zeros(2))
-    np.testing.assert_allclose(slope, [-0.1, 0.0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("number", [0, 2, 4])
 def test_the_inner_step_learns_from_the_first_interactions_alone(number):
-    params = with_inner_rate(init_params(jax.random.key(2), CONFIG), 0.5)
-    support = to_support(played(params), jnp.int32(number))
-    adapted = jax.jit(make_adapt(PRINCIPAL, 1))(params, support)
+    params = fresh(0.5)
+    support = played(params)
+    adapted = jax.jit(make_adapt(CONFIG))(params, (support, jnp.int32(number)))
     # The head's bias, whose gradient at equal chances is sum_t A_t (one_hot(u_t) - 1/2).
     rewards = np.asarray(support.reward)[:number]
     others = (rewards.sum() - rewards) / max(number - 1, 1)
     chosen = np.eye(2)[np.asarray(support.intervention)[:number]]
     slope = ((rewards - others)[:, None] * (chosen - 0.5)).sum(0)
-    moved = np.asarray(adapted["head"]["bias"] - params["network"]["head"]["bias"])
+    moved = np.asarray(adapted["head"]["bias"] - params.params["head"]["bias"])
     assert (moved @ slope >= 0).all()
     assert np.abs(moved - 0.5 * slope).max() < 0.05 * np.abs(slope).max() + 1e-6
 
 
 def test_a_rate_of_zero_does_not_adapt():
-    params = with_inner_rate(init_params(jax.random.key(2), CONFIG), 0.0)
-    adapted = make_adapt(PRINCIPAL, 1)(params, to_support(played(params), jnp.int32(4)))
-    jax.tree.map(np.testing.assert_array_equal, adapted, params["network"])
+    params = fresh(0.0)
+    adapted = make_adapt(CONFIG)(params, (played(params), jnp.int32(4)))
+    jax.tree.map(np.testing.assert_array_equal, adapted, params.params)
 
 
 def test_states_go_on_where_the_interactions_end():
-    states = played(init_params(jax.random.key(2), CONFIG)).states
+    states = played(fresh(0.1)).states
     for number in (0, 3, 4, 50):
         state = state_after(jax.random.key(3), states, jnp.int32(number), TASK)
         assert int(state.time) == number
         if number <= 4:
             np.testing.assert_array_equal(state.readings, states.readings[number])
-    np.testing.assert_allclose(state.readings / 50, TASK.mean_rewards, atol=0.25)
+    np.testing.assert_allclose(state.readings / 50, TASK.env.mean_rewards, atol=0.25)
+
+
+@pytest.mark.parametrize("is_meta", [True, False])
+def test_the_inner_rates_are_learned_with_the_inner_loop_alone(is_meta):
+    config = dataclasses.replace(CONFIG, agents=8, queries=4, most_interactions=20)
+    params = fresh(0.5)
+    gradient = jax.jit(outer_gradient, static_argnums=(1, 4))
+    grads, reward = gradient(jax.random.key(4), config, params, ECONOMICS, is_meta)
+    assert np.isfinite(reward)
+    assert any((np.asarray(leaf) != 0).any() for leaf in jax.tree.leaves(grads.params))
+    moved = [bool(leaf != 0) for leaf in jax.tree.leaves(grads.log_rates)]
+    assert any(moved) == is_meta
+
+
+def test_training_pays_where_paying_earns():
+    """Agents that a bonus of 1 always sways, at a cost of 0.1: to pay is worth 0.9."""
+    config = dataclasses.replace(
+        CONFIG, updates=60, agents=8, queries=4, most_interactions=4, outer_learning_rate=0.05
+    )
+    generous = Economics(*(jnp.full((1,), x) for x in (0.1, 1.0, 0.0, 0.0, 1.0)))
+    _, history = train(keys(5, 1), make_trainer(config, True), generous, 60, side_by_side=None)
+    reward = np.asarray(history["query_reward"])[0]
+    assert reward.shape == (60,)
+    assert reward[:5].mean() < 0.7 < 0.85 < reward[-5:].mean()
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def episode_records(
     for s, stream in enumerate(setting.streams):
         if stream.seed != config.seed:
             continue
-        bandits = setting.test_bandits(s)
+        bandits = setting.bandits_met(s)
         for m, agent in enumerate(setting.agents[stream.population]):
             target = int(bandits.target[m])
             decision = played.principal

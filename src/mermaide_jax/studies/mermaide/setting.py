@@ -113,7 +113,7 @@ class Setting(NamedTuple):
         """The game with the first family; sizes and kinds are the same with all."""
         return self.populations.games[0][1]
 
-    def test_bandits(self, stream: int) -> Bandit:
+    def bandits_met(self, stream: int) -> Bandit:
         """The bandits of the test agents of one stream, as numpy arrays ``[m, ...]``."""
         families = dict(self.populations.families)[self.streams[stream].population]
         parts = [jax.tree.map(lambda leaf: leaf[stream], self.test[f].env) for f in families]

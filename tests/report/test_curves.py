@@ -1,0 +1,73 @@
+"""Curves over interactions and numbers of interactions needed: figures show what they are given."""
+
+import numpy as np
+import pytest
+
+from mermaide_jax.report.curves import curves_figure, needs_figure
+from mermaide_jax.report.style import save_png
+
+LABELS = {"meta": "meta-learned", "pretrained": "pre-trained", "fresh": "fresh"}
+SETTINGS = ("noise 0", "noise 1", "actions only")
+
+
+def make_curves():
+    return [
+        {"principal": p, "setting": s, "interactions": n, "value": v, "low": v - 0.1, "high": v}
+        for p in LABELS
+        for s in SETTINGS
+        for n, v in ((100, 0.9), (0, 0.2), (1, 0.5))
+    ]
+
+
+def test_curves_have_a_panel_each_and_a_line_for_each_setting(tmp_path):
+    figure = curves_figure(make_curves(), LABELS, "payoff", 0.95, dashed=["actions only"])
+    assert [axes.get_title(loc="left") for axes in figure.axes] == list(LABELS.values())
+    assert figure.axes[0].get_ylabel() == "payoff"
+    for axes in figure.axes:
+        lines = {line.get_label(): line for line in axes.lines if line.get_label() in SETTINGS}
+        assert set(lines) == set(SETTINGS)
+        np.testing.assert_array_equal(lines["noise 1"].get_xdata(), [0, 1, 100])
+        np.testing.assert_array_equal(lines["noise 1"].get_ydata(), [0.2, 0.5, 0.9])
+        assert [lines[name].get_linestyle() for name in SETTINGS] == ["-", "-", "--"]
+        assert len(axes.collections) == len(SETTINGS)
+        assert [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == ":"] == [0.95]
+    save_png(figure, tmp_path / "x.png")
+    assert (tmp_path / "x.png").stat().st_size > 5000
+
+
+def test_who_was_not_measured_has_no_panel_and_no_level_is_drawn_unasked():
+    curves = [row for row in make_curves() if row["principal"] != "pretrained"]
+    figure = curves_figure(curves, LABELS, "payoff")
+    assert [a.get_title(loc="left") for a in figure.axes] == ["meta-learned", "fresh"]
+    assert all(line.get_label() in SETTINGS for axes in figure.axes for line in axes.lines)
+
+
+@pytest.mark.parametrize("value", [30.0, np.inf])
+def test_needs_not_met_are_open_marks_beyond_the_last(value, tmp_path):
+    about = {"principal": "meta", "setting": "noise 0"}
+    rows = [{**about, "value": value, "low": 20.0, "high": np.inf, "most": 100}]
+    figure = needs_figure(rows, LABELS, "interactions to 95%", "readings")
+    axes = figure.axes[0]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("readings", "interactions to 95%")
+    filled, hollow = (line for line in axes.lines if line.get_marker() == "o")
+    reached = np.isfinite(value)
+    assert (len(filled.get_xdata()), len(hollow.get_xdata())) == (reached, not reached)
+    if not reached:
+        assert hollow.get_ydata()[0] > 100
+    save_png(figure, tmp_path / "x.png")
+
+
+def test_needs_stand_side_by_side_at_their_setting():
+    rows = [
+        {"principal": p, "setting": s, "value": v, "low": v - 1, "high": v + 1, "most": 100}
+        for p, shift in (("meta", 0), ("fresh", 50))
+        for s, v in (("noise 0", 5.0 + shift), ("noise 1", 9.0 + shift))
+    ]
+    axes = needs_figure(rows, LABELS, "need", "noise").axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["noise 0", "noise 1"]
+    drawn = {line.get_label(): line for line in axes.lines if line.get_label() in LABELS.values()}
+    assert set(drawn) == {"meta-learned", "fresh"}
+    np.testing.assert_array_equal(drawn["fresh"].get_ydata(), [55.0, 59.0])
+    places = np.asarray([drawn[name].get_xdata() for name in ("meta-learned", "fresh")])
+    np.testing.assert_array_equal(np.round(places), [[0, 1], [0, 1]])
+    assert (places[0] < places[1]).all()
