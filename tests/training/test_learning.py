@@ -10,9 +10,22 @@ from mermaide_jax import agents, games
 from mermaide_jax.evaluation.protocol import k_shot
 from mermaide_jax.networks.world_model_policy import NetworkConfig
 from mermaide_jax.principals import learned_principal
-from mermaide_jax.training import TrainingConfig, make_adapt, train
+from mermaide_jax.training import (
+    TrainingConfig,
+    make_adapt,
+    make_trainer,
+    train,
+    warm_up_phases,
+)
 
 TERMS = games.Economics()
+
+
+def trained(keys, config, learned, game, tasks):
+    """Streams of one principal, from its warm-up to the end."""
+    own = (config, learned, (game,), TERMS)
+    before = warm_up_phases(*own)
+    return train(keys, make_trainer(*own), (tasks,), config.updates, before=before)
 
 
 def test_mermaide_reaches_the_optimum_of_the_probe_game():
@@ -35,7 +48,7 @@ def test_mermaide_reaches_the_optimum_of_the_probe_game():
     )
     learned = probe.principal(NetworkConfig("gru", 8, 1))
     tasks = jax.tree.map(lambda x: x[None], probe.tasks(cost=cost))
-    _, history = train(keys(0, 1), config, learned, probe.GAME, tasks, TERMS)
+    _, history = trained(keys(0, 1), config, learned, probe.GAME, tasks)
     last = {name: curve[0, -10:].mean() for name, curve in history._asdict().items()}
     uniform = 0.5 * (probe.OPTIMUM - cost * (probe.STEPS - probe.OPTIMUM))
     assert abs(history.score[0, :30].mean() - uniform) < 0.2
@@ -59,11 +72,11 @@ def test_the_world_model_alone_learns_a_deterministic_agent():
     )
     learned = probe.principal(NetworkConfig("mlp", 8))
     tasks = jax.tree.map(lambda x: x[None], probe.tasks())
-    state, history = train(keys(0, 1), config, learned, probe.GAME, tasks, TERMS)
+    state, history = trained(keys(0, 1), config, learned, probe.GAME, tasks)
     curve = history.world_model_log_likelihood[0]
     assert curve[0] < -1.0
     assert curve[-1] > -0.01
-    np.testing.assert_allclose(state.params["policy"]["head"]["kernel"], 0.0)
+    np.testing.assert_allclose(state.learner.params["policy"]["head"]["kernel"], 0.0)
 
 
 def test_paying_a_best_responder_is_learned_where_it_is_worth_it():
@@ -83,19 +96,20 @@ def test_paying_a_best_responder_is_learned_where_it_is_worth_it():
     )
     game = games.make_intervention_game(agents.best_response(arms), games.GameConfig(arms, steps))
     rewards = jnp.asarray([[0.1, 0.9, 0.4], [0.8, 0.2, 0.3]])
-    tasks = games.Task(
-        agents.BestResponseParams(rewards),
+    bandits = games.Bandit(
         mean_rewards=rewards,
         noise=jnp.zeros(2),
         target=jnp.asarray([2, 1]),
         cost=jnp.ones(2),
         bonus=jnp.ones(2),
     )
+    tasks = games.Task(agents.BestResponseParams(rewards), bandits)
     tasks = jax.tree.map(lambda x: jnp.stack([x, x]), tasks)
-    tasks = tasks._replace(cost=jnp.asarray(costs)[:, None] * jnp.ones((2, 2)))
+    own_costs = jnp.asarray(costs)[:, None] * jnp.ones((2, 2))
+    tasks = tasks._replace(env=tasks.env._replace(cost=own_costs))
     network = NetworkConfig("mlp", 4, world_model=False)
     learned = learned_principal(network, game.observation_size, arms, game.num_interventions)
-    _, history = train(keys(1, 2), config, learned, game, tasks, TERMS)
+    _, history = trained(keys(1, 2), config, learned, game, tasks)
     always, never = steps * (1 - costs[0]), 0.0
     np.testing.assert_allclose(history.score[:, 0], [always / 2, -steps / 4], atol=0.5)
     np.testing.assert_allclose(history.score[:, -5:].mean(1), [always, never], atol=0.05 * steps)
@@ -123,21 +137,20 @@ def test_what_one_episode_showed_is_known_in_the_next():
     game = games.make_intervention_game(agents.best_response(arms), games.GameConfig(arms, steps))
     rewards = jnp.asarray([[0.9, 0.2, 0.1], [0.1, 0.9, 0.2], [0.2, 0.1, 0.9]])
     same = jnp.zeros(3)
-    tasks = games.Task(
-        agents.BestResponseParams(rewards), rewards, same, jnp.asarray([1, 2, 0]), same + 1, same
-    )
+    bandits = games.Bandit(rewards, same, jnp.asarray([1, 2, 0]), same + 1, same)
+    tasks = games.Task(agents.BestResponseParams(rewards), bandits)
     sizes = game.observation_size, arms, game.num_interventions
     unknown = -np.log(2) / steps
     for memory in (True, False):
         network = NetworkConfig("arms", 8, memory=memory)
         learned = learned_principal(network, *sizes)
         streams = jax.tree.map(lambda x: x[None], tasks)
-        state, _ = train(keys(0, 1), config, learned, game, streams, TERMS)
-        params = jax.tree.map(lambda x: x[0], state.params)
+        state, _ = trained(keys(0, 1), config, learned, game, streams)
+        params = jax.tree.map(lambda x: x[0], state.learner.params)
         play = jax.jit(k_shot, static_argnums=(1, 2, 3, 6, 7))
         adapt = make_adapt(config, learned)
         told = [
-            play(jax.random.key(1), game, learned, adapt, params, fresh(tasks), shots, 8)
+            play(jax.random.key(1), game, learned, adapt, params, fresh(game, tasks), shots, 8)
             for shots in (0, 1)
         ]
         zero, one = (float(jnp.mean(x.world_model_log_likelihood)) for x in told)
@@ -145,7 +158,8 @@ def test_what_one_episode_showed_is_known_in_the_next():
         np.testing.assert_allclose(one, 0.0 if memory else unknown, atol=0.1)
 
 
-def fresh(tasks):
+def fresh(game, tasks):
     """The same agents under names that they had in no update's order, the target first."""
-    renamed = jax.vmap(games.relabel_arms)(keys(5, 3), tasks)
-    return jax.vmap(games.target_first)(renamed)
+    agent = game.agent
+    renamed = jax.vmap(lambda key, task: games.relabel_arms(key, agent, task))(keys(5, 3), tasks)
+    return jax.vmap(lambda task: games.target_first(agent, task))(renamed)
