@@ -15,7 +15,7 @@ from mermaide_jax.simulation import Bandits, counters, simulate
 
 ARMS, AGENTS, STEPS = 5, 150, 70
 coefficient = np.linspace(0.0, 0.9, AGENTS, dtype=np.float32)
-RULES = {
+FAST = {
     "ucb": (agents.ucb(ARMS), agents.UCBParams(coefficient)),
     "epsilon_greedy": (
         agents.epsilon_greedy(ARMS),
@@ -91,9 +91,9 @@ def replay(name, agent, params, mu, noise, target, bonus, normal, ties, first, a
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "discrete"])
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", FAST)
 def test_trajectories_are_those_of_the_plain_functions_on_the_same_draws(name, kind):
-    agent, params = RULES[name]
+    agent, params = FAST[name]
     bandit, key = bandits(kind), jax.random.key(7)
     schedule = np.where(np.arange(STEPS) < 15, np.float32(0.5), np.float32(0))
     run = functools.partial(simulate, agent=agent, params=params, bandits=bandit, horizon=STEPS)
@@ -130,9 +130,9 @@ def test_trajectories_are_those_of_the_plain_functions_on_the_same_draws(name, k
         )
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", FAST)
 def test_the_law_is_that_of_the_reference(name):
-    agent, params = RULES[name]
+    agent, params = FAST[name]
     rng = np.random.default_rng(2)
     mu = rng.uniform(size=ARMS).astype(np.float32)
     number = 3000

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from families import FAMILIES, params_of
 from jax.sharding import PartitionSpec
 from streams import assert_same
 
@@ -16,16 +17,18 @@ from mermaide_jax.errors import ConfigError
 from mermaide_jax.simulation import Bandits, simulate
 
 ARMS = 4
-RULES = {
-    "ucb": (agents.ucb(ARMS), agents.UCBParams(0.4)),
-    "epsilon_greedy": (agents.epsilon_greedy(ARMS), agents.EpsilonGreedyParams(0.3)),
-    "prior": (agents.epsilon_greedy(ARMS, False), agents.EpsilonGreedyParams(0.3, 0.5)),
-    "thompson": (agents.thompson(ARMS), agents.ThompsonParams(0.3)),
-    "best_response": (
-        agents.best_response(ARMS),
-        agents.BestResponseParams(np.linspace(0, 1, 200 * ARMS).reshape(200, ARMS)),
-    ),
-}
+MEMBERS = (*FAMILIES, "prior")
+"""The registered families, and epsilon-greedy that starts from a prior value."""
+
+
+@functools.cache
+def member(name):
+    """The agent, and the params of 200 of them."""
+    if name == "prior":
+        return agents.epsilon_greedy(ARMS, False), agents.EpsilonGreedyParams(0.3, 0.5)
+    known = np.linspace(0, 1, 200 * ARMS, dtype=np.float32).reshape(200, ARMS)
+    params = jax.vmap(functools.partial(params_of, name, 0.35))(known)
+    return agents.make_agent(name, ARMS), jax.tree.map(np.asarray, params)
 
 
 def bandits(number=200):
@@ -36,7 +39,7 @@ def bandits(number=200):
 
 
 def run(name="ucb", number=200, horizon=20, **options):
-    agent, params = RULES[name]
+    agent, params = member(name)
     params = jax.tree.map(lambda leaf: leaf[:number] if np.ndim(leaf) else leaf, params)
     return simulate(jax.random.key(0), agent, params, bandits(number), horizon, **options)
 
@@ -47,14 +50,14 @@ def first(out, number, horizon=None):
 
 
 @pytest.mark.parametrize("implementation", ["auto", "reference"])
-@pytest.mark.parametrize("name", ["ucb", "thompson", "best_response"])
+@pytest.mark.parametrize("name", MEMBERS)
 def test_more_agents_and_longer_horizons_begin_with_fewer_and_shorter(name, implementation):
     options = {"implementation": implementation, "record": True}
     many = run(name, **options)
     assert_same(first(many, 130, 13), first(run(name, 130, 13, **options), 130))
 
 
-@pytest.mark.parametrize("name", ["ucb", "prior", "best_response"])
+@pytest.mark.parametrize("name", MEMBERS)
 def test_reductions_are_those_of_the_record(name):
     out = run(name, record=True)
     counts = (np.asarray(out.actions)[..., None] == np.arange(ARMS)).sum(0)
@@ -77,7 +80,7 @@ def test_one_agent_alone_and_agents_further_on():
     many = run(record=True)
     # One agent is compiled without vectors: the last bit of a product and sum may differ.
     assert_same(first(many, 1), first(run(number=1, record=True), 1), 1e-6)
-    agent, params = RULES["ucb"]
+    agent, params = agents.ucb(ARMS), agents.UCBParams(0.4)
     later = jax.tree.map(lambda leaf: leaf[150:], bandits())
     out = simulate(jax.random.key(0), agent, params, later, 20, record=True, first_agent=150)
     np.testing.assert_array_equal(many.actions[:, 150:], out.actions)
@@ -85,7 +88,7 @@ def test_one_agent_alone_and_agents_further_on():
 
 def test_inside_jit_and_under_a_trace_without_tracers():
     alone = run(record=True)
-    agent, params = RULES["ucb"]
+    agent, params = agents.ucb(ARMS), agents.UCBParams(0.4)
     nested = jax.jit(lambda key, b: simulate(key, agent, params, b, 20, record=True))
     np.testing.assert_array_equal(alone.actions, nested(jax.random.key(0), bandits()).actions)
     np.testing.assert_array_equal(alone.counts, jax.jit(lambda: run().counts)())
@@ -175,7 +178,7 @@ def test_the_pallas_kernel_lowers_for_a_gpu():
 
 def test_agents_shared_among_devices():
     mesh = jax.make_mesh((2,), ("agents",), axis_types=(jax.sharding.AxisType.Auto,))
-    agent, params = RULES["ucb"]
+    agent, params = agents.ucb(ARMS), agents.UCBParams(0.4)
 
     def part(key, bandits):
         start = jax.lax.axis_index("agents") * bandits.mean_rewards.shape[0]
