@@ -30,7 +30,7 @@ import tyro
 from matplotlib.figure import Figure
 
 from mermaide_jax.errors import refuse
-from mermaide_jax.report.attained import ORACLES, attained_records
+from mermaide_jax.report.attained import attained_records, oracles
 from mermaide_jax.report.figures import write_figures
 from mermaide_jax.report.improvement import improvement_records
 from mermaide_jax.report.interventions import intervention_records, interventions_figure
@@ -84,7 +84,7 @@ def findings_of(
                 ends = (name, f"{name}_low", f"{name}_high")
                 place[name] = _measure(record, results, *ends)
     for record in results.attained:
-        if (record["principal"], record["k_shot"], record["oracle"]) == (PRINCIPAL, 1, ORACLES[0]):
+        if (record["principal"], record["k_shot"], record["oracle"]) == (PRINCIPAL, 1, oracles()[0]):
             share = _measure(record, results, "share", "low", "high")
             blocks["attainable_share"][record["family"]] = share
     return blocks
@@ -149,7 +149,7 @@ def read_parts(experiment: Experiment) -> tuple[Results, Path]:
             refuse("--compact", True, "with --out: a finished study is left as it is")
         return checked(read_results(experiment.results[0])), experiment.results[0]
     whole = checked(merge_results([read_results(part) for part in experiment.results]))
-    shares = [share for name in ORACLES for share in attained_records(whole.rows, name)]
+    shares = [share for name in oracles() for share in attained_records(whole.rows, name)]
     whole = dataclasses.replace(whole, attained=shares)
     if experiment.compact:
         whole = dataclasses.replace(whole, episodes=[])

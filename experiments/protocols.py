@@ -30,7 +30,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mermaide_jax.errors import refuse
-from mermaide_jax.report.attained import SCRIPTS
+from mermaide_jax.report.attained import scripts
 from mermaide_jax.report.improvement import improvement_records
 from mermaide_jax.report.names import FAMILY_LABELS, family_label, in_order, principal_label
 from mermaide_jax.report.style import (
@@ -118,7 +118,7 @@ def compare(studies: Mapping[str, Results]) -> tuple[pd.DataFrame, pd.DataFrame]
         rows = [row for row in study.rows if row["k_shot"] in SHOTS]
         runs = pd.DataFrame([row for row in rows if row["principal"] == PRINCIPAL])
         table = summarize(rows)
-        table = table[table["principal"].isin((*LEARNED, *SCRIPTS))]
+        table = table[table["principal"].isin((*LEARNED, *scripts()))]
         seeds = table["family"].map(runs.groupby("family")["seed"].nunique())
         scores.append(table.drop(columns="runs").assign(protocol=name, seeds=seeds))
         records = improvement_records(rows, BASELINES)

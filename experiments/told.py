@@ -40,7 +40,7 @@ from mermaide_jax.agents.ucb import ucb_index
 from mermaide_jax.base import Game, Task
 from mermaide_jax.errors import check_choice, check_in_range, refuse
 from mermaide_jax.games import GameState
-from mermaide_jax.report.attained import ORACLES, SCRIPTS
+from mermaide_jax.report.attained import oracles, scripts
 from mermaide_jax.report.variants import variant_figure, variant_table
 from mermaide_jax.results.configs import config_from_dict
 from mermaide_jax.results.results import Results, prepare_output, read_results
@@ -161,8 +161,8 @@ def checked_configs(results: Results, experiment: Experiment) -> list[StudyConfi
     if config.network.architecture != "arms":
         refuse("network.architecture", config.network.architecture, "'arms'")
     played = {row["principal"] for row in results.rows if row["k_shot"] == 0}
-    if not {PRINCIPAL, ORACLES[0]} <= played or played.isdisjoint(SCRIPTS):
-        refuse("principals", sorted(played), f"{PRINCIPAL}, {ORACLES[0]} and a script, at 0-shot")
+    if not {PRINCIPAL, oracles()[0]} <= played or played.isdisjoint(scripts()):
+        refuse("principals", sorted(played), f"{PRINCIPAL}, {oracles()[0]} and a script, at 0-shot")
     evaluation = dataclasses.replace(config.evaluation, shots=(0,))
     config = dataclasses.replace(config, evaluation=evaluation, seeds=experiment.seeds)
     agents = [
@@ -199,7 +199,7 @@ def main(experiment: Experiment) -> None:
         if row["k_shot"] == 0 and row["seed"] in seeds and row["family"] in families
     ]
     found = {NOTHING: [row for row in known if row["principal"] == PRINCIPAL]}
-    references = [row for row in known if row["principal"] in (*SCRIPTS, ORACLES[0])]
+    references = [row for row in known if row["principal"] in (*scripts(), oracles()[0])]
     for told in (TASK, STATE):
         found[told] = [row for config in configs for row in measure(config, told)]
     table = variant_table(found, references, "told")

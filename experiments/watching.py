@@ -42,7 +42,7 @@ from mermaide_jax.errors import (
 from mermaide_jax.evaluation.protocol import Scores, summarise
 from mermaide_jax.games import collect
 from mermaide_jax.oracles import UCBPrior, Watcher, watching
-from mermaide_jax.report.attained import ORACLES, SCRIPTS
+from mermaide_jax.report.attained import oracles, scripts
 from mermaide_jax.report.variants import variant_figure, variant_gains, variant_table
 from mermaide_jax.results.results import prepare_output, read_results
 from mermaide_jax.studies.kit import start, write_experiment
@@ -199,7 +199,7 @@ def main(experiment: Experiment) -> None:
     references = [
         row
         for row in read_results(experiment.results).rows
-        if row["principal"] in (*SCRIPTS, ORACLES[0])
+        if row["principal"] in (*scripts(), oracles()[0])
         and (row["family"], row["k_shot"]) == (FAMILY, 0)
         and row["seed"] in seeds
     ]

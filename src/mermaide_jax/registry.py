@@ -148,7 +148,9 @@ def register(
           parameter that gives the agent's params, and ``options``, names of options it takes.
         - principal: ``make(game) -> Principal`` with at most one number as params, chosen on
           training agents among the grid of its parameter; or a `principals.members.Learned` or
-          `principals.members.Planned`.
+          `principals.members.Planned`; traits ``role``, see `principals.members.Role`, ``note``, a
+          line under tables that say what it knows, and ``attained``, 0 or 1, of those whose score
+          is that share of the attainable (the best of those at 0).
         - game: ``make(agent, config) -> Game``.
         - environment: ``make(...) -> Environment``.
         - network: ``make(config, sizes) -> networks.NetworkPair``.

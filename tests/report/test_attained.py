@@ -3,10 +3,25 @@
 import numpy as np
 import pytest
 
+from mermaide_jax import registry
 from mermaide_jax.errors import ConfigError
-from mermaide_jax.report.attained import SCRIPTS, attained_records
+from mermaide_jax.report.attained import attained_records, oracles, scripts
 from mermaide_jax.report.summary import format_table, markdown_table, summarize
 from mermaide_jax.results.schema import ATTAINED_COLUMNS, check_records
+
+SCRIPTS = ("never", "always", "random", "first_k")
+
+
+@pytest.fixture
+def guests(monkeypatch):
+    """Registers principals of other people for the time of a test."""
+    monkeypatch.setattr(registry, "_members", dict(registry._members))
+
+    def register(name, **traits):
+        about = {"label": name.title(), "summary": "a guest"}
+        registry.register("principal", name, lambda game: None, **about, **traits)
+
+    return register
 
 
 def middle(rows, **where):
@@ -89,6 +104,40 @@ def test_runs_are_paired(rows):
     base, top = (middle(paired, principal=name, **group) for name in ("first_k", "all_knowing"))
     own = middle(paired, principal="reinforce", **group)
     assert line["share"] == pytest.approx((own - base) / (top - base))
+
+
+def test_the_ends_of_the_scale_are_those_that_say_so():
+    assert scripts() == SCRIPTS
+    assert oracles() == ("all_knowing", "prescient", "clairvoyant")
+
+
+def test_a_script_that_is_registered_moves_the_lower_end(rows, guests):
+    guests("thrifty", attained=0)
+    guests("rival")  # a contender: it is measured, and moves nothing
+    assert scripts() == (*SCRIPTS, "thrifty")
+    records = rows()
+    for name, gain in (("thrifty", 2.0), ("rival", 4.0)):
+        first_k = [row for row in records if row["principal"] == "first_k"]
+        records += [{**row, "principal": name, "score": row["score"] + gain} for row in first_k]
+    found = attained_records(records)
+    assert {line["best_scripted"] for line in found} == {"thrifty"}
+    ends = {line["principal"]: line["share"] for line in found}
+    assert (ends["thrifty"], ends["all_knowing"]) == (0, 1)
+    assert ends["first_k"] < 0 < ends["rival"]
+
+
+def test_a_reference_that_is_registered_is_one_of_the_oracles(rows, guests):
+    guests("seer", role="reference", note="Seer sees {all}.")
+    guests("prophet", role="reference", attained=1, rank=0)
+    assert oracles() == ("prophet", "all_knowing", "prescient", "clairvoyant", "seer")
+    records = rows()
+    for name, gain in (("seer", 1.0), ("prophet", 5.0)):
+        known = [row for row in records if row["principal"] == "all_knowing"]
+        records += [{**row, "principal": name, "score": row["score"] + gain} for row in known]
+    assert {line["oracle"] for line in attained_records(records)} == {"prophet"}
+    text = format_table(summarize(records))
+    assert "between the best script (0%) and Prophet (100%)." in text
+    assert "Seer sees {all}." in text and "Seer, ref." in text
 
 
 def test_bad_rows_are_refused():

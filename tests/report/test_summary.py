@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mermaide_jax import registry
 from mermaide_jax.errors import ConfigError
 from mermaide_jax.report.summary import (
     collapsed_seeds,
@@ -136,7 +137,10 @@ def test_headings_and_legend_say_what_is_there(rows):
     for text in (format_table, markdown_table):
         assert "Score [95% interval]" in text(summarize(records))
         assert "Score [99.5% interval]" in text(summarize(records, confidence=0.995))
-    assert "(100%)" in format_table(summarize(records))
+    text = format_table(summarize(records))
+    assert "between the best script (0%) and All-knowing (100%)." in text
+    for name in ("prescient", "all_knowing", "clairvoyant"):
+        assert registry.get("principal", name).traits["note"] in text
     without = [row for row in records if row["principal"] != "all_knowing"]
     assert "(100%)" not in format_table(summarize(without))
 

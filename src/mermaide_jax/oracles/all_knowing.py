@@ -230,6 +230,7 @@ register(
     label="All-knowing (has the agent; upper reference)",
     summary="plans with the true agent, knows no draw to come: the reference of Attained",
     role="reference",
+    attained=1,
     note="All-knowing plans with the true agent, but knows none of the draws to come.",
     rank=22,
 )

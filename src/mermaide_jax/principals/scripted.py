@@ -90,7 +90,7 @@ def random_rate(num_interventions: int) -> Principal:
 def _rate(summary: str, rate: float | Callable[..., Any]) -> dict[str, Any]:
     """How a principal that pays at a fixed rate is registered."""
     grid = rate if callable(rate) else (rate,)
-    return {"summary": summary, "parameters": (Parameter("rate", grid, high=1.0),)}
+    return {"summary": summary, "parameters": (Parameter("rate", grid, high=1.0),), "attained": 0}
 
 
 register(
@@ -127,5 +127,6 @@ register(
     label="Pay the first k",
     summary="scripted: pays in the first k steps; best k on the training agents",
     parameters=(Parameter("k", lambda game, study: range(game.horizon + 1)),),
+    attained=0,
     rank=14,
 )

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import blended_transform_factory
 
-from mermaide_jax.report.attained import ORACLES
+from mermaide_jax.report.attained import oracles
 from mermaide_jax.report.names import (
     family_label,
     in_order,
@@ -171,7 +171,7 @@ def _dress(axes: Axes, names: list[str]) -> None:
 
 def _reference(axes: Axes, lines: list[Record], names: list[str]) -> None:
     """The dashed lines of the upper references, named beside their marks."""
-    for name in ORACLES:
+    for name in oracles():
         own = [line for line in lines if line["principal"] == name]
         if not own:
             continue

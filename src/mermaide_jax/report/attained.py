@@ -5,21 +5,31 @@ from typing import Any
 
 import numpy as np
 
+from mermaide_jax import registry
+from mermaide_jax.principals.members import names_of
 from mermaide_jax.results.records import RUN, Record, checked_rows, grouped, score_tables
 from mermaide_jax.statistics import attainable_share, interquartile_mean
 
-__all__ = ["ORACLES", "SCRIPTS", "attained_records"]
+__all__ = ["attained_records", "oracles", "scripts"]
 
-ORACLES: tuple[str, ...] = ("all_knowing", "prescient", "clairvoyant")
-"""Principals that serve as upper references; the first is that of the tables."""
 
-SCRIPTS: tuple[str, ...] = ("never", "always", "random", "first_k")
-"""Principals the best of which is worth a share of 0."""
+def scripts() -> tuple[str, ...]:
+    """Names the principals the best of which is worth a share of 0 (trait ``attained=0``)."""
+    return tuple(name for name in registry.names("principal") if _worth(name) == 0)
+
+
+def oracles() -> tuple[str, ...]:
+    """Names the upper references; the first is that of the tables (trait ``attained=1``)."""
+    return tuple(sorted(names_of("reference"), key=lambda name: _worth(name) != 1))
+
+
+def _worth(name: str) -> int | None:
+    return registry.get("principal", name).traits.get("attained")
 
 
 def attained_records(
     rows: Iterable[Mapping[str, Any]],
-    oracle: str = ORACLES[0],
+    oracle: str | None = None,
     by: Sequence[str] = ("family", "k_shot"),
     confidence: float = 0.95,
     resamples: int = 2000,
@@ -27,12 +37,12 @@ def attained_records(
 ) -> list[Record]:
     """Measures the share of the attainable of each principal in each group of rows.
 
-    A share of 0 is the best of `SCRIPTS` in the group (by its interquartile mean), a share of 1 the
+    A share of 0 is the best of `scripts` in the group (by its interquartile mean), a share of 1 the
     oracle. Runs are paired by agent, seed and K; see `mermaide_jax.statistics.attainable_share`.
 
     Args:
       rows: as in `Results.rows`.
-      oracle: the principal that is worth 1.
+      oracle: the principal that is worth 1; None: the first of `oracles`.
       by: columns that make a group.
       confidence: coverage of the interval.
       resamples: bootstrap resamples.
@@ -47,15 +57,16 @@ def attained_records(
       ConfigError: if there is no row, a row lacks a column, a run is there twice, or an option is
         impossible.
     """
-    found = []
+    oracle = oracles()[0] if oracle is None else oracle
+    found: list[Record] = []
     options = {"confidence": confidence, "resamples": resamples, "seed": seed}
     for group, part in grouped(checked_rows(rows), by).items():
         scored = [row for row in part if row["score"] is not None]
         parts = {name: rows for (name,), rows in grouped(scored, ["principal"]).items()}
-        scripts = [name for name in SCRIPTS if name in parts]
-        if oracle not in parts or not scripts:
+        played = [name for name in scripts() if name in parts]
+        if oracle not in parts or not played:
             continue
-        script = max(scripts, key=lambda name: _mean(parts[name]))
+        script = max(played, key=lambda name: _mean(parts[name]))
         for name, own in parts.items():
             line = dict(zip(by, group, strict=True)) | {"principal": name, "oracle": oracle}
             share = _share(own, parts[script], parts[oracle], options)

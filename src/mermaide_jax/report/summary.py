@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mermaide_jax import registry
 from mermaide_jax.errors import check_choice
-from mermaide_jax.report.attained import attained_records
+from mermaide_jax.principals.members import names_of, role_of
+from mermaide_jax.report.attained import attained_records, oracles
 from mermaide_jax.report.names import (
     coefficient_label,
     family_label,
@@ -55,8 +57,8 @@ def summarize(
     """Aggregates runs (seeds x agents) per group and principal.
 
     The score is the interquartile mean; its bootstrap interval draws runs within agents. The share
-    attained is that of `attained_records` against the first of `ORACLES`. The other measures are
-    plain means over the runs that have them.
+    attained is that of `attained_records` against the first of `attained.oracles`. The other
+    measures are plain means over the runs that have them.
 
     Args:
       rows: as in `Results.rows`.
@@ -194,16 +196,9 @@ _NAME_WIDTH = 26
 _MISSING = "-"
 _NOTES = {
     "score": "Score: interquartile mean over runs (seeds x agents) and its bootstrap interval.",
-    "attained": (
-        "Attained: where it lies between the best script (0%) and the all-knowing planner (100%)."
-    ),
+    "attained": ("Attained: where it lies between the best script (0%) and {oracle} (100%)."),
     "paid": "Success: share of steps on the target.  Paid: interventions per episode.",
     "model": "WM: world model's log-likelihood of the agent's next action per step, and accuracy.",
-}
-_REFERENCES = {
-    "prescient": "Prescient reads the agent's own state: an upper reference, not a contender.",
-    "all_knowing": "All-knowing plans with the true agent, but knows none of the draws to come.",
-    "clairvoyant": "Planner searches with the very draws of the episode: out of anyone's reach.",
 }
 
 
@@ -220,11 +215,16 @@ def format_table(frame: pd.DataFrame) -> str:
     for title, part in _groups(frame):
         lines = [[_short(line["principal"]), *_cells(line)] for line in part]
         blocks.append(f"{title}\n{_aligned([['Principal', *_headings(frame)], *lines])}")
-    present = set(frame["principal"])
-    measured = "all_knowing" in present
-    notes = [note for name, note in _NOTES.items() if measured or name != "attained"]
-    notes += [note for name, note in _REFERENCES.items() if name in present]
-    return "\n\n".join([*blocks, "\n".join(notes)])
+    return "\n\n".join([*blocks, "\n".join(_notes(set(frame["principal"])))])
+
+
+def _notes(present: set[str]) -> list[str]:
+    """The legend, and what the references know that are there (their trait ``note``)."""
+    oracle = oracles()[0]
+    notes = [note for name, note in _NOTES.items() if oracle in present or name != "attained"]
+    notes = [note.format(oracle=_bare(oracle)) for note in notes]
+    references = [registry.get("principal", n) for n in names_of("reference") if n in present]
+    return notes + [member.traits["note"] for member in references if "note" in member.traits]
 
 
 def markdown_table(frame: pd.DataFrame) -> str:
@@ -300,9 +300,14 @@ def _number(value: Any, form: str = "") -> str:
 def _short(principal: str) -> str:
     """The label without its explanation, cut to the width of the column."""
     label = principal_label(principal)
-    if principal in _REFERENCES:
-        label = label.partition(" (")[0] + ", ref."
+    if role_of(principal) == "reference":
+        label = f"{_bare(principal)}, ref."
     return label if len(label) <= _NAME_WIDTH else label[: _NAME_WIDTH - 1] + "…"
+
+
+def _bare(principal: str) -> str:
+    """The label without its explanation."""
+    return principal_label(principal).partition(" (")[0]
 
 
 def _aligned(lines: list[list[str]]) -> str:

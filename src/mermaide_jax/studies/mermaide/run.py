@@ -11,7 +11,7 @@ import numpy as np
 
 from mermaide_jax.errors import ConfigError, refuse
 from mermaide_jax.principals.members import role_of
-from mermaide_jax.report.attained import ORACLES, attained_records
+from mermaide_jax.report.attained import attained_records, oracles
 from mermaide_jax.results.configs import config_from_dict
 from mermaide_jax.results.files import text_writer, write_atomically
 from mermaide_jax.results.migration import upgrade_config
@@ -174,7 +174,7 @@ def make_results(
         curves=study_curves(config, trained),
         episodes=tested.episodes,
         command=command,
-        attained=[share for name in ORACLES for share in attained_records(tested.rows, name)],
+        attained=[share for name in oracles() for share in attained_records(tested.rows, name)],
     )
 
 
