@@ -145,7 +145,8 @@ def register(
       kind: what it is. What ``value`` is depends on it:
 
         - family: ``make(num_arms, **options) -> Agent``; traits ``params``, a function of the first
-          parameter that gives the agent's params, and ``options``, names of options it takes.
+          parameter that gives the agent's params, ``options``, names of options it takes, and
+          ``index``, what it maximises (`games.informed`).
         - principal: ``make(game) -> Principal`` with at most one number as params, chosen on
           training agents among the grid of its parameter; or a `principals.members.Learned` or
           `principals.members.Planned`; traits ``role``, see `principals.members.Role`, ``note``, a

@@ -74,5 +74,6 @@ register(
     parameters=(Parameter("epsilon", (0.1, 0.2, 0.3, 0.4, 0.5), high=1.0),),  # published (MERMAIDE)
     params=lambda epsilon: EpsilonGreedyParams(epsilon, initial_value=jnp.zeros_like(epsilon)),
     options=("initial_pull",),
+    index=lambda params, state: sample_means.untried_first(state, state.means),
     rank=2,
 )

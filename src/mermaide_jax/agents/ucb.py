@@ -76,5 +76,6 @@ register(
     summary="the arm of the highest mean + beta sqrt(ln t / n)",
     parameters=(Parameter("beta", (0.17, 0.27, 0.42, 0.5, 0.67)),),  # published (MERMAIDE)
     params=UCBParams,
+    index=lambda params, state: ucb_index(params.beta, state),
     rank=1,
 )

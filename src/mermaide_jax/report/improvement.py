@@ -1,16 +1,19 @@
-"""The probability that one learned principal does better than another, with its interval."""
+"""The probability that one learned principal does better than another: records and figure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from mermaide_jax.errors import refuse
+from mermaide_jax.report.names import families_and_shots, family_label, principal_label
+from mermaide_jax.report.style import BLUE, interval_marks, new_figure, quiet_grid, styled
 from mermaide_jax.results.records import Record, checked_rows, grouped, score_tables
 from mermaide_jax.results.schema import to_plain
 from mermaide_jax.statistics import bootstrap_interval, probability_of_improvement
 
-__all__ = ["improvement_records"]
+__all__ = ["improvement_figure", "improvement_records"]
 
 
 def improvement_records(
@@ -83,3 +86,33 @@ def _complete_runs(own: list[Record], other: list[Record]) -> list[np.ndarray]:
 def _average_over_agents(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """``[B]`` of scores ``[B, R, N]``: the mean over agents of the probability of improvement."""
     return probability_of_improvement(x, y, axis=1).mean(axis=1)
+
+
+def improvement_figure(records: Sequence[Record]) -> Figure:
+    """Draws the probabilities with intervals: a row for each family, a column for each K.
+
+    Args:
+      records: of `improvement_records`, of one principal.
+    """
+    groups = families_and_shots((record["family"], record["k_shot"]) for record in records)
+    families, shots = list(dict.fromkeys(f for f, _ in groups)), sorted({k for _, k in groups})
+    names = list(dict.fromkeys(record["baseline"] for record in records))
+    with styled():
+        figure = new_figure(2.6 * len(shots) + 1.4, 1.3 + 1.2 * len(families))
+        sizes = (len(families), len(shots))
+        panels = figure.subplots(*sizes, squeeze=False, sharex=True, sharey=True)
+        for family, shot in groups:
+            axes = panels[families.index(family), shots.index(shot)]
+            own = [r for r in records if (r["family"], r["k_shot"]) == (family, shot)]
+            places = [names.index(record["baseline"]) for record in own]
+            value, low, high = ([r[part] for r in own] for part in ("value", "low", "high"))
+            interval_marks(axes, places, value, low, high, BLUE)
+            axes.axvline(0.5, color="0.6", lw=1)
+            axes.set(xlim=(-0.02, 1.02), ylim=(-0.5, len(names) - 0.5))
+            axes.set_title(f"{family_label(family)}, {shot}-shot", fontsize=10)
+            axes.set_yticks(range(len(names)), [principal_label(name) for name in names])
+            quiet_grid(axes)
+        who = principal_label(records[0]["principal"])
+        for axes in panels[-1]:
+            axes.set_xlabel(f"P({who} improves)")
+    return figure

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 # Okabe and Ito's palette
 BLUE, ORANGE, GREEN, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"
@@ -88,3 +89,35 @@ def spread(positions: Sequence[float], gap: float, low: float, high: float) -> l
     result = np.empty_like(wanted)
     result[order] = placed
     return result.tolist()
+
+
+def interval_marks(
+    axes: Axes,
+    places: ArrayLike,
+    value: ArrayLike,
+    low: ArrayLike,
+    high: ArrayLike,
+    color: str,
+    *,
+    marker: str = "o",
+    label: str | None = None,
+    vertical: bool = False,
+) -> None:
+    """Draws points with their intervals as bars; what is NaN or None is left out.
+
+    Args:
+      axes: where.
+      places: ``[N]`` along the axis of what is compared.
+      value: ``[N]``.
+      low: ``[N]`` lower ends.
+      high: ``[N]`` upper ends.
+      color: of all of them.
+      marker: of the points.
+      label: for the legend.
+      vertical: whether values run upwards; else to the right.
+    """
+    at, point, *ends = (np.asarray(x, dtype=float) for x in (places, value, low, high))
+    bars = axes.vlines if vertical else axes.hlines
+    bars(at, *ends, color=color, lw=2, alpha=0.6)
+    where = (at, point) if vertical else (point, at)
+    axes.plot(*where, marker, color=color, ms=4.5, label=label)

@@ -1,10 +1,12 @@
 """Rows of results as plain records, and the groups they make."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from mermaide_jax.errors import refuse
 from mermaide_jax.results.schema import ROW_COLUMNS, check_records, to_plain
@@ -89,3 +91,30 @@ def _values(record: Record, keys: Sequence[str]) -> tuple[Any, ...]:
 def frame_records(frame: pd.DataFrame) -> list[Record]:
     """The lines of a table as dictionaries."""
     return [{str(key): value for key, value in line.items()} for line in frame.to_dict("records")]
+
+
+def tidy(axes: Mapping[str, Sequence[Any]], /, **values: ArrayLike) -> list[Record]:
+    """Makes one record for each cell of arrays whose axes have names.
+
+    Args:
+      axes: name to the values along it, in the order of the axes.
+      values: name to an array of these axes; further axes are refused.
+
+    Returns:
+      Records with the axes' names and those of the values, the last axis varying fastest.
+
+    Raises:
+      ConfigError: an array of another shape.
+
+    >>> tidy({"seed": [0, 1], "step": ["a"]}, score=np.asarray([[0.5], [1.5]]))
+    [{'seed': 0, 'step': 'a', 'score': 0.5}, {'seed': 1, 'step': 'a', 'score': 1.5}]
+    """
+    shape = tuple(len(along) for along in axes.values())
+    tables = {name: np.asarray(table) for name, table in values.items()}
+    for name, table in tables.items():
+        if table.shape != shape:
+            refuse(name, table.shape, f"the shape {shape} of the axes {', '.join(axes)}")
+    return [
+        dict(zip(axes, place, strict=True)) | {n: x[cell].item() for n, x in tables.items()}
+        for cell, place in zip(np.ndindex(shape), itertools.product(*axes.values()), strict=True)
+    ]

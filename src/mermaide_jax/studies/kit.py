@@ -2,12 +2,25 @@
 
 A script is a dataclass of options, a function that does the work, and one line:
 
-    if __name__ == "__main__":
-        sys.exit(start(main, Options, __doc__))
+    @dataclasses.dataclass(frozen=True)
+    class Sweep(Options):
+        seeds: int = 3  # the help is the docstring below a field
 
-`prepare_output` refuses a directory before any work, `say` and `progress` tell how far it is,
-`write_experiment` writes tables, figures and how they were made, all of them or none. A `Study` is
-the same under a name (`mermaide_jax.registry`), for ``mermaide run NAME``.
+    def main(options: Sweep) -> None:
+        began = time.monotonic()
+        directory = prepare_output(options.out, force=options.force)
+        keys = seed_keys(range(options.seeds))
+        records = tidy({"seed": range(options.seeds)}, score=jax.vmap(play)(keys))
+        write_experiment(directory, {"sweep": pd.DataFrame(records)}, {}, began)
+
+    if __name__ == "__main__":
+        sys.exit(start(main, Sweep, __doc__))
+
+`start` reads the command line and turns a refusal into one line, `prepare_output` refuses a
+directory before any work, `seed_keys` gives each seed a key, `say` and `progress` tell how far it
+is, `tidy` makes records of arrays, and `write_experiment` writes tables, figures and how they were
+made, all of them or none. A `Study` is the same under a name (`mermaide_jax.registry`), for
+``mermaide run NAME``.
 """
 
 import dataclasses
@@ -16,9 +29,13 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
+import chex
+import jax
+import numpy as np
 import pandas as pd
+import tyro
 from matplotlib.figure import Figure
 
 from mermaide_jax import registry
@@ -26,16 +43,23 @@ from mermaide_jax.errors import ConfigError
 from mermaide_jax.report.style import save_png
 from mermaide_jax.results.files import prepare_output, text_writer, write_atomically
 from mermaide_jax.results.provenance import script_record
+from mermaide_jax.results.records import tidy
 from mermaide_jax.results.schema import to_plain
 
 __all__ = [
+    "Directories",
+    "Directory",
+    "Options",
     "Study",
     "file_writers",
     "prepare_output",
     "progress",
     "run_study",
     "say",
+    "script_record",
+    "seed_keys",
     "start",
+    "tidy",
     "write_experiment",
 ]
 
@@ -43,6 +67,21 @@ E = TypeVar("E")
 T = TypeVar("T")
 
 _DECIMALS = 5
+
+Directory = Annotated[Path, tyro.conf.Positional]
+"""An option that is given without its name: a directory."""
+Directories = Annotated[tuple[Path, ...], tyro.conf.Positional]
+"""An option that is given without its name: directories, one or more."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """What every script is told; its own options are the fields of a subclass."""
+
+    out: Path
+    """Directory for tables and figures."""
+    force: bool = False
+    """Accept an output directory that holds files."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +115,12 @@ def start(
 
     Returns:
       What ``main`` returns, else 0; or 2 if it refused an option, after one line that says which.
+
+    >>> def main(options: Options) -> None:
+    ...     print(f"results go to {options.out}")
+    >>> start(main, Options, "Plays.", ["--out", "results"])
+    results go to results
+    0
     """
     from mermaide_jax.options import parse_options
 
@@ -92,8 +137,33 @@ def run_study(name: str, argv: Sequence[str] | None = None, prog: str | None = N
     return start(member.value.run, member.value.options, member.summary, argv, prog)
 
 
+def seed_keys(seeds: Iterable[int], use: int = 0) -> chex.PRNGKey:
+    """Makes a typed key for each seed, others for each use.
+
+    Adding seeds leaves the keys of the former ones as they are, and no draw of one use is one of
+    another, such as the agents to train on and those to test on.
+
+    Args:
+      seeds: ``S`` numbers; equal ones have equal keys.
+      use: which of several sets of keys.
+
+    Returns:
+      ``[S]`` keys.
+
+    >>> few, more = seed_keys(range(2)), seed_keys(range(5))
+    >>> bool((jax.random.key_data(few) == jax.random.key_data(more[:2])).all())
+    True
+    """
+    numbers = np.asarray(list(seeds), np.int32)
+    return jax.vmap(functools.partial(jax.random.fold_in, jax.random.key(use)))(numbers)
+
+
 def say(line: str) -> None:
-    """Prints one line of progress at once."""
+    """Prints one line of progress at once.
+
+    >>> say("seed 1: played")
+    seed 1: played
+    """
     print(line, flush=True)
 
 
@@ -104,6 +174,9 @@ def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterato
       items: to go through.
       what: what an item is.
       total: how many there are, if they do not know themselves.
+
+    >>> [2 * seed for seed in progress(range(3), "seeds")]
+    [0, 2, 4]
     """
     from tqdm import tqdm  # of the extra [experiments]
 
@@ -132,6 +205,13 @@ def write_experiment(
 
     Raises:
       OSError: if the disk refuses; the former files stay.
+
+    >>> import tempfile, time
+    >>> directory = Path(tempfile.mkdtemp())
+    >>> table = pd.DataFrame(tidy({"seed": range(2)}, score=[1.0, 2.0]))
+    >>> write_experiment(directory, {"scores": table}, {}, time.monotonic(), episodes=8)
+    >>> sorted(path.name for path in directory.iterdir())
+    ['about.json', 'scores.csv']
     """
     said = json.dumps(to_plain(script_record(began) | about), indent=1) + "\n"
     writers = file_writers(tables, figures, formats or {})

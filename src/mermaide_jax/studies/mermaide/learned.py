@@ -230,28 +230,49 @@ def evaluate_principal(
       For each ``K`` in ``config.evaluation.shots`` an `Evaluation`, as numpy arrays. Playing is
       compiled once for all ``K``.
     """
-    learned, training = build(name, config, setting)
+    learned, _ = build(name, config, setting)
     num_streams = len(setting.streams)
-    adapt = adapt or make_adapt(training, learned)
-
-    def adapt_on(num_shots: int) -> Callable[..., Any]:
-        def one_stream(games, tasks, key, params):
-            return adapt_to_tasks(key, games, learned, adapt, params, tasks, num_shots)
-
-        return over_streams(setting.populations.bind(one_stream), num_streams)
-
     play_streams = _player(
         setting.populations, learned.principal, config.evaluation.episodes, num_streams
     )
-    keys_adapt, keys_play = (stream_keys(setting, use) for use in ("adapt", "play"))
-    agents = (setting.index, setting.test)
     tests = {}
     for num_shots in config.evaluation.shots:
-        # The same draws for every K, on purpose: clones, or JAX's key-reuse check refuses them.
-        key_adapt, key_play = jax.random.clone(keys_adapt), jax.random.clone(keys_play)
-        adapted = adapt_on(num_shots)(*agents, key_adapt, trained.params)
-        tests[num_shots] = jax.tree.map(np.asarray, play_streams(*agents, key_play, adapted))
+        adapted = adapt_streams(name, config, setting, trained, num_shots, adapt)
+        # The same draws for every K, on purpose.
+        played = play_streams(setting.index, setting.test, stream_keys(setting, "play"), adapted)
+        tests[num_shots] = jax.tree.map(np.asarray, played)
     return tests
+
+
+def adapt_streams(
+    name: str,
+    config: StudyConfig,
+    setting: Setting,
+    trained: Trained,
+    num_shots: int,
+    adapt: meta.Adapt | None = None,
+) -> Any:
+    """Adapts every stream to each of its test agents on K episodes.
+
+    Args:
+      name: a learned principal.
+      config: the study.
+      setting: its games and agents.
+      trained: the principal, trained, leading axis ``[S]``.
+      num_shots: ``K``; the draws are the same for all of them.
+      adapt: how it adapts; None: as in training.
+
+    Returns:
+      Its params, leading axes ``[S, m]``.
+    """
+    learned, training = build(name, config, setting)
+    adapt = adapt or make_adapt(training, learned)
+
+    def one_stream(games, tasks, key, params):
+        return adapt_to_tasks(key, games, learned, adapt, params, tasks, num_shots)
+
+    run = over_streams(setting.populations.bind(one_stream), len(setting.streams))
+    return run(setting.index, setting.test, stream_keys(setting, "adapt"), trained.params)
 
 
 @functools.cache

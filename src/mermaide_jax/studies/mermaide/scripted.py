@@ -48,19 +48,33 @@ def evaluate_scripted(
 
 def _evaluate_planned(member: Planned, config: StudyConfig, setting: Setting) -> Scores:
     """Plans the very episodes that the others play, or the first of them."""
+    play = setting.populations.bind(player_of(member, config.evaluation, summarise))
+    run = over_streams(play, len(setting.streams))
+    keys = (stream_keys(setting, use) for use in ("play", "tune"))
+    return jax.tree.map(np.asarray, run(setting.index, setting.test, *keys))
 
-    def one_stream(games, tasks, key, tune_key) -> Scores:
+
+def player_of(
+    member: Planned, options: EvaluationOptions, look: Callable[[Trajectory], Any]
+) -> Callable[..., Any]:
+    """Makes ``play(games, tasks, key, tune_key)`` of one stream of a principal that plans.
+
+    Args:
+      member: the principal.
+      options: how it plans.
+      look: what is kept of the episodes, leading axes ``[N, M, T]``.
+    """
+
+    def one_stream(games, tasks, key, tune_key) -> Any:
         families = population([count_agents(part) for part in tasks])
         keys = (families.split(split_agent_keys(k, tasks)) for k in (key, tune_key))
 
         def play(game, part, key, tune_key) -> Trajectory:
-            return member.play(key, tune_key, game, part, config.evaluation)
+            return member.play(key, tune_key, game, part, options)
 
-        return summarise(families.run([play] * len(games), games, tasks, *keys))
+        return look(families.run([play] * len(games), games, tasks, *keys))
 
-    run = over_streams(setting.populations.bind(one_stream), len(setting.streams))
-    keys = (stream_keys(setting, use) for use in ("play", "tune"))
-    return jax.tree.map(np.asarray, run(setting.index, setting.test, *keys))
+    return one_stream
 
 
 def episodes_played(name: str, options: EvaluationOptions) -> int:

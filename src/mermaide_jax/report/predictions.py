@@ -1,0 +1,140 @@
+"""How well an agent is predicted: against its own law, and against a Bayesian observer."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mermaide_jax.report.lines import Line, Panel, draw_line, line_figure
+from mermaide_jax.report.names import family_label, principal_label
+from mermaide_jax.report.style import SERIES, new_figure, quiet_grid, styled
+from mermaide_jax.results.records import Record
+from mermaide_jax.statistics import bootstrap_interval, mean
+
+__all__ = [
+    "calibration",
+    "likelihood_gaps",
+    "likelihoods_figure",
+    "prediction_steps",
+    "predictions_figure",
+]
+
+BINS = 10
+"""Of predicted probabilities, in a calibration curve."""
+_BLOCK = 10
+"""Steps that make one point of a curve of log-likelihoods."""
+
+
+def prediction_steps(predictions: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Averages divergence and entropy at each step, a line for each training run, K and step.
+
+    Args:
+      predictions: records with principal, family, seed, k_shot, and ``quality``, an
+        `evaluation.prediction.PredictionQuality` of leaves ``[N, E, T]``.
+    """
+    rows = []
+    for record in predictions:
+        about = {key: record[key] for key in ("principal", "family", "seed", "k_shot")}
+        divergence, entropy = (
+            getattr(record["quality"], name).mean((0, 1)) for name in ("divergence", "entropy")
+        )
+        rows += [
+            about | {"step": step, "divergence": float(lacks), "entropy": float(own)}
+            for step, (lacks, own) in enumerate(zip(divergence, entropy, strict=True))
+        ]
+    return pd.DataFrame(rows)
+
+
+def calibration(record: Mapping[str, Any]) -> pd.DataFrame:
+    """Averages true and predicted probability of the target, in bins of the prediction.
+
+    Args:
+      record: as of `prediction_steps`.
+    """
+    quality = record["quality"]
+    predicted, true = quality.target_predicted.ravel(), quality.target_true.ravel()
+    number = np.minimum((predicted * BINS).astype(int), BINS - 1)
+    frame = pd.DataFrame({"bin": number, "predicted": predicted, "true": true})
+    return frame.groupby("bin").mean()
+
+
+def predictions_figure(
+    steps: pd.DataFrame, predictions: Sequence[Mapping[str, Any]], principal: str
+) -> Figure:
+    """Draws divergence by step and calibration of one principal, a row for each family.
+
+    Args:
+      steps: of `prediction_steps`.
+      predictions: what it was made of.
+      principal: whose predictions.
+    """
+    own = steps[steps["principal"] == principal]
+    families = list(dict.fromkeys(steps["family"]))
+    with styled():
+        figure = new_figure(7.5, 2.8 * len(families))
+        panels = figure.subplots(len(families), 2, squeeze=False)
+        for (left, right), family in zip(panels, families, strict=True):
+            of_family = own[own["family"] == family]
+            for color, (shots, part) in zip(SERIES, of_family.groupby("k_shot"), strict=False):
+                wide = part.pivot_table(index="step", columns="seed", values="divergence")
+                ends = wide.mean(axis=1), wide.min(axis=1), wide.max(axis=1)
+                draw_line(left, Line(f"{shots}-shot", wide.index, *ends, color, "-"))
+                for record in predictions:
+                    about = (record["principal"], record["family"], record["k_shot"])
+                    if about == (principal, family, shots):
+                        curve = calibration(record)
+                        draw_line(right, Line("", curve["predicted"], curve["true"], color=color))
+            entropy = of_family.groupby("step")["entropy"].mean()
+            left.plot(entropy.index, entropy, color="0.6", lw=1, label="entropy of the agent")
+            label = family_label(family)
+            left.set(xlabel="step", ylabel="nats", title=f"{label}: KL(agent, prediction)")
+            left.legend(fontsize=8)
+            right.plot([0, 1], [0, 1], color="0.6", lw=1)
+            right.set(xlabel="predicted P(target)", ylabel="true P(target)", title="calibration")
+            for axes in (left, right):
+                quiet_grid(axes, "y")
+    return figure
+
+
+def likelihood_gaps(table: pd.DataFrame, model: str) -> pd.DataFrame:
+    """Computes what a model lacks beside each observer, in nats a step, by principal.
+
+    Args:
+      table: principal, episode, predictor and log_likelihood, a line for each step.
+      model: the predictor that is compared; the others are the observers.
+
+    Returns:
+      A line for each principal and observer, with a bootstrap interval over episodes.
+    """
+    lines = []
+    observers = [name for name in dict.fromkeys(table["predictor"]) if name != model]
+    for principal, part in table.groupby("principal", sort=False):
+        means = part.pivot_table(index="episode", columns="predictor", values="log_likelihood")
+        for who in observers:
+            lacks = (means[who] - means[model]).to_numpy()
+            lack = bootstrap_interval(lambda x: mean(x, axis=1), lacks, resample="runs")
+            line: Record = {"principal": principal, "observer": who, "episodes": len(lacks)}
+            line |= {"of observer": means[who].mean(), f"of {model}": means[model].mean()}
+            lines.append(line | {"lacks": lack.value, "low": lack.low, "high": lack.high})
+    return pd.DataFrame(lines)
+
+
+def likelihoods_figure(table: pd.DataFrame, colors: Mapping[str, str], ylabel: str) -> Figure:
+    """Draws the log-likelihood by step of each predictor, a panel for each principal.
+
+    Args:
+      table: as of `likelihood_gaps`.
+      colors: predictor to colour, in the order of the legend.
+      ylabel: what was predicted.
+    """
+    panels = []
+    for principal, own in table.groupby("principal", sort=False):
+        lines = []
+        for who, color in colors.items():
+            part = own[own["predictor"] == who]
+            means = part.groupby(part["step"] // _BLOCK)["log_likelihood"].mean()
+            lines.append(Line(who, (means.index + 0.5) * _BLOCK, means, color=color))
+        panels.append(Panel(principal_label(str(principal)), lines, "step"))
+    return line_figure([panels], ylabel, (4.6, 2.9))
