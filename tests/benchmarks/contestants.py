@@ -5,7 +5,7 @@ import itertools
 import os
 import time
 
-from mermaide_jax.benchmarks.contender import Run
+from mermaide_jax.throughput.timing import Run
 
 
 def constant(value=1.0, burn_s=0.0):

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from mermaide_jax.benchmarks import bench
-from mermaide_jax.benchmarks.contender import Case, Contender
-from mermaide_jax.benchmarks.rows import ROWS, judge
-from mermaide_jax.benchmarks.runner import Settings
-from mermaide_jax.benchmarks.suites import SUITES, learning, scaling, simulator
+from benchmarks.harness.contender import Case, Contender
+from benchmarks.harness.runner import Settings
+from benchmarks.report import bench
+from benchmarks.report.rows import ROWS, judge
+from benchmarks.suites import SUITES, learning, scaling, simulator
 from mermaide_jax.cli import main
 
 HERE = {

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import jax
 import pytest
+from benchmarks.guard.counted import Program, Sizes, complaints, measure_program, programs
 
-from mermaide_jax.benchmarks import counted
-from mermaide_jax.benchmarks.counted import Program, Sizes, complaints, measure_program, programs
+from benchmarks.guard import counted
 
 BASELINE = Path(__file__).parents[2] / counted.BASELINE
 VERSION = counted.jax_version()
@@ -23,7 +23,7 @@ TABLE = {
 def test_no_more_work_than_before():
     """In a process of its own: what is compiled already would not be counted."""
     done = subprocess.run(
-        [sys.executable, "-m", "mermaide_jax.benchmarks.counted", "--baseline", str(BASELINE)],
+        [sys.executable, "-m", "benchmarks.guard.counted", "--baseline", str(BASELINE)],
         env={name: value for name, value in os.environ.items() if name != "XLA_FLAGS"},
         capture_output=True,
         text=True,

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from mermaide_jax.benchmarks.counting import (
+from benchmarks.guard.counting import (
     Traced,
     count_compiled,
     count_traced,

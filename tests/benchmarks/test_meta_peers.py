@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
+from benchmarks.peers import meta_bound, meta_flax, meta_torch, meta_workload
+from benchmarks.peers.meta_workload import MetaWorkload
 from mermaide_jax import meta
-from mermaide_jax.benchmarks.peers import meta_bound, meta_flax, meta_torch, meta_workload
-from mermaide_jax.benchmarks.peers.meta_workload import MetaWorkload
 from mermaide_jax.errors import ConfigError
 from mermaide_jax.networks.world_model_policy import NetworkConfig
 from mermaide_jax.principals import learned_principal
@@ -114,7 +114,7 @@ def test_flax_has_the_meta_gradient_of_the_library(order):
 @pytest.mark.parametrize("order", ["first", "second"])
 @pytest.mark.parametrize("way", ["vmap", "plain", "loop", "torchopt"])
 def test_torch_has_the_meta_gradient_of_the_library(way, order, torch):
-    from mermaide_jax.benchmarks.peers import meta_torch_losses, meta_torch_play
+    from benchmarks.peers import meta_torch_losses, meta_torch_play
 
     if way == "torchopt":
         pytest.importorskip("torchopt")
@@ -151,7 +151,7 @@ def play_flax(work, tasks):
 
 def play_torch(work, tasks):
     pytest.importorskip("torch")
-    from mermaide_jax.benchmarks.peers import meta_torch_play
+    from benchmarks.peers import meta_torch_play
 
     params = meta_torch_play.to_torch(meta_workload.make_params(work))
     episodes = meta_torch_play.play(work, params, tasks)

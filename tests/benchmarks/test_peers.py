@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mermaide_jax.benchmarks import machine, ours
-from mermaide_jax.benchmarks.contender import Case
-from mermaide_jax.benchmarks.peers import c_sim, gru_jax, jax_sim, numpy_sim, problem
-from mermaide_jax.benchmarks.runner import Settings, measure_case
-from mermaide_jax.benchmarks.statistics import agree
-from mermaide_jax.benchmarks.suites import simulator
+from benchmarks.harness import machine
+from benchmarks.harness.contender import Case
+from benchmarks.harness.runner import Settings, measure_case
+from benchmarks.harness.statistics import agree
+from benchmarks.peers import c_sim, gru_jax, jax_sim, numpy_sim, problem
+from benchmarks.suites import simulator
+from benchmarks.workloads import ours
 from mermaide_jax.errors import ConfigError
 
 RULES = ["ucb", "epsilon_greedy"]
@@ -127,7 +128,7 @@ def test_networks_are_the_same_function(part):
     found = ours.gru(part, **SMALL)()
     assert found == pytest.approx(gru_jax.flax_cells(part, **SMALL)(), rel=1e-4)
     if importlib.util.find_spec("torch"):
-        from mermaide_jax.benchmarks.peers import gru_torch
+        from benchmarks.peers import gru_torch
 
         assert found == pytest.approx(gru_torch.whole_sequence(part, **SMALL)(), rel=1e-4)
 

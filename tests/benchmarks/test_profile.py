@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax.benchmarks import profile
-from mermaide_jax.benchmarks.profile import Event, Spent
+from benchmarks import profile
+from benchmarks.profile import Event, Spent
 
 PROGRAM = """HloModule jit_f, is_scheduled=true
 

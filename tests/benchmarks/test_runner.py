@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from mermaide_jax.benchmarks.contender import Case, Contender
-from mermaide_jax.benchmarks.process import NotMeasured, Worker, available_cores, environment
-from mermaide_jax.benchmarks.runner import Settings, measure_case
+from benchmarks.harness.contender import Case, Contender
+from benchmarks.harness.process import NotMeasured, Worker, available_cores, environment
+from benchmarks.harness.runner import Settings, measure_case
 from mermaide_jax.errors import ConfigError
 
 HERE = {

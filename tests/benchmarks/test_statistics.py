@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mermaide_jax.benchmarks.statistics import agree, describe, ratio, summarize
+from benchmarks.harness.statistics import agree, describe, ratio, summarize
 
 seconds = st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=20)
 

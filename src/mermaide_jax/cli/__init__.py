@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import MutableMapping, Sequence
 
+from mermaide_jax._jax import cpu
 from mermaide_jax.cli import overview
 from mermaide_jax.errors import ConfigError, refuse
 
@@ -104,11 +105,9 @@ def set_xla_flags(environ: MutableMapping[str, str]) -> None:
     Args:
       environ: the environment, changed in place before JAX starts its first backend.
     """
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     flags = environ.get("XLA_FLAGS", "")
     for name, value in (
-        ("--xla_force_host_platform_device_count", str(cores)),
+        ("--xla_force_host_platform_device_count", str(cpu.count())),
         ("--xla_cpu_multi_thread_eigen", "false"),
     ):
         if name not in flags:

@@ -1,14 +1,11 @@
 """What the commands do."""
 
 import dataclasses
-import sys
 import time
 from pathlib import Path
 
-from mermaide_jax.benchmarks import bench as speed
-from mermaide_jax.benchmarks import table
 from mermaide_jax.cli import Stopped
-from mermaide_jax.cli.commands import Bench, Evaluate, Reproduce, Show, Train
+from mermaide_jax.cli.commands import Evaluate, Reproduce, Show, Train
 from mermaide_jax.cli.compile_cache import compile_cache
 from mermaide_jax.cli.progress import EvaluationProgress, TrainingProgress
 from mermaide_jax.errors import ConfigError, refuse
@@ -157,32 +154,6 @@ def _print_tables(results: Results) -> None:
     collapsed = format_collapsed(collapsed_seeds(results.rows))
     print(f"\n{collapsed}\n" if collapsed else "")
     print(f"Wall time: {results.wall_time_s:.0f} s on {results.device}")
-
-
-def bench(command: Bench, line: str) -> None:
-    """Measures, writes, draws, prints the tables.
-
-    Args:
-      command: the options.
-      line: the command line.
-    """
-    try:
-        speed.check_suites(command.suites)
-    except ConfigError as error:
-        raise ConfigError(as_option(error, (type(command),))) from error
-    directory = prepare_output(command.out, force=command.force)
-    settings = speed.settings_of(command.quick, command.platform)
-    results = speed.run_suites(command.suites, settings, _say, line)
-    files = speed.write(directory, results)
-    for case in results["cases"]:
-        print(f"{table.format_case(case)}\n")
-    print(f"{table.format_ratios(results['ratios'])}\n")
-    print(f"Wall time: {results['wall_time_s']:.0f} s on {results['machine'].get('cpu')}")
-    _print_files(files)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _print_files(files: list[Path]) -> None:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from mermaide_jax import registry
-from mermaide_jax.benchmarks.runner import Platform
-from mermaide_jax.benchmarks.suites import SUITES
 from mermaide_jax.errors import refuse
 from mermaide_jax.studies.mermaide.config import StudyConfig
+from mermaide_jax.throughput.works import WORKS
 
 if TYPE_CHECKING:
-    PresetName = str
+    PresetName = WorkName = str
 else:
     PresetName = Literal[tuple(registry.names("preset"))]
+    WorkName = Literal[tuple(WORKS)]
 
 
 def _as_trained(metavar: str) -> Any:
@@ -130,24 +130,22 @@ class Show:
 
 @dataclasses.dataclass(frozen=True)
 class Bench:
-    """Measure the library against its peers, interleaved in this one call."""
+    """Measure how fast the library runs on this machine: agents, games, training."""
 
-    out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
-    """Directory for speed.json and the figures."""
-    quick: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Smaller and fewer, minutes on two cores: to see where things stand."""
-    suites: Annotated[tuple[str, ...], tyro.conf.arg(metavar="SUITE [SUITE ...]")] = tuple(SUITES)
+    works: Annotated[tuple[WorkName, ...], tyro.conf.arg(metavar="WORK [WORK ...]")] = tuple(WORKS)
     """What to measure."""
-    platform: Platform = "cpu"
-    """Where JAX computes; other libraries stay on the CPU. On gpu and tpu, wall clock counts."""
+    json: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print everything as JSON in place of the table."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """File for the JSON."""
     force: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Accept an output directory that holds files; former results in it are replaced."""
+    """Replace the file if it is there."""
 
     def run(self, command: str) -> None:
-        """Measures, writes, draws, prints the tables."""
-        from mermaide_jax.cli import actions
+        """Measures, prints, writes."""
+        from mermaide_jax.cli import bench
 
-        actions.bench(self, command)
+        bench.bench(self, command)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,6 @@ run code as the user. Hence a directory that is the user's alone, or none.
 import contextlib
 import hashlib
 import os
-import platform
 import stat
 import sys
 import warnings
@@ -17,6 +16,8 @@ from typing import Any
 
 import jax
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
+
+from mermaide_jax._jax import cpu
 
 MAX_BYTES = 512 * 2**20
 """Beyond this size the entries that were not used for longest are removed."""
@@ -77,14 +78,7 @@ def machine() -> str:
 
     Home directories are often shared between unlike machines.
     """
-    facts = [platform.system(), platform.machine()]
-    try:
-        processor = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0]
-        telling = ("vendor_id", "cpu family", "model", "flags", "Features", "CPU part")
-        facts += [line for line in processor.splitlines() if line.startswith(telling)]
-    except OSError:
-        facts.append(platform.processor())
-    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(cpu.kind()).encode()).hexdigest()[:16]
 
 
 def _private_directory(directory: Path) -> Path:

@@ -10,7 +10,7 @@ COMMANDS: dict[str, str] = {
         "Train all principals of a study, test them on agents they never met, and compare them."
     ),
     "show": "Print the tables of saved results again and re-draw their figures.",
-    "bench": "Measure the library against its peers, interleaved in this one call.",
+    "bench": "Measure how fast the library runs on this machine: agents, games, training.",
     "run": "Run another study by its name, or an experiment that was loaded.",
     "list": "List what there is: agents, principals, games, networks, presets, studies.",
 }

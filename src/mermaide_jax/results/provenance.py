@@ -11,6 +11,8 @@ from typing import Any
 
 import jax
 
+from mermaide_jax._jax import cpu
+
 __all__ = ["collect_versions", "describe_devices", "script_record", "source_revision"]
 
 _DISTRIBUTIONS = (
@@ -69,7 +71,7 @@ def describe_devices() -> str:
     devices = jax.devices()
     kind = devices[0].device_kind
     if devices[0].platform == "cpu":
-        kind = _processor() or kind
+        kind = cpu.name() or kind
     return f"{len(devices)} x {devices[0].platform} ({kind})"
 
 
@@ -89,16 +91,6 @@ def script_record(began: float) -> dict[str, Any]:
         "revision": source_revision(),
         "wall_time_s": round(time.monotonic() - began, 1),
     }
-
-
-def _processor() -> str:
-    """The model of the processor, or "" where the system does not tell."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return ""
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else ""
 
 
 def _git(directory: Path, *arguments: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from streams import assert_same
 
-from mermaide_jax.benchmarks.counting import count_traced
+from benchmarks.guard.counting import count_traced
 from mermaide_jax.errors import ConfigError
 from mermaide_jax.networks.gru.gru import (
     Gates,

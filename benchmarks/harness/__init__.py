@@ -1,0 +1,1 @@
+"""What is measured and how: contenders, cases, worker processes, blocks, statistics."""

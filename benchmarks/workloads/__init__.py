@@ -1,0 +1,1 @@
+"""What the library does, as contenders; what all workloads of JAX share."""

@@ -1,0 +1,1 @@
+"""How fast the library runs on this machine, and how to time what runs in JAX."""
