@@ -36,8 +36,8 @@ def main(argv: list[str] | None = None) -> int:
     version, directory = baseline.jax_version(), arguments.baselines
     former = baseline.read(version, directory)
     if former is None and not arguments.renew:
-        known = ", ".join(baseline.versions(directory)) or "none"
-        line = f"no baseline for JAX {version} in {directory}, only for: {known}; to make one: {_RENEW}"
+        known = ", ".join(baseline.versions(directory)) or "no other"
+        line = f"JAX {version}: no baseline in {directory}, only for {known}; to make one: {_RENEW}"
         print(f"guard: error: {line}", file=sys.stderr)
         return 2
     # One device, and no work on machine code: nothing that is counted depends on it.

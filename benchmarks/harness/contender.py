@@ -2,9 +2,9 @@
 
 A contender is named by ``module:function``. Its worker calls ``function(**options)`` once, which
 sets everything up (and compiles), and gets back ``run``: a function without arguments that does the
-work once, to its end, and returns a float, the checksum: a `timing.Run`, if it has facts to tell,
-or any other function. A factory imports the libraries it needs
-itself, so that a missing one is known by its name and everything else goes on.
+work once, to its end, and returns a float, the checksum: a `throughput.timing.Run`, if it has facts
+to tell, or any other function. A factory imports the libraries it needs itself, so that a missing
+one is known by its name and everything else goes on.
 """
 
 import dataclasses

@@ -38,7 +38,7 @@ def rollouts(
       num_arms: A.
       features: hidden units of the learned principal.
     """
-    played, tasks = _mixed_set(families, agents, games.GameConfig(num_arms, horizon))
+    played, tasks = mixed_set(families, agents, games.GameConfig(num_arms, horizon))
     steers, params = _principal(principal, played[0], features)
 
     def score(game, key, params, tasks):
@@ -61,10 +61,10 @@ def rollouts(
     return Run(run, compile_s=compile_s, programs=len(programs))
 
 
-def _mixed_set(
+def mixed_set(
     families: int, agents: int, config: games.GameConfig
 ) -> tuple[tuple[Game, ...], tuple[Task, ...]]:
-    """The game with each family, and its agents."""
+    """Makes the game with each family, and its agents."""
     played, tasks = [], []
     for number in range(families):
         base = BASES[number % len(BASES)]

@@ -14,10 +14,11 @@ from benchmarks.harness.runner import Settings, measure_case
 from benchmarks.harness.statistics import agree
 from benchmarks.peers import c_sim, gru_jax, jax_sim, numpy_sim, problem
 from benchmarks.suites import simulator
-from benchmarks.workloads import ours
+from benchmarks.workloads import ours, populations
 from mermaide_jax.errors import ConfigError
+from mermaide_jax.games import GameConfig
 
-RULES = ["ucb", "epsilon_greedy"]
+FAMILIES = ["ucb", "epsilon_greedy"]
 needs_c = pytest.mark.skipif(c_sim.missing() is not None, reason=str(c_sim.missing()))
 
 
@@ -25,7 +26,7 @@ def checksums(run, number=6):
     return [run() for _ in range(number)]
 
 
-@pytest.fixture(scope="module", params=RULES)
+@pytest.fixture(scope="module", params=FAMILIES)
 def family(request):
     return request.param
 
@@ -133,12 +134,21 @@ def test_networks_are_the_same_function(part):
         assert found == pytest.approx(gru_torch.whole_sequence(part, **SMALL)(), rel=1e-4)
 
 
+@pytest.mark.parametrize("principal", ["scripted", "learned"])
+def test_a_mixed_set_is_the_same_work_as_its_families(principal):
+    sizes = {"families": 4, "agents": 5, "horizon": 12, "num_arms": 3, "features": 4}
+    whole, parts = (populations.rollouts(principal, together=t, **sizes) for t in (True, False))
+    assert (whole.facts["programs"], parts.facts["programs"]) == (1, 4)
+    assert agree(checksums(whole, 40), checksums(parts, 40), "statistically")
+    agents = {id(game.agent) for game in populations.mixed_set(4, 5, GameConfig(3, 12))[0]}
+    assert len(agents) == 4
+
+
 def test_fewer_agents_are_the_first_of_more():
     np.testing.assert_array_equal(problem.mean_rewards(100, 10)[:7], problem.mean_rewards(7, 10))
 
 
 def test_machine_is_described():
-    assert machine.describe()["cores"] >= 1
     found = machine.versions()
     assert "jax" in found
     assert "numba" in found

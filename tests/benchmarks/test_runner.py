@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.harness.contender import Case, Contender
-from benchmarks.harness.process import NotMeasured, Worker, available_cores, environment
+from benchmarks.harness.process import NotMeasured, Worker, environment
 from benchmarks.harness.runner import Settings, measure_case
+from mermaide_jax._jax import cpu
 from mermaide_jax.errors import ConfigError
 
 HERE = {
@@ -58,7 +59,7 @@ def test_contenders_are_interleaved_and_failures_do_not_stop_the_rest():
     assert record["checksums_agree"] == {"checked": True, "disagree": ["liar", "facts"]}
     facts = by_name["facts"]["facts"]
     assert facts["compile_s"] == 1.5
-    assert facts["core"][0] in available_cores()
+    assert facts["core"][0] in cpu.usable_cores()
     assert len(facts["core"]) == 1
     reasons = {n: e["reason"] for n, e in by_name.items() if e["status"] == "not measured"}
     assert reasons["lacking"] == "not installed: no_such_library"

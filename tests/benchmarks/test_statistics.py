@@ -1,4 +1,4 @@
-"""Statistics of repeated times, against plain numpy."""
+"""Statistics of blocks of times, against plain numpy."""
 
 import math
 
@@ -7,19 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.harness.statistics import agree, describe, ratio, summarize
-
-seconds = st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=20)
-
-
-@given(seconds, st.integers(1, 1000), st.floats(1, 1e9))
-def test_summary_is_of_one_call(times, calls, work):
-    summary = summarize(times, calls, work)
-    each = np.sort(times) / calls
-    assert summary.median_s == pytest.approx(np.median(each))
-    assert summary.lower_quartile_s == pytest.approx(np.quantile(each, 0.25))
-    assert summary.upper_quartile_s == pytest.approx(np.quantile(each, 0.75))
-    assert summary.rate == pytest.approx(work / np.median(each))
+from benchmarks.harness.statistics import agree, describe, ratio
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 100), st.floats(0.01, 100)), min_size=1, max_size=20))

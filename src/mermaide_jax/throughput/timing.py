@@ -1,11 +1,13 @@
-"""Times work: compilation apart from running, repeats long enough to be measured, their spread."""
+"""Times work: compilation apart from running, repeats long enough to be measured, their spread.
+
+JAX is imported by what needs it: other libraries are timed too, in processes that do without.
+"""
 
 import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 __all__ = [
@@ -65,6 +67,8 @@ def compile_program(function: Callable[..., Any], *arguments: Any) -> Program:
       function: pure; may be jitted already.
       *arguments: as it will be called.
     """
+    import jax
+
     jitted: Any = function if hasattr(function, "lower") else jax.jit(function)
     begun = time.perf_counter()
     lowered = jitted.lower(*arguments)

@@ -5,18 +5,17 @@ import inspect
 import json
 import math
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from benchmarks import run
 from benchmarks.harness.contender import Case, Contender
 from benchmarks.harness.runner import Settings
-from benchmarks.report import bench
+from benchmarks.report import figures
+from benchmarks.report.files import write
 from benchmarks.report.rows import ROWS, judge
-from benchmarks.suites import SUITES, learning, scaling, simulator
-from mermaide_jax.cli import main
+from benchmarks.suites import SUITES, meta_step, names, scaling, simulator
 
 HERE = {
     "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
@@ -103,7 +102,7 @@ def row_of(key):
 
 def test_at_least_and_at_most():
     row = row_of("meta_step_vs_jax")
-    ours, peer = measured(learning.OURS, [1.0, 2.0]), measured(learning.JAX, [10.0, 20.0], calls=2)
+    ours, peer = measured(names.OURS, [1.0, 2.0]), measured(names.JAX, [10.0, 20.0], calls=2)
     entry = judge(row, case_of(row.case, ours, peer), {"cpu": "mine"})
     assert (entry["ratio"], entry["low"], entry["high"]) == (5.0, 5.0, 5.0)
     assert entry["at_least"] == 4
@@ -112,7 +111,7 @@ def test_at_least_and_at_most():
     assert entry["conditions"]["blocks"] == 2
     assert entry["conditions"]["cpu"] == "mine"
     row = row_of("second_over_first_order")
-    first = measured(learning.FIRST_ORDER, [0.4, 0.4])
+    first = measured(names.FIRST_ORDER, [0.4, 0.4])
     entry = judge(row, case_of(row.case, ours, first), {})
     assert entry["ratio"] == pytest.approx(3.75)
     assert entry["passed"] is False
@@ -120,39 +119,39 @@ def test_at_least_and_at_most():
 
 def test_memory_is_a_single_number():
     row = row_of("meta_step_memory_vs_jax")
-    ours = measured(learning.BLOCKED, [1.0], facts={"temp_bytes": 10})
-    peer = measured(learning.JAX, [1.0], facts={"temp_bytes": 100})
+    ours = measured(names.BLOCKED, [1.0], facts={"temp_bytes": 10})
+    peer = measured(names.JAX, [1.0], facts={"temp_bytes": 100})
     entry = judge(row, case_of(row.case, ours, peer), {})
     assert (entry["ratio"], entry["low"], entry["high"], entry["passed"]) == (0.1, 0.1, 0.1, True)
-    unknown = judge(row, case_of(row.case, measured(learning.BLOCKED, [1.0]), peer), {})
+    unknown = judge(row, case_of(row.case, measured(names.BLOCKED, [1.0]), peer), {})
     assert unknown["reason"] == "temp_bytes is not known"
 
 
 def test_the_cheapest_bound_counts():
     row = row_of("meta_step_share_of_bound")
-    bounds = [measured(n, [s]) for n, s in zip(learning.BOUNDS, (0.9, 0.5, 0.7), strict=True)]
-    entry = judge(row, case_of(row.case, measured(learning.OURS, [1.0]), *bounds), {})
+    bounds = [measured(n, [s]) for n, s in zip(meta_step.BOUNDS, (0.9, 0.5, 0.7), strict=True)]
+    entry = judge(row, case_of(row.case, measured(names.OURS, [1.0]), *bounds), {})
     assert entry["ratio"] == 0.5
     assert entry["passed"] is True
 
 
 def test_rows_that_were_not_measured_say_why():
     row = row_of("meta_step_vs_jax")
-    ours = measured(learning.OURS, [1.0])
-    lacking = {**measured(learning.JAX, [1.0]), "status": "not measured", "reason": "no luck"}
+    ours = measured(names.OURS, [1.0])
+    lacking = {**measured(names.JAX, [1.0]), "status": "not measured", "reason": "no luck"}
     assert judge(row, {}, {})["reason"] == "its suite was not run"
     said = judge(row, case_of(row.case, ours, lacking), {})
-    assert said["reason"] == f"{learning.JAX}: no luck"
-    assert judge(row, case_of(row.case, ours), {})["reason"] == f"{learning.JAX}: left out"
-    other = case_of(row.case, ours, measured(learning.JAX, [1.0]), disagree=[learning.JAX])
+    assert said["reason"] == f"{names.JAX}: no luck"
+    assert judge(row, case_of(row.case, ours), {})["reason"] == f"{names.JAX}: left out"
+    other = case_of(row.case, ours, measured(names.JAX, [1.0]), disagree=[names.JAX])
     assert "not the same work" in judge(row, other, {})["reason"]
 
 
 def test_command_writes_everything(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(SUITES, "tiny", tiny)
-    monkeypatch.setattr(bench, "QUICK", Settings(quick=True, repeats=2, least_s=0.001))
+    monkeypatch.setattr(run, "QUICK", Settings(quick=True, repeats=2, least_s=0.001))
     out = tmp_path / "out"
-    assert main(["bench", "--quick", "--suites", "tiny", "--out", str(out)]) == 0
+    assert run.main(["--quick", "--suites", "tiny", "--out", str(out)]) == 0
     assert {p.name for p in out.iterdir()} == {"speed.json", "scaling.png", "roofline.png"}
     results = json.loads((out / "speed.json").read_text())
     check_schema(results)
@@ -160,7 +159,7 @@ def test_command_writes_everything(tmp_path, monkeypatch, capsys):
     assert 4 < entry["ratio"] < 16
     assert results["ratios"]["simulator_vs_numba_10k_ucb"]["reason"].endswith("no_such")
     assert "not the same work" in results["ratios"]["simulator_vs_c_avx512_ucb"]["reason"]
-    assert results["command"].startswith("mermaide bench --quick")
+    assert results["command"].startswith("python -m benchmarks.run --quick")
     told = capsys.readouterr()
     assert "not measured: not installed: no_such" in told.out
     assert "checksum differs" in told.out
@@ -189,21 +188,39 @@ def check_schema(results):
                 assert entry["reason"]
 
 
-def test_script_of_the_repository_is_the_command():
-    script = Path(__file__).parents[2] / "benchmarks" / "run.py"
-    done = subprocess.run(
-        [sys.executable, str(script), "--suites", "nothing"], capture_output=True, text=True
-    )
-    assert done.returncode == 2
-    assert "--suites: got 'nothing', expected one of machine, simulator" in done.stderr
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("--suites nothing", "--suites: got 'nothing', expected one of machine, simulator"),
+        ("--out FULL --quick", "--out: got 'FULL', expected a new or empty directory"),
+        ("--out FULL --platform npu", "--platform: got 'npu', expected one of cpu, gpu, tpu"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_in_one_line(line, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(run, "run_suites", None)  # nothing may be measured
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "FULL").mkdir()
+    (tmp_path / "FULL" / "mine.txt").touch()
+    assert run.main(line.split()) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.count("\n") == 1 and said in told.err
+
+
+def test_every_suite_is_a_module_of_its_own():
+    modules = {make.__module__ for make in SUITES.values()}
+    assert len(modules) == len(SUITES)
+    for name, make in SUITES.items():
+        cases = [case for quick in (True, False) for case in make(quick)]
+        assert {case.suite for case in cases} == {name}
 
 
 def test_nothing_is_drawn_of_nothing():
-    assert bench.figures.writers({"cases": []}) == {}
+    assert figures.writers({"cases": []}) == {}
 
 
 def test_numbers_that_json_cannot_say(tmp_path):
     results = {"cases": [], "rate": math.inf, "list": [math.nan, 1.0], "more": {"a": (2.0,)}}
-    bench.write(tmp_path, results)
+    write(tmp_path, results)
     found = json.loads((tmp_path / "speed.json").read_text())
     assert found == {"cases": [], "rate": None, "list": [None, 1.0], "more": {"a": [2.0]}}

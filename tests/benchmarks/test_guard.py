@@ -1,6 +1,5 @@
 """The guard: no more work than the committed baseline, and more work is noticed."""
 
-import json
 import os
 import subprocess
 import sys
@@ -8,23 +7,28 @@ from pathlib import Path
 
 import jax
 import pytest
-from benchmarks.guard.counted import Program, Sizes, complaints, measure_program, programs
 
-from benchmarks.guard import counted
+from benchmarks.guard import __main__ as guard
+from benchmarks.guard import baseline
+from benchmarks.guard.baseline import complaints
+from benchmarks.guard.programs import Program, Sizes, measure_growth, measure_program, programs
 
-BASELINE = Path(__file__).parents[2] / counted.BASELINE
-VERSION = counted.jax_version()
+ROOT = Path(__file__).parents[2]
+VERSION = baseline.jax_version()
 TABLE = {
     "update": {"product_flops": 1000, "flops": 900, "temp_bytes": 100, "loops": 3},
     "compilations": {"jit(chunk)": 2, "jit(play)": 1},
 }
 
+pytestmark = pytest.mark.guard
+
 
 def test_no_more_work_than_before():
     """In a process of its own: what is compiled already would not be counted."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.guard.counted", "--baseline", str(BASELINE)],
+        [sys.executable, "-m", "benchmarks.guard"],
         env={name: value for name, value in os.environ.items() if name != "XLA_FLAGS"},
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
@@ -32,14 +36,17 @@ def test_no_more_work_than_before():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_baseline_holds_what_is_counted():
-    kept = counted.read_baseline(BASELINE)
-    assert kept
-    for table in kept.values():
+def test_the_baselines_hold_what_is_counted():
+    kept = baseline.versions()
+    assert {"0.10", "0.12"} <= set(kept)
+    assert kept.index("0.10") < kept.index("0.12")
+    for version in kept:
+        table = baseline.read(version)
+        assert table is not None
         assert set(table) == {*programs(Sizes()), "compilations"}
         for name, counts in table.items():
             assert all(isinstance(count, int) and count >= 0 for count in counts.values())
-            assert name == "compilations" or set(counts) <= set(counted.TOLERANCES)
+            assert name == "compilations" or set(counts) <= set(baseline.TOLERANCES)
 
 
 @pytest.fixture(scope="module")
@@ -59,19 +66,14 @@ def wasteful(program):
 
 
 def test_a_wasteful_program_is_caught(replay):
-    baseline = {VERSION: {"replay": measure_program(replay)}}
-    assert complaints({"replay": measure_program(replay)}, baseline, VERSION) == []
-    found = complaints({"replay": measure_program(wasteful(replay))}, baseline, VERSION)
+    former = {"replay": measure_program(replay)}
+    assert complaints({"replay": measure_program(replay)}, former) == []
+    found = complaints({"replay": measure_program(wasteful(replay))}, former)
     caught = {line.split()[1] for line in found}
     assert {"product_flops", "flops", "bytes_accessed", "temp_bytes", "loops"} <= caught
-    products = baseline[VERSION]["replay"]["product_flops"]
+    products = former["replay"]["product_flops"]
     expected = f"replay: product_flops is {2 * products:,}, was {products:,} (+100.0%, "
     assert any(line.startswith(expected) for line in found)
-    # With another JAX, what was traced still tells.
-    found = complaints(
-        {"replay": measure_program(wasteful(replay))}, {"0.0": baseline[VERSION]}, VERSION
-    )
-    assert {line.split()[1] for line in found} >= {"product_flops", "elements"}
 
 
 def changed(name, quantity, value):
@@ -106,66 +108,69 @@ def changed(name, quantity, value):
     ],
 )
 def test_what_is_complained_of(now, said):
-    assert complaints(now, {"1.2": TABLE}, "1.2") == said
+    assert complaints(now, TABLE) == said
 
 
-def test_another_version_is_held_to_what_is_traced():
-    older = {"0.9": changed("update", "product_flops", 1), "0.10": TABLE}
-    now = changed("update", "flops", 5000) | {"compilations": {"chunk": 9}}
-    assert complaints(now, older, "0.11") == []  # 0.10 is the newest
-    more = complaints(changed("update", "product_flops", 1200), older, "0.11")
-    assert more == ["update: product_flops is 1,200, was 1,000 (+20.0%, allowed +10.0%)"]
-    assert complaints(changed("update", "product_flops", 1100), older, "0.11") == []
-
-
-def test_renewal_keeps_other_versions(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(counted, "measure", lambda: TABLE)
+@pytest.fixture
+def counting(monkeypatch):
+    """The command with nothing to count; returns a function that says what is counted."""
     monkeypatch.setattr(jax.config, "update", lambda *_: None)
     monkeypatch.setenv("XLA_FLAGS", os.environ["XLA_FLAGS"])
-    path = tmp_path / "counted.json"
-    path.write_text(json.dumps({"0.0": {}}))
-    options = ["--baseline", str(path)]
-    assert counted.main([*options, "--renew"]) == 0
-    assert counted.read_baseline(path) == {"0.0": {}, VERSION: TABLE}
-    assert counted.main(options) == 0
+    return lambda table: monkeypatch.setattr(guard.programs, "measure", lambda: table)
+
+
+def test_renewal_keeps_other_versions(tmp_path, counting, capsys):
+    baseline.write({}, "0.0", tmp_path)
+    options = ["--baselines", str(tmp_path)]
+    counting(TABLE)
+    assert guard.main([*options, "--renew"]) == 0
+    assert baseline.versions(tmp_path) == ["0.0", VERSION]
+    assert (baseline.read("0.0", tmp_path), baseline.read(VERSION, tmp_path)) == ({}, TABLE)
+    assert guard.main(options) == 0
     assert "no more work than before" in capsys.readouterr().out
-    monkeypatch.setattr(counted, "measure", lambda: changed("update", "loops", 4))
-    assert counted.main(options) == 1
+    counting(changed("update", "loops", 4))
+    assert guard.main(options) == 1
     told = capsys.readouterr().out.splitlines()
     assert told[0] == "update: loops is 4, was 3 (+33.3%, allowed +0.0%)"
-    assert told[1].endswith(f"counted --renew --baseline {path}")
+    assert told[1].endswith(f"benchmarks.guard --renew --baselines {tmp_path}")
 
 
-def test_a_renewal_that_fails_leaves_the_former_baseline(tmp_path, monkeypatch):
-    monkeypatch.setattr(counted, "measure", lambda: TABLE)
-    monkeypatch.setattr(jax.config, "update", lambda *_: None)
-    monkeypatch.setenv("XLA_FLAGS", os.environ["XLA_FLAGS"])
-    path = tmp_path / "counted.json"
-    path.write_text(json.dumps({"0.0": {}}))
+def test_a_renewal_that_fails_leaves_the_former_baseline(tmp_path, monkeypatch, counting):
+    former = baseline.write({}, VERSION, tmp_path)
+    counting(TABLE)
 
     def full(*_):
         raise OSError("the disk is full")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="full"):
-        counted.main(["--baseline", str(path), "--renew"])
-    assert counted.read_baseline(path) == {"0.0": {}}
-    assert list(tmp_path.iterdir()) == [path]
+        guard.main(["--baselines", str(tmp_path), "--renew"])
+    assert baseline.read(VERSION, tmp_path) == {}
+    assert list(tmp_path.iterdir()) == [former]
 
 
-def test_without_a_baseline_it_says_how_to_make_one(tmp_path):
-    with pytest.raises(SystemExit, match="no baseline"):
-        counted.main(["--baseline", str(tmp_path / "none.json")])
+def test_a_version_without_a_baseline_is_refused(tmp_path, counting, capsys):
+    counting(None)  # nothing may be counted
+    for version in ("0.9", "0.10"):
+        baseline.write(TABLE, version, tmp_path)
+    baseline.path_of(VERSION, tmp_path).unlink(missing_ok=True)
+    assert guard.main(["--baselines", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert told.startswith(f"guard: error: JAX {VERSION}: no baseline in {tmp_path}, only for 0.9")
+    assert told.endswith("to make one: python -m benchmarks.guard --renew\n")
 
 
 def test_work_grows_with_steps_and_agents_alone():
-    growth = counted.measure_growth(Sizes(horizon=6, tasks=3, features=4, arms=3))
+    growth = measure_growth(Sizes(horizon=6, tasks=3, features=4, arms=3))
     assert growth["horizon"] <= 2.0
     assert growth["tasks"] <= 2.0
 
 
-def test_second_order_costs_at_most_twice_first_order():
+@pytest.mark.parametrize("version", baseline.versions())
+def test_second_order_costs_at_most_twice_first_order(version):
     """In products of matrices, at the sizes that are guarded."""
-    for table in counted.read_baseline(BASELINE).values():
-        first, second = (table[f"update_{kind}_order"] for kind in ("first", "second"))
-        assert second["product_flops"] <= 2 * first["product_flops"]
+    table = baseline.read(version)
+    assert table is not None
+    first, second = (table[f"update_{kind}_order"] for kind in ("first", "second"))
+    assert second["product_flops"] <= 2 * first["product_flops"]
