@@ -40,12 +40,9 @@ def bandit_findings(
             for name in ("interventions", "pulls_per_payment"):
                 ends = (name, f"{name}_low", f"{name}_high")
                 place[name] = _measure(record, results, *ends)
+    of_tables = (principal, 1, oracles()[0])
     for record in results.attained:
-        if (record["principal"], record["k_shot"], record["oracle"]) == (
-            principal,
-            1,
-            oracles()[0],
-        ):
+        if (record["principal"], record["k_shot"], record["oracle"]) == of_tables:
             share = _measure(record, results, "share", "low", "high")
             blocks["attainable_share"][record["family"]] = share
     return blocks
