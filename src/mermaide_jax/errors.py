@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeVar
 
 __all__ = [
     "ConfigError",
+    "ContractError",
     "check_at_least",
     "check_choice",
     "check_counts",
@@ -22,6 +23,7 @@ __all__ = [
     "check_non_negative",
     "check_positive",
     "refuse",
+    "shorten",
 ]
 
 T = TypeVar("T")
@@ -38,6 +40,33 @@ class ConfigError(ValueError):
     """
 
 
+class ContractError(ConfigError):
+    """A promise of a protocol that something written against it does not keep.
+
+    The message is one line, ``FUNCTION breaks 'PROMISE': got THIS, expected THAT``.
+
+    Attributes:
+      promise: which one, such as ``"keys"``; see `mermaide_jax.checks`.
+      function: where, such as ``"act"``.
+    """
+
+    def __init__(self, function: str, promise: str, got: str, expected: str) -> None:
+        self.promise, self.function = promise, function
+        got = shorten(got)
+        super().__init__(f"{function} breaks {promise!r}: got {got}, expected {expected}")
+
+
+def shorten(text: str, longest: int = 2 * _LONGEST_VALUE) -> str:
+    """The text on one line, its end left out if it is very long.
+
+    Example:
+      >>> shorten("one\\ntwo  three", longest=9)
+      'one tw...'
+    """
+    line = " ".join(text.split())
+    return line if len(line) <= longest else line[: longest - 3] + "..."
+
+
 def refuse(name: str, value: object, expected: str) -> NoReturn:
     """Raises `ConfigError` with the line ``name: got VALUE, expected EXPECTED``.
 
@@ -50,9 +79,7 @@ def refuse(name: str, value: object, expected: str) -> NoReturn:
       ConfigError: always.
     """
     is_path = isinstance(value, os.PathLike)
-    shown = repr(str(value)) if is_path else " ".join(repr(value).split())
-    if len(shown) > _LONGEST_VALUE and not is_path:
-        shown = shown[: _LONGEST_VALUE - 3] + "..."
+    shown = repr(str(value)) if is_path else shorten(repr(value), _LONGEST_VALUE)
     raise ConfigError(f"{name}: got {shown}, expected {expected}")
 
 

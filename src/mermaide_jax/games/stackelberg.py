@@ -125,7 +125,8 @@ def decode_share(config: StackelbergConfig, intervention: jax.Array, target: jax
     """
     if config.kind == "continuous":
         size = jnp.clip(intervention, 0.0, 1.0)
-        return Offer(bonus=size * (jnp.arange(config.num_arms) == target), size=size)
+        on_target = (jnp.arange(config.num_arms) == target).astype(jnp.float32)
+        return Offer(bonus=size * on_target, size=size)
     if config.kind == "arm":
         arm = 1 + jnp.mod(target + intervention - 1, config.num_arms)
         intervention = jnp.where(intervention > 0, arm, 0)
