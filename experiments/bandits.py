@@ -34,7 +34,7 @@ from mermaide_jax.report.names import learned_principals
 from mermaide_jax.report.summary import format_table, summarize
 from mermaide_jax.results.files import write_atomically
 from mermaide_jax.results.findings import merge_finding
-from mermaide_jax.results.results import Results, write_results
+from mermaide_jax.results.results import Results, reduce_results, write_results
 from mermaide_jax.studies.kit import Directories, file_writers, prepare_output, start
 from mermaide_jax.studies.mermaide.finished import read_study
 
@@ -50,8 +50,8 @@ class Bandits:
     force: bool = False
     """Accept an output directory that holds files."""
     compact: bool = False
-    """Leave recorded episodes and the figures of the study out of the output directory, and the
-    rows to results.parquet alone."""
+    """Leave recorded episodes and the figures of the study out of the output directory, and
+    average training curves over stretches of updates."""
     findings: Path | None = None
     """Findings file whose blocks F2, F4 and attainable_share are replaced."""
 
@@ -66,9 +66,7 @@ def read(options: Bandits) -> tuple[Results, Path]:
     if options.out is None:
         return study, options.results[0]
     directory = prepare_output(options.out, force=options.force)
-    if options.compact:
-        study = dataclasses.replace(study, episodes=[])
-    write_results(directory, study, compact=options.compact)
+    write_results(directory, reduce_results(study) if options.compact else study)
     if not options.compact:
         write_figures(directory, study)
     return study, directory

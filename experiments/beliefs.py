@@ -9,7 +9,7 @@ the rule and the noise but see the actions alone (`oracles.ucb_beliefs`). One kn
 rewards and coefficients, as who meets the agent for the first time; the other is informed of the
 agent's own, which is all that other episodes could teach. Compares, step by step, the
 log-likelihood with which each says whether the next action is the target. Intervals: 95% bootstrap
-over episodes. Writes ``beliefs.csv``, ``beliefs.png`` and ``about.json``.
+over episodes. Writes ``beliefs.parquet``, ``beliefs.png`` and ``about.json``.
 """
 
 import dataclasses
@@ -60,7 +60,7 @@ def main(options: Beliefs) -> None:
     short = likelihood_gaps(table, MODEL)
     figure = likelihoods_figure(table, COLORS, "nats a step: is it the target?")
     about = {**sizes, "summary": short.to_dict("records")}
-    write_experiment(directory, {"beliefs": table}, {"beliefs": figure}, began, **about)
+    write_experiment(directory, {"beliefs": table}, {"beliefs": figure}, began, formats={"beliefs": "parquet"}, **about)
     print(short.to_string(index=False, float_format="%.3f"))
 
 

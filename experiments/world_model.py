@@ -10,7 +10,7 @@ or tuned on) with each of the five published coefficients, and reports for each 
 the world model (MERMAIDE over MAML without it), of meta-learning (over the world model without it)
 and of both (over REINFORCE), at every K; and how far MERMAIDE's predictions are from the agent's
 own law at each step, before and after adaptation, with a calibration curve. Intervals: 95%
-bootstrap over training runs, within agents. Writes ``gains.csv``, ``prediction.csv``,
+bootstrap over training runs, within agents. Writes ``gains.csv``, ``prediction.parquet``,
 ``gains.png``, ``prediction.png`` and ``about.json``.
 """
 
@@ -66,7 +66,8 @@ def main(options: WorldModel) -> None:
         "prediction": predictions_figure(steps, predictions, PRINCIPAL),
     }
     about = {"trained": list(dict.fromkeys(run.config for run in runs))}
-    tables, formats = {"gains": gains, "prediction": steps}, {"gains": "%s"}  # all digits
+    tables = {"gains": gains, "prediction": steps}
+    formats = {"gains": "%s", "prediction": "parquet"}  # %s: all digits
     write_experiment(directory, tables, figures, began, formats=formats, **about)
 
 

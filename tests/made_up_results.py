@@ -27,6 +27,11 @@ LEARNED = ("mermaide", "maml_without_world_model", "world_model_without_meta", "
 WORLD_MODEL = ("mermaide", "world_model_without_meta")
 
 
+def single(value) -> float:
+    """The number in single precision, in which networks and agents compute."""
+    return float(np.float32(value))
+
+
 def make_rows(seeds: int = 3, agents: int = 10, seed: int = 0) -> list[dict]:
     """One row per principal, family, K, seed and agent."""
     rng = np.random.default_rng(seed)
@@ -96,11 +101,11 @@ def make_curves(seeds: int = 3, seed: int = 0) -> list[dict]:
                             "seed": s,
                             "update": update,
                             "phase": "world_model" if update < alone else "joint",
-                            "score": float(value),
-                            "success_rate": float((value + 0.75 * pulls) / HORIZON),
-                            "interventions": float(pulls),
-                            "world_model_log_likelihood": float(fit) if has_model else None,
-                            "entropy": float(0.69 - 0.5 * rise),
+                            "score": single(value),
+                            "success_rate": single((value + 0.75 * pulls) / HORIZON),
+                            "interventions": single(pulls),
+                            "world_model_log_likelihood": single(fit) if has_model else None,
+                            "entropy": single(0.69 - 0.5 * rise),
                         }
                     )
     return curves
@@ -135,17 +140,17 @@ def make_episode(family: str = "ucb", principal: str = "mermaide", seed: int = 2
             action = int(rng.integers(ARMS))
         tried = counts[target] > 0
         believed = 0.1 if t < ARMS else 1 / (1 + np.exp(-9 * (index[target] - index.max() + 0.1)))
-        believed = float(np.clip(believed + rng.normal(scale=0.04), 0.01, 0.99))
+        believed = single(np.clip(believed + rng.normal(scale=0.04), 0.01, 0.99))
         lead = mean[target] - np.max(np.delete(mean, target)) if tried else 0.0
-        probability = float(np.clip(0.1 + 1.1 * believed * (lead < 0.12), 0.02, 0.98))
+        probability = single(np.clip(0.1 + 1.1 * believed * (lead < 0.12), 0.02, 0.98))
         paid = float(rng.uniform() < probability)
         reward = mu[action] + paid * (action == target)
         log["action"].append(action)
         log["intervention"].append(paid)
         log["predicted_target_probability"].append(believed)
         log["policy_probability"].append(probability)
-        log["agent_estimates"].append(mean.tolist())
-        log["reward"].append(float(reward))
+        log["agent_estimates"].append([single(x) for x in mean])
+        log["reward"].append(single(reward))
         counts[action] += 1
         sums[action] += reward
     pulls = float(np.sum(np.array(log["action"]) == target))
@@ -157,7 +162,7 @@ def make_episode(family: str = "ucb", principal: str = "mermaide", seed: int = 2
         "k_shot": 0,
         "agent": 3,
         "target": target,
-        "mean_rewards": mu.tolist(),
+        "mean_rewards": [single(x) for x in mu],
         "score": pulls - 0.75 * float(np.sum(log["intervention"])),
         **log,
     }

@@ -117,7 +117,7 @@ def test_world_model_measures_gains_and_predictions(finished, tmp_path, monkeypa
     assert set(gains["gain_of"]) == {"both"}  # the other baselines were not trained
     assert len(gains) == 2 * 5  # shots, coefficients
     assert (gains["low"] <= gains["gain"]).all() and (gains["gain"] <= gains["high"]).all()
-    steps = pd.read_csv(out / "prediction.csv")
+    steps = pd.read_parquet(out / "prediction.parquet")
     assert len(steps) == 2 * 2 * 4  # seeds, shots, steps
     assert (steps["divergence"] > -1e-4).all()
     # Nothing was tried yet: the agent pulls each of three arms with the same probability.
@@ -298,7 +298,7 @@ def test_beliefs_compares_the_world_model_with_an_observer(finished, tmp_path, m
     monkeypatch.setattr(sys, "argv", ["beliefs.py", "there"])
     module.main(module.Experiment(finished, out, particles=8, sweeps=1))
     capsys.readouterr()
-    table = pd.read_csv(out / "beliefs.csv")
+    table = pd.read_parquet(out / "beliefs.parquet")
     assert len(table) == 2 * 3 * 4  # agents, predictors, steps
     assert set(table["predictor"]) == set(module.COLORS) and set(table["k_shot"]) == {1}
     # Three arms, none tried yet: whether it is the target is one in three, for all one knows.

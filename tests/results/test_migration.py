@@ -1,7 +1,8 @@
-"""Results of format 1 are read in the words of the present format; others are left alone."""
+"""Results of earlier formats are read as those of the present one, in its words."""
 
 import json
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -38,22 +39,25 @@ def formerly(record):
     return record
 
 
-def to_format_1(directory):
+def to_format(version, directory, compact=False):
     """Rewrites the files of a directory by hand, without any code of the package."""
+    own = formerly if version == 1 else dict
     path = directory / "results.json"
-    content = json.loads(path.read_text()) | {"format_version": 1, "config": FORMER_CONFIG}
-    for key in ("rows", "episodes", "attained"):
-        if key in content:
-            content[key] = [formerly(record) for record in content[key]]
+    content = json.loads(path.read_text()) | {"format_version": version}
+    if version == 1:
+        content["config"] = FORMER_CONFIG
+    for key, file in (("rows", "results"), ("episodes", "episodes"), ("attained", "attained")):
+        records = pq.read_table(directory / f"{file}.parquet").to_pylist()
+        if not (compact and key == "rows"):
+            content[key] = [own(record) for record in records]
     path.write_text(json.dumps(content))
-    for name in ("results.parquet", "curves.parquet"):
-        table = pq.read_table(directory / name)
-        names = ["agent_rule" if column == "family" else column for column in table.column_names]
-        place = names.index("principal")
-        called = {"clairvoyant": "planner"}
-        principals = [called.get(p, p) for p in table["principal"].to_pylist()]
-        table = table.set_column(place, "principal", [principals]).rename_columns(names)
-        pq.write_table(table.replace_schema_metadata({"format_version": "1"}), directory / name)
+    for file in ("results", "curves"):
+        records = pq.read_table(directory / f"{file}.parquet").to_pylist()
+        table = pa.Table.from_pylist([own(record) for record in records])
+        table = table.replace_schema_metadata({"format_version": str(version)})
+        pq.write_table(table, directory / f"{file}.parquet")
+    for file in ("episodes", "attained"):
+        (directory / f"{file}.parquet").unlink()
 
 
 @pytest.fixture
@@ -64,31 +68,43 @@ def whole(results_with, rows) -> Results:
 
 
 @pytest.mark.parametrize("compact", [False, True])
-def test_a_directory_of_format_1_gives_the_same_results_and_table(tmp_path, whole, compact):
-    write_results(tmp_path, whole, compact=compact)
-    present = read_results(tmp_path)
-    to_format_1(tmp_path)
+@pytest.mark.parametrize("version", [1, 2])
+def test_earlier_formats_give_the_same_results_and_table(tmp_path, whole, version, compact):
+    write_results(tmp_path, whole)
+    to_format(version, tmp_path, compact)
     former = json.loads((tmp_path / "results.json").read_text())
+    assert ("rows" in former) == (not compact)
     told = pq.read_table(tmp_path / "results.parquet").to_pylist() if compact else former["rows"]
-    assert "agent_rule" in told[0] and "planner" in {row["principal"] for row in told}
+    if version == 1:
+        assert "agent_rule" in told[0] and "planner" in {row["principal"] for row in told}
     found = read_results(tmp_path)
-    assert found == present == whole
+    assert found == whole
     assert format_table(summarize(found.rows)) == format_table(summarize(whole.rows))
     # Written again, it is of the present format.
-    write_results(tmp_path, found, compact=compact)
-    assert json.loads((tmp_path / "results.json").read_text())["format_version"] == 2
+    write_results(tmp_path, found)
+    assert json.loads((tmp_path / "results.json").read_text())["format_version"] == 3
     assert read_results(tmp_path) == whole
 
 
-def test_names_of_the_present_format_keep_their_meaning(tmp_path, results_with, rows):
+def test_results_of_a_release_without_shares_are_read(tmp_path, results):
+    write_results(tmp_path, results)
+    to_format(1, tmp_path)
+    content = json.loads((tmp_path / "results.json").read_text())
+    del content["attained"]
+    (tmp_path / "results.json").write_text(json.dumps(content))
+    assert read_results(tmp_path).attained == []
+
+
+def test_names_of_later_formats_keep_their_meaning(tmp_path, results_with, rows):
     """A principal of other people may be called what a planner was called once."""
     mine = [{**r, "principal": "planner", "agent_rule": "mine"} for r in rows()]
     curves = [{**c, "principal": "planner"} for c in results_with().curves]
     config = CONFIG | {"principals": ["planner"]}
     results = results_with(config=config, rows=mine, curves=curves)
-    for compact in (False, True):
-        write_results(tmp_path, results, compact=compact)
-        assert read_results(tmp_path) == results
+    write_results(tmp_path, results)
+    assert read_results(tmp_path) == results
+    to_format(2, tmp_path)
+    assert read_results(tmp_path) == results
 
 
 def test_configs_of_format_1():
@@ -109,13 +125,15 @@ def test_configs_of_format_1():
         (lambda c: c.update(rows=[5]), r"rows\[0\]: got 5, expected an object"),
         (lambda c: c.update(config="quick"), "config: got 'quick', expected an object"),
         (lambda c: c["rows"][3].pop("agent_rule"), r"rows\[3\]: got .*, expected column 'family'"),
+        (lambda c: c["rows"][7].update(horizon="long"), r"rows\[7\].horizon: got 'long'"),
+        (lambda c: c["episodes"][0].pop("target"), "column 'target'"),
         (lambda c: c["attained"][0].update(oracle=None), r"attained\[0\].oracle: got None, exp"),
         (lambda c: c["config"].update(principals=[{}]), None),
     ],
 )
 def test_spoilt_files_of_format_1_are_refused_in_one_line(tmp_path, whole, change, said):
     write_results(tmp_path, whole)
-    to_format_1(tmp_path)
+    to_format(1, tmp_path)
     path = tmp_path / "results.json"
     content = json.loads(path.read_text())
     change(content)

@@ -6,6 +6,8 @@ import subprocess
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,24 +15,34 @@ from hypothesis import strategies as st
 from mermaide_jax.errors import ConfigError
 from mermaide_jax.report.attained import attained_records
 from mermaide_jax.results.results import (
-    CURVE_COLUMNS,
-    ROW_COLUMNS,
     Results,
     collect_versions,
     merge_results,
     prepare_output,
     read_results,
+    reduce_results,
     source_revision,
     write_results,
+)
+from mermaide_jax.results.schema import (
+    ATTAINED_SCHEMA,
+    CURVE_SCHEMA,
+    EPISODE_SCHEMA,
+    ROW_SCHEMA,
 )
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
+SINGLE = st.floats(allow_nan=False, allow_infinity=False, width=32)
+LISTS = st.none() | st.lists(SINGLE, max_size=3)
 VALUES = {
-    str: TEXT,
-    int: st.integers(-(2**63), 2**63 - 1),
-    float: st.none() | NUMBER,
-    list: st.none() | st.lists(NUMBER, max_size=3),
+    pa.string(): TEXT,
+    pa.int64(): st.integers(-(2**63), 2**63 - 1),
+    pa.float64(): st.none() | NUMBER,
+    pa.float32(): st.none() | SINGLE,
+    pa.list_(pa.float32()): LISTS,
+    pa.list_(pa.int64()): st.none() | st.lists(st.integers(-(2**63), 2**63 - 1), max_size=3),
+    pa.list_(pa.list_(pa.float32())): st.none() | st.lists(LISTS, max_size=3),
 }
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | NUMBER | TEXT,
@@ -39,19 +51,22 @@ JSON = st.recursive(
 )
 
 
-def records(columns):
-    return st.lists(st.fixed_dictionaries({k: VALUES[v] for k, v in columns.items()}), max_size=4)
+def records(schema):
+    columns = {field.name: VALUES[field.type] for field in schema}
+    return st.lists(st.fixed_dictionaries(columns), max_size=4)
 
 
 @settings(max_examples=30)
 @given(
     config=st.dictionaries(TEXT, JSON, max_size=3),
-    rows=records(ROW_COLUMNS),
-    curves=records(CURVE_COLUMNS),
+    rows=records(ROW_SCHEMA),
+    curves=records(CURVE_SCHEMA),
+    episodes=records(EPISODE_SCHEMA),
+    attained=records(ATTAINED_SCHEMA),
     device=TEXT,
     wall=st.floats(0, 1e9),
 )
-def test_reading_gives_back_what_was_written(tmp_path_factory, config, rows, curves, device, wall):
+def test_reading_gives_back_what_was_written(tmp_path_factory, config, device, wall, **tables):
     folder = tmp_path_factory.mktemp("round_trip")
     results = Results(
         config=config,
@@ -59,20 +74,11 @@ def test_reading_gives_back_what_was_written(tmp_path_factory, config, rows, cur
         device=device,
         wall_time_s=wall,
         revision="unknown",
-        rows=rows,
-        curves=curves,
-        episodes=[],
         command="mermaide reproduce",
+        **tables,
     )
     write_results(folder, results)
     assert read_results(folder) == results
-
-
-def test_every_record_has_a_line_of_its_own(tmp_path, results):
-    lines = write_results(tmp_path, results).read_text().splitlines()
-    for records in (results.rows, results.episodes):
-        # Without blanks: studies of thousands of runs are a tenth smaller so.
-        assert len(records) > 1 and json.dumps(records[0], separators=(",", ":")) + "," in lines
 
 
 def test_a_whole_study_is_read_back(tmp_path, results):
@@ -86,53 +92,49 @@ def test_shares_of_the_attainable_are_kept(tmp_path, results_with, rows):
     assert read_results(tmp_path).attained == shares
 
 
-def test_results_of_a_release_without_shares_are_read(tmp_path, results):
-    path = write_results(tmp_path, results)
-    content = json.loads(path.read_text())
-    del content["attained"]
-    path.write_text(json.dumps(content))
-    assert read_results(tmp_path) == results
-
-
-def test_three_files_and_nothing_else(tmp_path, results):
+def test_a_small_json_and_a_table_for_each_kind_of_record(tmp_path, results):
     path = write_results(tmp_path, results)
     assert path == tmp_path / "results.json"
-    names = {"results.json", "results.parquet", "curves.parquet"}
-    assert {p.name for p in tmp_path.iterdir()} == names
-    content = json.loads(path.read_text())
-    expected = {"config", "versions", "device", "wall_time_s", "revision", "rows"}
-    assert expected <= set(content)
+    tables = {f"{name}.parquet" for name in ("results", "curves", "episodes", "attained")}
+    assert {p.name for p in tmp_path.iterdir()} == {"results.json"} | tables
+    about = {"config", "versions", "device", "wall_time_s", "revision", "command"}
+    assert set(json.loads(path.read_text())) == about | {"format_version"}
 
 
-def test_parquet_holds_the_same_rows_as_the_json(tmp_path, results):
+def test_tables_have_their_schema_and_other_tools_read_them(tmp_path, results):
     write_results(tmp_path, results)
     table = pd.read_parquet(tmp_path / "results.parquet")
-    assert list(table.columns) == list(ROW_COLUMNS)
-    expected = pd.DataFrame(json.loads((tmp_path / "results.json").read_text())["rows"])
-    pd.testing.assert_frame_equal(table, expected, check_dtype=False)
-    assert len(table) == len(results.rows)
+    pd.testing.assert_frame_equal(table, pd.DataFrame(results.rows), check_dtype=False)
+    schemas = {"results": ROW_SCHEMA, "curves": CURVE_SCHEMA, "episodes": EPISODE_SCHEMA}
+    for name, schema in schemas.items():
+        assert pq.read_schema(tmp_path / f"{name}.parquet").equals(schema)
 
 
-def test_rows_of_a_compact_record_are_read_from_the_table(tmp_path, results):
-    results.rows[3]["parameter"] = 0.5  # one has more than the others
-    write_results(tmp_path, results, compact=True)
-    assert "rows" not in json.loads((tmp_path / "results.json").read_text())
+def test_a_row_may_have_more_than_the_others(tmp_path, results):
+    results.rows[3]["parameter"] = 0.5
+    write_results(tmp_path, results)
     assert read_results(tmp_path) == results
-    table = tmp_path / "results.parquet"
-    table.write_bytes(table.read_bytes()[:-9])
-    with pytest.raises(ConfigError, match=r"results.parquet: got .* expected complete Parquet"):
-        read_results(tmp_path)
-    table.unlink()
-    with pytest.raises(ConfigError, match=r"results.json: got .* expected key 'rows' among them"):
-        read_results(tmp_path)
 
 
-def test_a_compact_record_of_another_version_is_refused_as_such(tmp_path, results):
-    write_results(tmp_path, results, compact=True)
+def test_what_a_repository_keeps_has_no_episodes_and_means_of_curves(results):
+    kept = reduce_results(results)
+    assert (kept.rows, kept.episodes) == (results.rows, [])
+    runs = ["principal", "family", "seed", "phase"]
+    before, after = (pd.DataFrame(x.curves).groupby(runs) for x in (results, kept))
+    assert before.size().max() == 120 and after.size().max() == 24
+    pd.testing.assert_series_equal(before["update"].max(), after["update"].max())
+    for column in ("score", "entropy"):
+        pd.testing.assert_series_equal(before[column].mean(), after[column].mean())
+    fit = pd.DataFrame(kept.curves).query("principal == 'reinforce'")["world_model_log_likelihood"]
+    assert fit.isna().all()
+
+
+def test_another_version_is_refused_as_such(tmp_path, results):
+    write_results(tmp_path, results)
     content = json.loads((tmp_path / "results.json").read_text())
     (tmp_path / "results.json").write_text(json.dumps(content | {"format_version": 99}))
     (tmp_path / "results.parquet").write_bytes(b"a table of that version")
-    with pytest.raises(ConfigError, match=r"results.json: got 99, expected format_version 1"):
+    with pytest.raises(ConfigError, match=r"results.json: got 99, expected format_version 1 to 3"):
         read_results(tmp_path)
 
 
@@ -206,23 +208,27 @@ def one_line(error) -> str:
     return text
 
 
+TABLES = [f"{name}.parquet" for name in ("results", "curves", "episodes", "attained")]
+
+
 def test_missing_files_are_refused_by_name(tmp_path, results):
     with pytest.raises(ConfigError) as error:
         read_results(tmp_path)
     assert str(tmp_path / "results.json") in one_line(error)
-    write_results(tmp_path, results)
-    (tmp_path / "curves.parquet").unlink()
-    with pytest.raises(ConfigError) as error:
-        read_results(tmp_path)
-    assert "curves.parquet" in one_line(error)
+    for name in TABLES:
+        write_results(tmp_path, results)
+        (tmp_path / name).unlink()
+        with pytest.raises(ConfigError) as error:
+            read_results(tmp_path)
+        assert name in one_line(error)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
-@pytest.mark.parametrize("name", ["results.json", "curves.parquet"])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 1.0])
+@pytest.mark.parametrize("name", ["results.json", *TABLES])
 def test_truncated_files_are_refused(tmp_path, results, name, share):
     write_results(tmp_path, results)
     data = (tmp_path / name).read_bytes()
-    (tmp_path / name).write_bytes(data[: int(share * len(data))])
+    (tmp_path / name).write_bytes(data[: int(share * (len(data) - 2))])
     with pytest.raises(ConfigError) as error:
         read_results(tmp_path)
     assert name in one_line(error) and "expected complete" in str(error.value)
@@ -250,12 +256,8 @@ def edited(folder, results, change):
         (lambda c: c.update(format_version=99), "got 99, expected format_version 1"),
         (lambda c: c.pop("format_version"), "expected format_version among them"),
         (lambda c: c.pop("revision"), "key 'revision'"),
-        (lambda c: c.update(rows={}), "rows: got {}, expected a list"),
         (lambda c: c.update(wall_time_s="long"), "wall_time_s: got 'long', expected a number"),
-        (lambda c: c["rows"][7].pop("interventions"), "column 'interventions'"),
-        (lambda c: c["rows"][7].update(horizon="long"), "rows[7].horizon: got 'long'"),
-        (lambda c: c["episodes"][0].pop("target"), "column 'target'"),
-        (lambda c: c["rows"].append(3), "expected an object"),
+        (lambda c: c.update(config=[]), "config: got [], expected an object"),
     ],
 )
 def test_other_versions_and_incomplete_files_are_refused(tmp_path, results, change, said):
@@ -265,13 +267,14 @@ def test_other_versions_and_incomplete_files_are_refused(tmp_path, results, chan
     assert said in one_line(error) and "results.json" in str(error.value)
 
 
-def test_curves_without_a_column_or_of_another_kind_are_refused(tmp_path, results):
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_without_a_column_or_of_another_kind_are_refused(tmp_path, results, name):
     write_results(tmp_path, results)
-    table = pd.read_parquet(tmp_path / "curves.parquet")
-    table.drop(columns="phase").to_parquet(tmp_path / "curves.parquet")
-    with pytest.raises(ConfigError, match="column 'phase'"):
+    table = pd.read_parquet(tmp_path / name)
+    table.drop(columns="principal").to_parquet(tmp_path / name)
+    with pytest.raises(ConfigError, match="column 'principal'"):
         read_results(tmp_path)
-    table.to_parquet(tmp_path / "curves.parquet")
+    table.to_parquet(tmp_path / name)
     with pytest.raises(ConfigError, match="expected format_version 1"):
         read_results(tmp_path)
 

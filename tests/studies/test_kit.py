@@ -29,6 +29,14 @@ def test_tables_figures_and_how_they_were_made(tmp_path):
     assert (tmp_path / "two.csv").read_text() == "a,b\n1,0.12\n2,\n"
 
 
+def test_a_large_table_is_written_as_parquet(tmp_path):
+    table = pd.DataFrame({"a": [1, 2], "name": ["x", "y"], "b": [0.123456789, float("nan")]})
+    write_experiment(tmp_path, {"one": table}, {}, time.monotonic(), formats={"one": "parquet"})
+    assert {path.name for path in tmp_path.iterdir()} == {"one.parquet", "about.json"}
+    found = pd.read_parquet(tmp_path / "one.parquet")
+    pd.testing.assert_frame_equal(found, table.astype({"b": "float32"}), check_dtype=False)
+
+
 def test_if_one_cannot_be_written_the_former_files_stay(tmp_path):
     table = pd.DataFrame({"a": [1]})
     write_experiment(tmp_path, {"one": table}, {}, time.monotonic())

@@ -1,58 +1,49 @@
-"""The results of one study, on disk: `results.json`, `results.parquet` and `curves.parquet`.
+"""The results of one study, on disk: `results.json` and a table for each kind of record.
 
-`results.json` is the whole record but for the training curves; `results.parquet` holds its rows
-once more as a tidy table, for other tools; of a compact record they lie there alone, in a
-thirtieth of the space. Files are replaced atomically and checked when read.
+`results.json` says how they were made. `results.parquet` holds the rows, `curves.parquet` the
+training curves, `episodes.parquet` what was recorded to be drawn, `attained.parquet` the shares of
+the attainable; their columns are in `schema`. Files are replaced atomically and checked when read.
 """
 
 import dataclasses
-import functools
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mermaide_jax.errors import refuse
 from mermaide_jax.results.files import prepare_output, text_writer, write_atomically
-from mermaide_jax.results.migration import (
-    upgrade_columns,
-    upgrade_content,
-    upgrade_records,
-)
+from mermaide_jax.results.migration import upgrade_content
 from mermaide_jax.results.provenance import collect_versions, source_revision
 from mermaide_jax.results.schema import (
-    ATTAINED_COLUMNS,
-    CURVE_COLUMNS,
-    EPISODE_KEYS,
+    ATTAINED_SCHEMA,
+    CURVE_SCHEMA,
+    EPISODE_SCHEMA,
     FORMAT_VERSION,
-    ROW_COLUMNS,
+    ROW_SCHEMA,
     check_records,
+    python_types,
     to_plain,
 )
+from mermaide_jax.results.tables import read_bytes, read_table, table_writer, thin_curves
 
 __all__ = [
-    "ATTAINED_COLUMNS",
-    "CURVE_COLUMNS",
-    "EPISODE_KEYS",
     "FORMAT_VERSION",
-    "ROW_COLUMNS",
     "Results",
     "collect_versions",
     "merge_results",
     "prepare_output",
     "read_results",
+    "reduce_results",
     "source_revision",
     "write_results",
 ]
 
 RESULTS_FILE = "results.json"
-ROWS_FILE = "results.parquet"
-CURVES_FILE = "curves.parquet"
 
 Record = dict[str, Any]
 
@@ -87,30 +78,33 @@ class Results:
     attained: list[Record] = dataclasses.field(default_factory=list)
 
 
+_TABLES: dict[str, tuple[str, pa.Schema]] = {
+    "curves": ("curves.parquet", CURVE_SCHEMA),
+    "rows": ("results.parquet", ROW_SCHEMA),
+    "episodes": ("episodes.parquet", EPISODE_SCHEMA),
+    "attained": ("attained.parquet", ATTAINED_SCHEMA),
+}
+"""Records to the file that holds them, and its schema."""
+
 _JSON_KEYS: dict[str, type | tuple[type, ...]] = {
     "config": dict,
     "versions": dict,
     "device": str,
     "wall_time_s": (int, float),
     "revision": str,
-    "rows": list,
-    "episodes": list,
     "command": str,
-    "attained": list,
 }
 
 
-def write_results(
-    directory: str | os.PathLike[str], results: Results, *, compact: bool = False
-) -> Path:
-    """Writes the three files; if anything fails, former files stay as they were.
+def write_results(directory: str | os.PathLike[str], results: Results) -> Path:
+    """Writes `results.json` and the tables; if anything fails, former files stay as they were.
 
     NaN and infinity are written as null. Arrays and dataclasses are written as lists and objects.
+    Curves and recorded episodes are kept in single precision, which they were computed in.
 
     Args:
       directory: an existing directory, see `prepare_output`.
       results: what to write.
-      compact: leave the rows out of `results.json`; they are read from `results.parquet` then.
 
     Returns:
       The path of `results.json`.
@@ -120,54 +114,21 @@ def write_results(
       OSError: if the disk refuses.
     """
     plain = to_plain(results)
-    curves = plain.pop("curves")
-    check_records("rows", plain["rows"], ROW_COLUMNS)
-    check_records("curves", curves, CURVE_COLUMNS)
-    check_records("episodes", plain["episodes"], EPISODE_KEYS)
-    check_records("attained", plain["attained"], ATTAINED_COLUMNS)
-    rows = plain.pop("rows") if compact else plain["rows"]
-    text = _record_a_line({"format_version": FORMAT_VERSION, **plain})
-    paths = write_atomically(
-        Path(directory),
-        {
-            CURVES_FILE: _table_writer(curves, CURVE_COLUMNS),
-            ROWS_FILE: _table_writer(rows, ROW_COLUMNS),
-            RESULTS_FILE: text_writer(text),
-        },
-    )
-    return paths[RESULTS_FILE]
-
-
-def _record_a_line(content: Mapping[str, Any]) -> str:
-    """JSON with each record of a list on a line of its own: small, and told apart by ``diff``."""
-    encode = functools.partial(json.dumps, allow_nan=False, separators=(",", ":"))
-    fields = []
-    for key, value in content.items():
-        many = isinstance(value, list) and value
-        text = "[\n" + ",\n".join(map(encode, value)) + "\n]" if many else encode(value)
-        fields.append(f"{encode(key)}: {text}")
-    return "{\n" + ",\n".join(fields) + "\n}\n"
-
-
-def _table_writer(records: Sequence[Record], columns: Mapping[str, type]) -> Callable[[Path], None]:
-    """A function that writes the records as Parquet; columns beyond the known ones are kept."""
-    types = {str: pa.string(), int: pa.int64(), float: pa.float64()}
-    extra = dict.fromkeys(name for record in records for name in record if name not in columns)
-    arrays = {
-        name: pa.array([record[name] for record in records], type=types[kind])
-        for name, kind in columns.items()
-    }
-    arrays |= {name: pa.array([record.get(name) for record in records]) for name in extra}
-    table = pa.table(arrays).replace_schema_metadata({"format_version": str(FORMAT_VERSION)})
-    return lambda path: pq.write_table(table, path)
+    writers = {}
+    for name, (file, schema) in _TABLES.items():
+        records = plain.pop(name)
+        check_records(name, records, python_types(schema))
+        writers[file] = table_writer(records, schema)
+    text = json.dumps({"format_version": FORMAT_VERSION, **plain}, allow_nan=False, indent=1)
+    writers[RESULTS_FILE] = text_writer(text + "\n")
+    return write_atomically(Path(directory), writers)[RESULTS_FILE]
 
 
 def read_results(directory: str | os.PathLike[str]) -> Results:
-    """Reads what `write_results` wrote, and refuses anything else.
+    """Reads what `write_results` wrote in this or an earlier format, and refuses anything else.
 
     Args:
-      directory: where `results.json` and `curves.parquet` lie, and `results.parquet` if the rows
-        do not lie in the first.
+      directory: where `results.json` and the tables lie.
 
     Returns:
       The results; what was NaN or infinite comes back as None.
@@ -181,24 +142,43 @@ def read_results(directory: str | os.PathLike[str]) -> Results:
     version = content.pop("format_version", None)
     if version is None:
         refuse(str(path), sorted(content), "format_version among them: results of a study")
-    if version not in (1, FORMAT_VERSION):
-        refuse(str(path), version, f"format_version 1 or {FORMAT_VERSION}")
-    content.setdefault("attained", [])
-    rows_file = Path(directory) / ROWS_FILE
-    if "rows" not in content and rows_file.exists():
-        content["rows"] = _read_table(rows_file, ROW_COLUMNS)
-    if version == 1:
-        content = upgrade_content(content)
+    if version not in range(1, FORMAT_VERSION + 1):
+        refuse(str(path), version, f"format_version 1 to {FORMAT_VERSION}")
+    if version < 3:  # but for the curves, records lay in the JSON
+        content = {"attained": []} | (upgrade_content(content) if version == 1 else content)
     for key, kind in _JSON_KEYS.items():
         if key not in content:
             refuse(str(path), sorted(content), f"key {key!r} among them")
-        if not isinstance(content[key], kind) or isinstance(content[key], bool):
-            refuse(f"{path} {key}", content[key], _name(kind))
-    check_records(f"{path} rows", content["rows"], ROW_COLUMNS)
-    check_records(f"{path} episodes", content["episodes"], EPISODE_KEYS)
-    check_records(f"{path} attained", content["attained"], ATTAINED_COLUMNS)
-    curves = _read_table(Path(directory) / CURVES_FILE, CURVE_COLUMNS)
-    return Results(**{key: content[key] for key in _JSON_KEYS}, curves=curves)
+        _check_kind(f"{path} {key}", content[key], kind)
+    records = {name: _records(path, content, name) for name in _TABLES}
+    return Results(**{key: content[key] for key in _JSON_KEYS}, **records)
+
+
+def _records(path: Path, content: Record, name: str) -> list[Record]:
+    """The records of this name, from where the format has them."""
+    file, schema = _TABLES[name]
+    if name not in content:
+        return read_table(path.with_name(file), schema)
+    _check_kind(f"{path} {name}", content[name], list)
+    check_records(f"{path} {name}", content[name], python_types(schema))
+    return content[name]
+
+
+def _check_kind(where: str, value: Any, kind: type | tuple[type, ...]) -> None:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        refuse(where, value, _name(kind))
+
+
+def reduce_results(results: Results) -> Results:
+    """Leaves out recorded episodes and averages training curves: what a repository keeps.
+
+    Args:
+      results: of a study.
+
+    Returns:
+      The same rows and shares, at most 25 points of a curve (`tables.thin_curves`).
+    """
+    return dataclasses.replace(results, episodes=[], curves=thin_curves(results.curves))
 
 
 def merge_results(parts: Sequence[Results]) -> Results:
@@ -298,19 +278,9 @@ def _name(kind: type | tuple[type, ...]) -> str:
     return "a number" if isinstance(kind, tuple) else names[kind]
 
 
-def _read_bytes(path: Path) -> bytes:
-    """The content of a file of these results."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        refuse(str(path), "no such file", f"a directory with {RESULTS_FILE} and {CURVES_FILE}")
-    except OSError as error:
-        refuse(str(path), error.strerror, "a file that can be read")
-
-
 def _read_json(path: Path) -> Record:
     """The JSON object in a file."""
-    data = _read_bytes(path)
+    data = read_bytes(path)
     try:
         content = json.loads(data, parse_constant=_no_constant)
     except ValueError as error:
@@ -322,28 +292,3 @@ def _read_json(path: Path) -> Record:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"the constant {name}")
-
-
-def _read_table(path: Path, columns: Mapping[str, type]) -> list[Record]:
-    """The records in a Parquet file, checked against the columns."""
-    data = _read_bytes(path)
-    try:
-        table = pq.read_table(pa.BufferReader(data))
-    except (OSError, pa.ArrowException) as error:
-        found = f"{len(data)} bytes; {error}"
-        refuse(str(path), found, "complete Parquet, not a truncated file")
-    version = (table.schema.metadata or {}).get(b"format_version", b"none").decode()
-    names = upgrade_columns(table.column_names) if version == "1" else table.column_names
-    missing = [name for name in columns if name not in names]
-    if missing:
-        refuse(str(path), table.column_names, f"column {missing[0]!r} among them")
-    if version not in ("1", str(FORMAT_VERSION)):
-        refuse(str(path), version, f"format_version 1 or {FORMAT_VERSION}")
-    found = table.to_pylist()
-    # Columns beyond the known ones are null where a record has none.
-    records = [
-        {name: value for name, value in record.items() if value is not None or name in columns}
-        for record in (upgrade_records(found) if version == "1" else found)
-    ]
-    check_records(str(path), records, columns)
-    return records

@@ -1,4 +1,4 @@
-"""What a record of the results holds: the columns, in one place, and the check against them."""
+"""What a record of the results holds: its Arrow schema, in one place, and the check against it."""
 
 import dataclasses
 import math
@@ -6,83 +6,115 @@ import numbers
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import pyarrow as pa
+
 from mermaide_jax.errors import refuse
 
 __all__ = [
     "ATTAINED_COLUMNS",
+    "ATTAINED_SCHEMA",
     "CURVE_COLUMNS",
+    "CURVE_SCHEMA",
     "EPISODE_KEYS",
+    "EPISODE_SCHEMA",
     "FORMAT_VERSION",
     "ROW_COLUMNS",
+    "ROW_SCHEMA",
     "check_records",
+    "python_types",
     "to_plain",
 ]
 
-FORMAT_VERSION = 2
-"""2: the column ``agent_rule`` is called ``family``, the principal ``planner`` ``clairvoyant``."""
+FORMAT_VERSION = 3
+"""2: ``agent_rule`` is ``family``, ``planner`` ``clairvoyant``; 3: all records are Parquet."""
 
-ROW_COLUMNS: dict[str, type] = {
-    "principal": str,
-    "family": str,
-    "coefficient": float,  # beta of UCB, epsilon of epsilon-greedy
-    "split": str,
-    "k_shot": int,  # episodes the principal was fine-tuned on
-    "seed": int,
-    "agent": int,  # index within the family's test set
-    "score": float,  # per episode: pulls of the target less cost times interventions
-    "success_rate": float,  # share of steps in which the agent pulled the target
-    "interventions": float,  # mean number per episode
-    "world_model_log_likelihood": float,  # mean nats per step; null without a world model
-    "world_model_accuracy": float,  # share of next actions predicted; null without a world model
-    "horizon": int,
-    "episodes": int,  # evaluation episodes behind this row
-}
-"""Column of a row (one principal, seed, agent and K) to its type."""
+_TEXT = pa.string()
+_INTEGER = pa.int64()
+_EXACT = pa.float64()  # what tables are made of
+_SINGLE = pa.float32()  # what networks and agents computed, in float32 already
 
-ATTAINED_COLUMNS: dict[str, type] = {
-    "family": str,
-    "k_shot": int,
-    "principal": str,
-    "oracle": str,  # worth 1
-    "best_scripted": str,  # worth 0
-    "share": float,  # of the attainable; null where the oracle is not above the best script
-    "low": float,
-    "high": float,
-}
-"""Column of a share of the attainable (one principal, family, K and oracle) to its type."""
 
-CURVE_COLUMNS: dict[str, type] = {
-    "principal": str,
-    "family": str,
-    "seed": int,
-    "update": int,
-    "phase": str,  # "world_model" or "joint"
-    "score": float,
-    "success_rate": float,
-    "interventions": float,  # per episode
-    "world_model_log_likelihood": float,
-    "entropy": float,
-}
-"""Column of a training curve point to its type."""
+def _schema(**columns: pa.DataType) -> pa.Schema:
+    """The columns in order; text and integers may not be null."""
+    return pa.schema(
+        [pa.field(name, kind, kind not in (_TEXT, _INTEGER)) for name, kind in columns.items()]
+    )
 
-EPISODE_KEYS: dict[str, type] = {
-    "principal": str,
-    "family": str,
-    "coefficient": float,
-    "seed": int,
-    "k_shot": int,
-    "agent": int,
-    "target": int,  # the arm a*
-    "mean_rewards": list,  # [A]
-    "action": list,  # [T]
-    "intervention": list,  # [T] what was paid, 0 where nothing was
-    "predicted_target_probability": list,  # [T], or null without a world model
-    "policy_probability": list,  # [T] probability of intervening, or null
-    "agent_estimates": list,  # [T][A] sample means before acting
-    "reward": list,  # [T] what the agent received
-    "score": float,
-}
-"""Key of a recorded episode to its type."""
+
+ROW_SCHEMA = _schema(
+    principal=_TEXT,
+    family=_TEXT,
+    coefficient=_EXACT,  # beta of UCB, epsilon of epsilon-greedy
+    split=_TEXT,
+    k_shot=_INTEGER,  # episodes the principal was fine-tuned on
+    seed=_INTEGER,
+    agent=_INTEGER,  # index within the family's test set
+    score=_EXACT,  # per episode: pulls of the target less cost times interventions
+    success_rate=_EXACT,  # share of steps in which the agent pulled the target
+    interventions=_EXACT,  # mean number per episode
+    world_model_log_likelihood=_EXACT,  # mean nats per step; null without a world model
+    world_model_accuracy=_EXACT,  # share of next actions predicted; null without a world model
+    horizon=_INTEGER,
+    episodes=_INTEGER,  # evaluation episodes behind this row
+)
+"""A row: one principal, seed, agent and K."""
+
+ATTAINED_SCHEMA = _schema(
+    family=_TEXT,
+    k_shot=_INTEGER,
+    principal=_TEXT,
+    oracle=_TEXT,  # worth 1
+    best_scripted=_TEXT,  # worth 0
+    share=_EXACT,  # of the attainable; null where the oracle is not above the best script
+    low=_EXACT,
+    high=_EXACT,
+)
+"""A share of the attainable: one principal, family, K and oracle."""
+
+CURVE_SCHEMA = _schema(
+    principal=_TEXT,
+    family=_TEXT,
+    seed=_INTEGER,
+    update=_INTEGER,
+    phase=_TEXT,  # "world_model" or "joint"
+    score=_SINGLE,
+    success_rate=_SINGLE,
+    interventions=_SINGLE,  # per episode
+    world_model_log_likelihood=_SINGLE,
+    entropy=_SINGLE,
+)
+"""A point of a training curve."""
+
+EPISODE_SCHEMA = _schema(
+    principal=_TEXT,
+    family=_TEXT,
+    coefficient=_EXACT,
+    seed=_INTEGER,
+    k_shot=_INTEGER,
+    agent=_INTEGER,
+    target=_INTEGER,  # the arm a*
+    mean_rewards=pa.list_(_SINGLE),  # [A]
+    action=pa.list_(_INTEGER),  # [T]
+    intervention=pa.list_(_SINGLE),  # [T] what was paid, 0 where nothing was
+    predicted_target_probability=pa.list_(_SINGLE),  # [T], or null without a world model
+    policy_probability=pa.list_(_SINGLE),  # [T] probability of intervening, or null
+    agent_estimates=pa.list_(pa.list_(_SINGLE)),  # [T][A] sample means before acting
+    reward=pa.list_(_SINGLE),  # [T] what the agent received
+    score=_EXACT,
+)
+"""A recorded episode."""
+
+
+def python_types(schema: pa.Schema) -> dict[str, type]:
+    """Gives the type in Python of every column of a schema, for `check_records`."""
+    kinds = {_TEXT: str, _INTEGER: int, _EXACT: float, _SINGLE: float}
+    return {field.name: kinds.get(field.type, list) for field in schema}
+
+
+ROW_COLUMNS = python_types(ROW_SCHEMA)
+ATTAINED_COLUMNS = python_types(ATTAINED_SCHEMA)
+CURVE_COLUMNS = python_types(CURVE_SCHEMA)
+EPISODE_KEYS = python_types(EPISODE_SCHEMA)
 
 
 def check_records(

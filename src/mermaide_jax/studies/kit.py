@@ -45,6 +45,7 @@ from mermaide_jax.results.files import prepare_output, text_writer, write_atomic
 from mermaide_jax.results.provenance import script_record
 from mermaide_jax.results.records import tidy
 from mermaide_jax.results.schema import to_plain
+from mermaide_jax.results.tables import frame_writer
 
 __all__ = [
     "Directories",
@@ -192,14 +193,15 @@ def write_experiment(
     formats: Mapping[str, str] | None = None,
     **about: Any,
 ) -> None:
-    """Writes ``NAME.csv``, ``NAME.png`` and ``about.json``, all of them or none.
+    """Writes a table ``NAME.csv``, a figure ``NAME.png`` each and ``about.json``, or nothing.
 
     Args:
       directory: where they go; must exist.
       tables: by name, written without their index.
       figures: by name.
       began: `time.monotonic` at the start of the script.
-      formats: of the floats of a table, such as ``{"gains": "%.4g"}``; else five decimals.
+      formats: of a table's floats, such as ``{"gains": "%.4g"}``, else five decimals; or
+        ``"parquet"`` for a table of thousands of lines, which is then ``NAME.parquet``.
       **about: said in ``about.json`` beside command, versions, device, revision and wall time
         (`script_record`).
 
@@ -223,10 +225,14 @@ def file_writers(
     figures: Mapping[str, Figure],
     formats: Mapping[str, str],
 ) -> dict[str, Callable[[Path], None]]:
-    """Makes what writes ``NAME.csv`` and ``NAME.png``, for `write_atomically`."""
-    csv = {f"{name}.csv": _csv_writer(x, formats.get(name)) for name, x in tables.items()}
-    png = {f"{name}.png": functools.partial(save_png, x) for name, x in figures.items()}
-    return {**csv, **png}
+    """Makes what writes the files of tables and figures, for `write_atomically`."""
+    writers = {f"{name}.png": functools.partial(save_png, x) for name, x in figures.items()}
+    for name, table in tables.items():
+        if formats.get(name) == "parquet":
+            writers[f"{name}.parquet"] = frame_writer(table)
+        else:
+            writers[f"{name}.csv"] = _csv_writer(table, formats.get(name))
+    return writers
 
 
 def _csv_writer(table: pd.DataFrame, form: str | None) -> Callable[[Path], None]:

@@ -36,6 +36,7 @@ from mermaide_jax.results.files import prepare_output, text_writer, write_atomic
 from mermaide_jax.results.findings import merge_finding
 from mermaide_jax.results.provenance import script_record
 from mermaide_jax.results.schema import to_plain
+from mermaide_jax.results.tables import frame_writer
 from mermaide_jax.statistics import Interval, bootstrap_interval, sample_need
 from mermaide_jax.studies.kit import Study, say
 from mermaide_jax.studies.stackelberg.learning import LearningConfig
@@ -206,7 +207,7 @@ def write(options: Experiment, directory: Path, table: pd.DataFrame, began: floa
     labels = ("interactions to 95% of equilibrium", "what the principal reads")
     need = needs_figure(read, PRINCIPALS, *labels)
     writers = {
-        "curves.parquet": functools.partial(table.to_parquet, index=False),
+        "curves.parquet": frame_writer(table),
         "payoff.png": functools.partial(save_png, payoff),
         "needs.png": functools.partial(save_png, need),
     }
