@@ -46,7 +46,7 @@ standard: $(VENV)/.stamp-experiments ## the same with more updates and seeds: at
 smoke: $(VENV)/.stamp-experiments ## the same in two minutes, to see that everything runs
 	$(call REPRODUCE,smoke)
 
-# Every table and figure of docs/results.md; REDUCED=1 is the same with the preset quick.
+# Every table and figure of docs/results/index.md; REDUCED=1 is the same with the preset quick.
 RUN := $(BIN)/python experiments/
 STUDY := $(BIN)/mermaide reproduce --preset $(if $(REDUCED),quick,default) --force
 SHOTS := --evaluation.shots 0 1 2 5 10

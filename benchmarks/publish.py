@@ -1,4 +1,4 @@
-r"""Writes docs/results/speed.json and the table of docs/performance.md from measured runs.
+r"""Writes docs/results/speed.json and the table of docs/results/performance.md from measured runs.
 
     python benchmarks/publish.py benchmarks/results/zen3 \
         --other "EPYC, Zen 5"=benchmarks/results/zen5 Xeon=benchmarks/results/xeon
@@ -15,7 +15,7 @@ from typing import Any
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PUBLISHED = DOCS / "results" / "speed.json"
-PAGE = DOCS / "performance.md"
+PAGE = DOCS / "results" / "performance.md"
 KNOWN = ("command", "created", "revision", "machine", "versions", "suites", "wall_time_s")
 
 Ratios = dict[str, dict[str, Any]]

@@ -4,7 +4,7 @@
     python -m benchmarks.guard --renew    # make what is counted now the baseline
 
 Nothing is measured and, but for a tiny study whose compilations are counted, nothing is run. What
-counts depend on, and what they cannot see, is in docs/counted_work.md.
+counts depend on, and what they cannot see, is in docs/explanation/counted_work.md.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The table of docs/performance.md, and the rows behind it."""
+"""The table of docs/results/performance.md, and the rows behind it."""
 
 import importlib.util
 import json

@@ -1,9 +1,9 @@
-"""The example of docs/oracles.md runs as it stands."""
+"""The example of docs/explanation/oracles.md runs as it stands."""
 
 import re
 from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "docs" / "oracles.md"
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "oracles.md"
 
 
 def test_the_example_prints_values_in_their_order(capsys):

@@ -22,7 +22,7 @@ _RECIPE = TrainingConfig(
 
 _STANDARD = StudyConfig(game=GameOptions(horizon=50), network=_SMALL, training=_RECIPE, seeds=5)
 
-# Chosen on the agents of another seed (agents.seed=1), see docs/remedies.md.
+# Chosen on the agents of another seed (agents.seed=1), see docs/appendix/remedies.md.
 _DEFAULT = dataclasses.replace(
     _STANDARD,
     game=GameOptions(horizon=100),
