@@ -45,8 +45,8 @@ def search(game, width, guides=GUIDES):
     [
         (6, "binary", "offer"),
         (5, "binary", "uptake"),
-        (3, "arm", "offer"),
-        (3, "magnitude", "uptake"),
+        (4, "arm", "offer"),
+        (4, "magnitude", "uptake"),
     ],
 )
 @pytest.mark.parametrize("family", FAMILIES)
