@@ -133,9 +133,12 @@ def solved(family, sigma, sees_draw=False):
     return solve_exact(agent, CONFIG, steered(family, sigma), draws=draws, sees_draw=sees_draw)
 
 
+NORMAL = jax.random.normal
+
+
 def coins(key, shape=(), dtype=jnp.float32):
-    """Stands for `jax.random.normal`: plus or minus one."""
-    return jax.random.rademacher(key, shape, dtype)
+    """Stands for `jax.random.normal`: plus or minus one for the noise of a reward, a scalar."""
+    return NORMAL(key, shape, dtype) if shape else jax.random.rademacher(key, shape, dtype)
 
 
 @functools.cache

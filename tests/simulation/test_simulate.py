@@ -27,7 +27,7 @@ def member(name):
     if name == "prior":
         return agents.epsilon_greedy(ARMS, False), agents.EpsilonGreedyParams(0.3, 0.5)
     known = np.linspace(0, 1, 200 * ARMS, dtype=np.float32).reshape(200, ARMS)
-    params = jax.vmap(functools.partial(params_of, name, 0.35))(known)
+    params = jax.vmap(functools.partial(params_of, name, 0.4))(known)
     return agents.make_agent(name, ARMS), jax.tree.map(np.asarray, params)
 
 
