@@ -2,13 +2,17 @@
 
 import contextlib
 import dataclasses
+import io
 import os
 import re
 import shlex
+import shutil
+import signal
 import subprocess
 import sys
 from typing import get_args
 
+import jax
 import numpy as np
 import pytest
 
@@ -281,12 +285,50 @@ def test_interruption_says_how_to_go_on(monkeypatch, capsys, tmp_path):
 
     monkeypatch.setattr(actions, "train_study", interrupted)
     out = tmp_path / "a b"
-    assert main(["train", "--force", "--preset", "smoke", "--out", str(out)]) == 130
+    line = ["train", "--force", "--preset", "smoke", "--out", str(out)]
+    assert main(line) == 130
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error == "mermaide: interrupted; no update was done, nothing to go on from"
+    (out / "checkpoints" / "reinforce").mkdir(parents=True)
+    monkeypatch.setattr(actions, "has_checkpoint", lambda directory: directory.is_dir())
+    assert main(line) == 130
     error = capsys.readouterr().err.splitlines()[-1]
     assert error == (
         "mermaide: interrupted; go on from the last checkpoint with: "
         f"mermaide train --preset smoke --out '{out}' --resume"
     )
+
+
+def test_termination_is_an_interruption(monkeypatch, capsys, tmp_path):
+    former = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(actions, "read_results", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    assert main(["show", str(tmp_path)]) == 143
+    assert one_line(capsys) == "mermaide: interrupted; nothing was written\n"
+    assert signal.getsignal(signal.SIGTERM) == former
+
+
+def test_a_platform_that_is_not_there_is_named_before_anything_is_written(
+    monkeypatch, capsys, tmp_path
+):
+    def fail():
+        raise RuntimeError("Unable to initialize\nbackend 'cuda'")
+
+    monkeypatch.setattr(jax, "devices", fail)
+    assert main(["train", "--preset", "smoke", "--out", str(tmp_path / "out")]) == 2
+    error = one_line(capsys)
+    assert "JAX_PLATFORMS: got 'cpu', expected platforms of this machine (Unable to init" in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_terminal_that_cannot_show_a_name(finished, tmp_path, monkeypatch):
+    directory = tmp_path / "r\xe9sultats"
+    shutil.copytree(finished, directory)
+    shown = io.BytesIO()
+    monkeypatch.setattr(
+        sys, "stdout", io.TextIOWrapper(shown, encoding="ascii", write_through=True)
+    )
+    assert main(["show", str(directory)]) == 0
+    assert rb"r\xe9sultats/score.png" in shown.getvalue()
 
 
 def test_reproduce_writes_everything(finished, capsys):

@@ -4,10 +4,15 @@ Everything heavy is imported by `main`, after the XLA flags of this process are 
 commands alone that need it.
 """
 
+import contextlib
+import io
 import os
 import shlex
+import signal
 import sys
-from collections.abc import MutableMapping, Sequence
+import threading
+from collections.abc import Iterator, MutableMapping, Sequence
+from typing import NoReturn
 
 from mermaide_jax._jax import cpu
 from mermaide_jax.cli import overview
@@ -22,6 +27,10 @@ class Stopped(Exception):
     """The work ended early, for a reason that one line tells; exit code 1."""
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as clusters send it: the work ends as after Ctrl-C."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line.
 
@@ -29,10 +38,13 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: what follows `mermaide`; None for that of this process.
 
     Returns:
-      The exit code: 0 done, 1 the work failed, 2 refused before any work, 130 interrupted.
+      The exit code: 0 done, 1 the work failed, 2 refused before any work, 130 interrupted (143 by
+      SIGTERM).
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     set_xla_flags(os.environ)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # not all terminals can show all names of files
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         words, modules = split_loads(arguments)
         if (answer := overview.answer(words)) is not None:
@@ -41,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         joined = _load(modules)
         from mermaide_jax.cli.parsing import parse
 
-        code = parse(words, joined).run(shlex.join(["mermaide", *arguments]))
+        with _terminable():
+            code = parse(words, joined).run(shlex.join(["mermaide", *arguments]))
     except ConfigError as error:
         return _fail(str(error), 2)
     except ModuleNotFoundError as error:
@@ -53,8 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except (Stopped, OSError) as error:
         return _fail(str(error), 1)
-    except KeyboardInterrupt:
-        return _interrupted(arguments)
+    except KeyboardInterrupt as stop:
+        return _interrupted(stop, arguments)
     except SystemExit as stop:  # of --help
         return int(stop.code or 0)
     return code or 0
@@ -121,12 +134,29 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _interrupted(arguments: list[str]) -> int:
-    """Says how to go on after Ctrl-C."""
-    advice = "nothing was written"
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """While this lasts, SIGTERM raises `Terminated`; not in threads, which get no signals."""
+
+    def stop(*_: object) -> NoReturn:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former or signal.SIG_DFL)
+
+
+def _interrupted(stop: KeyboardInterrupt, arguments: list[str]) -> int:
+    """Says how to go on after Ctrl-C, or what the interruption says itself."""
+    advice = stop.args[0] if stop.args else "nothing was written"
     words, _ = split_loads(arguments)
-    if words and words[0] in ("train", "reproduce"):
+    if words and words[0] in ("train", "reproduce") and not stop.args:
         resumed = [a for a in arguments if a not in ("--force", "--resume")] + ["--resume"]
         advice = f"go on from the last checkpoint with: {shlex.join(['mermaide', *resumed])}"
     print(f"mermaide: interrupted; {advice}", file=sys.stderr)
-    return 130
+    return 143 if isinstance(stop, Terminated) else 130

@@ -4,6 +4,7 @@ import dataclasses
 import time
 from pathlib import Path
 
+from mermaide_jax._jax.platforms import check_platform
 from mermaide_jax.cli import Stopped
 from mermaide_jax.cli.commands import Evaluate, Reproduce, Show, Train
 from mermaide_jax.cli.compile_cache import compile_cache
@@ -32,6 +33,7 @@ from mermaide_jax.studies.mermaide.run import (
     train_study,
 )
 from mermaide_jax.training import TrainingDiverged
+from mermaide_jax.training.checkpoint import has_checkpoint
 
 
 def train(command: Train) -> None:
@@ -40,6 +42,7 @@ def train(command: Train) -> None:
     if not names:
         expected = f"at least one that learns: {', '.join(names_of('learned'))}"
         refuse("--principals", " ".join(command.study.principals), expected)
+    check_platform()
     started = time.monotonic()
     with compile_cache(command.compile_cache):
         directory, _ = _train(command)
@@ -55,6 +58,7 @@ def reproduce(command: Reproduce, line: str) -> None:
       command: the options.
       line: the command line.
     """
+    check_platform()
     started = time.monotonic()
     with compile_cache(command.compile_cache):
         directory, trained = _train(command)
@@ -68,6 +72,7 @@ def evaluate(command: Evaluate, line: str) -> None:
       command: the options.
       line: the command line.
     """
+    check_platform()
     started = time.monotonic()
     with compile_cache(command.compile_cache):
         saved, trained = load_study(command.checkpoint_dir)
@@ -103,6 +108,10 @@ def _train(command: Train | Reproduce) -> tuple[Path, dict[str, Trained]]:
             trained = train_study(study, directory, resume=command.resume, on_progress=progress)
     except TrainingDiverged as error:
         raise Stopped(f"{error} (under {directory / CHECKPOINTS})") from error
+    except KeyboardInterrupt as stop:
+        if not any(has_checkpoint(directory / CHECKPOINTS / n) for n in learned_names(study)):
+            stop.args = ("no update was done, nothing to go on from",)
+        raise
     return directory, trained
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
+import numpy as np
 
 from mermaide_jax.errors import ConfigError, refuse
 
@@ -18,8 +19,15 @@ _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 
 
 def config_to_dict(config: Any) -> dict[str, Any]:
-    """Turns a nested config into plain JSON values, lists in the place of tuples."""
-    return msgspec.to_builtins(config)
+    """Turns a nested config into plain JSON values: lists for tuples, numbers for numpy scalars."""
+    return msgspec.to_builtins(config, enc_hook=_number)
+
+
+def _number(value: Any) -> Any:
+    """A numpy scalar as a number of Python."""
+    if not isinstance(value, np.generic):
+        raise NotImplementedError(f"a config holds {type(value).__name__}")
+    return value.item()
 
 
 def config_from_dict(cls: type[Config], values: Any, where: str = "config") -> Config:

@@ -199,7 +199,7 @@ def merge_results(parts: Sequence[Results]) -> Results:
 
     Raises:
       ConfigError: no parts, parts that differ in more, a principal that was trained in two ways,
-        or a run that is there twice.
+        a run that is there twice, or seeds with a gap.
     """
     if not parts:
         refuse("parts", [], "at least one study")
@@ -232,9 +232,11 @@ def _merged_config(parts: Sequence[Results]) -> Record:
     if "agents" in merged:
         families = _union(config["agents"]["families"] for config in configs)
         merged["agents"] = merged["agents"] | {"families": families}
-    seeds = {row["seed"] for part in parts for row in part.rows}
+    seeds = sorted({row["seed"] for part in parts for row in part.rows})
     if "seeds" in merged and seeds:
-        merged |= {"seed": min(seeds), "seeds": len(seeds)}
+        if seeds[-1] - seeds[0] + 1 > len(seeds):
+            refuse("parts", seeds, "seeds in a row: a config says the first and how many")
+        merged |= {"seed": seeds[0], "seeds": len(seeds)}
     return merged
 
 

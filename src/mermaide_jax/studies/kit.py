@@ -39,6 +39,7 @@ import tyro
 from matplotlib.figure import Figure
 
 from mermaide_jax import registry
+from mermaide_jax._jax.platforms import check_platform
 from mermaide_jax.errors import ConfigError
 from mermaide_jax.report.style import save_png
 from mermaide_jax.results.files import prepare_output, text_writer, write_atomically
@@ -126,7 +127,9 @@ def start(
     from mermaide_jax.options import parse_options
 
     try:
-        return main(parse_options(options, argv, prog=prog, description=description)) or 0
+        given = parse_options(options, argv, prog=prog, description=description)
+        check_platform()
+        return main(given) or 0
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

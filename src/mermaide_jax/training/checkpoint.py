@@ -1,6 +1,9 @@
 """Checkpoints of training through orbax: arrays only, whole or not at all."""
 
-from collections.abc import Callable
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,8 +39,8 @@ def save_checkpoint(directory: Path, state: TrainState, history: Any) -> None:
       history: metrics, leaves ``[S, updates, ...]``.
     """
     step = _updates_done(state, history)
-    options = ocp.CheckpointManagerOptions(max_to_keep=2, create=True)
-    with ocp.CheckpointManager(directory.absolute(), options=options) as manager:
+    directory.mkdir(parents=True, exist_ok=True)
+    with _manager(directory, max_to_keep=2) as manager:
         if step not in manager.all_steps():
             parts = {"state": state, "history": history} if step else {"state": state}
             manager.save(step, args=ocp.args.StandardSave(copy_to_host(parts)))
@@ -64,13 +67,13 @@ def restore_checkpoint(
       state, and history ``[S, updates, ...]`` (numpy).
 
     Raises:
-      ConfigError: there is none, or it does not fit ``like`` (another network, other seeds).
+      ConfigError: there is none, it is damaged, or it does not fit ``like`` (another network, other
+        seeds).
     """
-    options = ocp.CheckpointManagerOptions(create=False)
-    with ocp.CheckpointManager(directory.absolute(), options=options) as manager:
+    if not has_checkpoint(directory):
+        refuse("checkpoint", directory, "a directory with a saved checkpoint")
+    with _manager(directory) as manager:
         step = manager.latest_step()
-        if step is None:
-            refuse("checkpoint", directory, "a directory with a saved checkpoint")
         num_streams = like.update.shape[0]
         history = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct((num_streams, step, *leaf.shape), leaf.dtype), metrics
@@ -87,6 +90,9 @@ def restore_checkpoint(
         try:
             tree = read(like)
         except _MISFITS as error:
+            if "DATA_LOSS" in str(error):
+                whole = "whole files; remove it to go on from the one before, if there is one"
+                refuse("checkpoint", directory / str(step), whole)
             tree = _read_former(read, former)
             if tree is None:
                 reason = " ".join(str(error).split())[:200]
@@ -96,6 +102,23 @@ def restore_checkpoint(
     empty = jax.tree.map(nothing, metrics)
     return tree["state"], jax.tree.map(np.asarray, tree.get("history", empty))
 
+
+@contextlib.contextmanager
+def _manager(directory: Path, max_to_keep: int | None = None) -> Iterator[ocp.CheckpointManager]:
+    """Opens the checkpoints in a directory that exists.
+
+    Orbax takes some signs in paths for patterns: such a directory is reached by a link.
+    """
+    options = ocp.CheckpointManagerOptions(max_to_keep=max_to_keep, create=False)
+    path = directory.absolute()
+    with contextlib.ExitStack() as stack:
+        if _PATTERN_SIGNS & set(str(path)):
+            path = Path(stack.enter_context(tempfile.TemporaryDirectory()), "checkpoints")
+            path.symlink_to(directory.absolute(), target_is_directory=True)
+        yield stack.enter_context(ocp.CheckpointManager(path, options=options))
+
+
+_PATTERN_SIGNS = set("[]*?\\") - {os.sep}
 
 _MISFITS = (ValueError, KeyError, TypeError)
 """What orbax raises where the structure or the shapes are others."""
@@ -130,13 +153,13 @@ def has_checkpoint(directory: Path) -> bool:
     """Whether ``directory`` holds a complete checkpoint."""
     if not directory.is_dir():
         return False
-    with ocp.CheckpointManager(directory.absolute()) as manager:
+    with _manager(directory) as manager:
         return manager.latest_step() is not None
 
 
 def clear_checkpoints(directory: Path) -> None:
     """Removes the checkpoints of a former run, and nothing that is not one."""
     if directory.is_dir():
-        with ocp.CheckpointManager(directory.absolute()) as manager:
+        with _manager(directory) as manager:
             for step in manager.all_steps():
                 manager.delete(step)

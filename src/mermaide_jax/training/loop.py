@@ -87,6 +87,9 @@ class TrainingDiverged(RuntimeError):
             "state is kept; a smaller learning rate or gradient norm may help"
         )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.updates, self.state, self.history)  # of a process in a pool
+
 
 class Progress(NamedTuple):
     """What ``on_chunk`` is given after each chunk.

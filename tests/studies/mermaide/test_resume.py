@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import pickle
+import shutil
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -19,7 +22,7 @@ from mermaide_jax.studies.mermaide import (
 )
 from mermaide_jax.studies.mermaide.run import check_resumable, load_study, train_study
 from mermaide_jax.studies.mermaide.setting import make_setting
-from mermaide_jax.training import TrainingConfig, checkpoint, loop
+from mermaide_jax.training import TrainingConfig, TrainState, checkpoint, loop
 
 CONFIG = StudyConfig(
     game=GameOptions(horizon=4, num_arms=3),
@@ -88,6 +91,25 @@ def test_resumed_equals_uninterrupted(tmp_path, small_steps):
     assert_same(whole, resumed)
 
 
+class FlatState(NamedTuple):
+    """How an earlier release laid out the state of training."""
+
+    update: Any
+    params: Any
+    optimizer: Any
+    failed_at: Any
+
+
+def test_checkpoints_of_an_earlier_release_are_read(tmp_path, small_steps):
+    (trained,) = train_study(CONFIG, tmp_path).values()
+    state, where = trained.state, tmp_path / "checkpoints" / CONFIG.principals[0]
+    flat = FlatState(state.update, *state.learner[1:], state.failed_at)
+    checkpoint.clear_checkpoints(where)
+    checkpoint.save_checkpoint(where, flat, trained.history)
+    _, loaded = load_study(tmp_path)
+    assert_same(loaded[CONFIG.principals[0]], trained)
+
+
 def test_a_run_trained_otherwise_is_not_resumed(tmp_path):
     with pytest.raises(ConfigError, match=r"config.json: got no readable file"):
         check_resumable(CONFIG, tmp_path)
@@ -121,17 +143,78 @@ def test_the_last_good_state_of_a_diverged_run_can_be_restored(tmp_path, small_s
     assert (failure.value.history.score.shape[1] == 0) == (cost > 1)  # at the very first update
     setting = make_setting(config)
     directory = tmp_path / "checkpoints" / "reinforce" / "last_good"
-    state, history = learned.load_principal("reinforce", config, setting, directory)
-    assert_same(state, failure.value.state)
-    assert_same(history, failure.value.history)
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
+    saved = learned.load_principal("reinforce", config, setting, directory)
+    said = pickle.loads(pickle.dumps(failure.value))  # as from a process of a pool
+    assert str(said) == str(failure.value)
+    assert_same((said.state, said.history), (failure.value.state, failure.value.history))
+    assert_same(saved, (failure.value.state, failure.value.history))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(saved.params))
     # Of a run that ends well, and does not go on from that one, nothing of it is left.
     train_study(dataclasses.replace(CONFIG, principals=("reinforce",)), tmp_path)
     assert not checkpoint.has_checkpoint(directory)
 
 
+def test_an_interrupted_run_goes_on_from_its_last_update(tmp_path, small_steps, monkeypatch):
+    monkeypatch.setattr(learned, "SAVE_EVERY", 100)
+
+    def stop(name, progress):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_study(CONFIG, tmp_path, on_progress=stop)
+    seen = []
+    train_study(CONFIG, tmp_path, resume=True, on_progress=lambda name, p: seen.append(p.update))
+    assert seen == [3, 5, 7]  # not 2 again
+
+
+def test_a_directory_that_is_used_anew_keeps_nothing_of_the_former_run(tmp_path, small_steps):
+    """Else a principal that is added later would go on from the former run."""
+    both = ("world_model_without_meta", "reinforce")
+    config = dataclasses.replace(CONFIG, principals=both, seeds=1)
+    train_study(config, tmp_path)
+    again = dataclasses.replace(config, seed=7)
+    train_study(dataclasses.replace(again, principals=both[:1]), tmp_path)
+    assert not checkpoint.has_checkpoint(tmp_path / "checkpoints" / both[1])
+    seen = []
+    train_study(again, tmp_path, resume=True, on_progress=lambda name, p: seen.append(name))
+    assert set(seen) == {"reinforce"}
+
+
+@pytest.mark.parametrize("name", ["cost=[0.5]", "what?", "all*"])
+def test_directories_may_be_called_anything(tmp_path, name, tiny_state):
+    state, metrics, history = tiny_state
+    where = tmp_path / name / "run"
+    checkpoint.save_checkpoint(where, state, history)
+    assert_same(checkpoint.restore_checkpoint(where, state, metrics), (state, history))
+    checkpoint.clear_checkpoints(where)
+    assert not checkpoint.has_checkpoint(where)
+
+
+def test_a_damaged_checkpoint_is_named_as_what_it_is(tmp_path, tiny_state):
+    state, metrics, history = tiny_state
+    for step in (1, 2):
+        part = jax.tree.map(lambda curve, n=step: curve[:, :n], history)
+        checkpoint.save_checkpoint(tmp_path, state, part)
+    damaged = tmp_path / "2" / "default" / "manifest.ocdbt"
+    damaged.write_bytes(damaged.read_bytes()[:-20])
+    with pytest.raises(ConfigError, match=r"^checkpoint: got .*/2', expected whole files; remove"):
+        checkpoint.restore_checkpoint(tmp_path, state, metrics)
+    shutil.rmtree(tmp_path / "2")
+    _, found = checkpoint.restore_checkpoint(tmp_path, state, metrics)
+    assert found["score"].shape == (1, 1)
+
+
+@pytest.fixture
+def tiny_state():
+    """A state of one stream, metrics of one update, and the history of two."""
+    numbers = np.full(1, 2, np.int32)
+    state = TrainState(numbers, {"w": np.ones((1, 2), np.float32)}, numbers - 3)
+    metrics = {"score": jax.ShapeDtypeStruct((), np.float32)}
+    return state, metrics, {"score": np.zeros((1, 2), np.float32)}
+
+
 def test_reading_makes_no_directory(tmp_path):
-    state = learned.blank_state("reinforce", CONFIG, make_setting(CONFIG))
+    state, metrics = learned.blank_state("reinforce", CONFIG, make_setting(CONFIG))
     with pytest.raises(ConfigError, match=r"^checkpoint: got .*nowhere.*, expected a directory"):
-        checkpoint.restore_checkpoint(tmp_path / "nowhere", state)
+        checkpoint.restore_checkpoint(tmp_path / "nowhere", state, metrics)
     assert not list(tmp_path.iterdir())

@@ -119,7 +119,8 @@ def train_principal(
       setting: its games and agents.
       directory: where its checkpoints go, or None for none.
       resume: go on from the newest checkpoint, if there is one; else former ones are removed.
-      on_progress: called after every chunk of updates.
+      on_progress: called after every chunk of updates. If it, or the user, stops the work by
+        `KeyboardInterrupt`, what was done is saved first.
 
     Raises:
       TrainingDiverged: NaN or infinity; the last good state was saved.
@@ -134,13 +135,10 @@ def train_principal(
         elif has_checkpoint(directory):
             start = _restore(name, config, setting, directory)
 
-    saved = 0 if start is None else int(np.asarray(start[0].update)[0])
+    saver = _Saver(directory, 0 if start is None else int(np.asarray(start[0].update)[0]))
 
     def on_chunk(progress: Progress) -> None:
-        nonlocal saved
-        if directory is not None and progress.update - saved >= SAVE_EVERY:
-            save_checkpoint(directory, progress.state, progress.history)
-            saved = progress.update
+        saver.add(progress)
         on_progress(progress)
 
     try:
@@ -157,9 +155,33 @@ def train_principal(
         if directory is not None:
             save_checkpoint(directory / LAST_GOOD, failure.state, failure.history)
         raise
+    except KeyboardInterrupt:
+        saver.save()
+        raise
     if directory is not None:
         save_checkpoint(directory, state, history)
     return Trained(state, history)
+
+
+class _Saver:
+    """Saves every `SAVE_EVERY` updates, and when it is asked to."""
+
+    def __init__(self, directory: Path | None, saved: int) -> None:
+        self._directory, self._saved = directory, saved
+        self._latest: Progress | None = None
+
+    def add(self, progress: Progress) -> None:
+        """Takes the state after a chunk, and saves it if that is due."""
+        self._latest = progress
+        if progress.update - self._saved >= SAVE_EVERY:
+            self.save()
+
+    def save(self) -> None:
+        """Saves the latest state, if it is not saved already."""
+        latest = self._latest
+        if self._directory is not None and latest is not None and latest.update > self._saved:
+            save_checkpoint(self._directory, latest.state, latest.history)
+            self._saved = latest.update
 
 
 def load_principal(name: str, config: StudyConfig, setting: Setting, directory: Path) -> Trained:

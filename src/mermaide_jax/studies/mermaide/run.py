@@ -12,7 +12,7 @@ import numpy as np
 from mermaide_jax.errors import ConfigError, refuse
 from mermaide_jax.principals.members import role_of
 from mermaide_jax.report.attained import attained_records, oracles
-from mermaide_jax.results.configs import config_from_dict
+from mermaide_jax.results.configs import config_from_dict, config_to_dict
 from mermaide_jax.results.files import text_writer, write_atomically
 from mermaide_jax.results.migration import upgrade_config
 from mermaide_jax.results.provenance import collect_versions, describe_devices, source_revision
@@ -34,6 +34,7 @@ from mermaide_jax.studies.mermaide.records import (
 from mermaide_jax.studies.mermaide.scripted import evaluate_scripted
 from mermaide_jax.studies.mermaide.setting import Setting, make_setting
 from mermaide_jax.training import Progress
+from mermaide_jax.training.checkpoint import clear_checkpoints
 
 CONFIG_FILE = "config.json"
 CHECKPOINTS = "checkpoints"
@@ -65,7 +66,7 @@ def train_study(
     Args:
       config: the study.
       directory: an existing directory.
-      resume: go on from the checkpoints that are there.
+      resume: go on from the checkpoints that are there; else former ones are removed.
       on_progress: called with the principal's name after every chunk of updates.
 
     Raises:
@@ -74,6 +75,9 @@ def train_study(
     """
     if resume and (directory / CONFIG_FILE).exists():
         check_resumable(config, directory)
+    if not resume:  # a principal that is added later would go on from what a former run left
+        for former in (directory / CHECKPOINTS).glob("*"):
+            clear_checkpoints(former)
     _save_config(config, directory)
     setting = make_setting(config)
     trained = {}
@@ -186,7 +190,7 @@ def load_config(directory: Path) -> StudyConfig:
     """
     path = directory / CONFIG_FILE
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"{path}: got no readable file, expected the {CONFIG_FILE} of a training run"
@@ -233,5 +237,5 @@ def _check_same(name: str, wanted: Any, saved: Any) -> None:
 
 
 def _save_config(config: StudyConfig, directory: Path) -> None:
-    text = json.dumps(dataclasses.asdict(config), indent=2)
+    text = json.dumps(config_to_dict(config), indent=2)
     write_atomically(directory, {CONFIG_FILE: text_writer(text)})

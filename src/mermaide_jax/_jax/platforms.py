@@ -1,0 +1,18 @@
+"""Whether JAX can compute at all on what it was told to use."""
+
+import jax
+
+from mermaide_jax.errors import refuse
+
+
+def check_platform() -> None:
+    """Starts JAX's backend, and refuses a platform that this machine has not.
+
+    Raises:
+      ConfigError: naming ``JAX_PLATFORMS``, with what JAX says.
+    """
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # which, hangs on the platform
+        reason = f" ({error})" if str(error) else ""
+        refuse("JAX_PLATFORMS", jax.config.jax_platforms, f"platforms of this machine{reason}")
