@@ -60,7 +60,7 @@ def shorten(text: str, longest: int = 2 * _LONGEST_VALUE) -> str:
     """The text on one line, its end left out if it is very long.
 
     Example:
-      >>> shorten("one\\ntwo  three", longest=9)
+      >>> shorten("one  two  three", longest=9)
       'one tw...'
     """
     line = " ".join(text.split())

@@ -30,7 +30,7 @@ def test_draws_by_the_law_pass(law):
 @pytest.mark.parametrize("law", LAWS)
 def test_draws_by_another_law_do_not(law):
     other = 0.8 * law + 0.2 * np.eye(law.size)[np.argmin(law)]
-    draws = np.random.default_rng(0).choice(law.size, size=1000, p=other)
+    draws = np.random.default_rng(0).choice(law.size, size=2000, p=other)
     with pytest.raises(ContractError, match="act breaks 'law': got frequencies"):
         checks.check_law("act", law, draws)
 

@@ -68,12 +68,6 @@ def test_every_kind_of_offer_keeps_it(kind):
     checks.check_game(games.make_stackelberg_game(config), task_of(agent, "best_response"))
 
 
-@pytest.mark.parametrize("name", registry.names("environment"))
-def test_every_environment_keeps_the_contract(name):
-    environment, task = registry.get("environment", name).traits["example"]()
-    checks.check_environment(environment, task)
-
-
 @pytest.mark.parametrize("name", SCRIPTED)
 def test_every_scripted_principal_keeps_the_contract(name):
     game = bandit_game()

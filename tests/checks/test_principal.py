@@ -90,7 +90,7 @@ def test_a_decision_in_python():
         paid = GAME.pay_target(seen) if params > 0.4 else jnp.int32(0)
         return paid, carry, ()
 
-    refusal("call", "act", GOOD._replace(act=act))
+    refusal("jit", "act", GOOD._replace(act=act))
 
 
 def test_one_that_is_made_anew():

@@ -97,7 +97,7 @@ def check_carry(name: str, before: Any, after: Any) -> None:
       >>> check_carry("update", strong, strong)
       >>> check_carry("update", strong, jax.eval_shape(lambda: jnp.asarray(0.0)))
       Traceback (most recent call last):
-      mermaide_jax.errors.ContractError: update breaks 'carry': got weak float32[], expected float32[]
+      mermaide_jax.errors.ContractError: update breaks 'carry': got weak float32[], ...
     """
     strong = trees.describe(before)
     for tree in (before, after):
@@ -158,12 +158,15 @@ def call(name: str, promise: str, function: Callable[..., Any], *args: Any) -> A
             "TypePromotionError": ("shapes", "explicit dtypes"),
             "UnexpectedTracerError": ("purity", "no tracer that outlives its trace"),
         }
+        if isinstance(error, _NEEDS_VALUES):
+            promise = "jit"
         plain = (promise, f"no exception{_WHERE.get(promise, '')}")
         broken, expected = told.get(type(error).__name__, plain)
         got = f"{type(error).__name__}: {error}"
         raise ContractError(name, broken, got, expected) from error
 
 
+_NEEDS_VALUES = (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError)
 _WHERE = {"jit": " under jax.jit", "vmap": " under jax.vmap"}
 
 

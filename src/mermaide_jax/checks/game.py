@@ -6,7 +6,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from mermaide_jax.base import Game, Task
+from mermaide_jax.base import Game, Preview, Task
 from mermaide_jax.checks import trees
 from mermaide_jax.checks.environment import Steps, check_environment
 from mermaide_jax.checks.functions import check_function, check_remade, check_shapes
@@ -56,10 +56,10 @@ def check_game(
     steps = check_environment(game.environment, task, key=key_episodes)
     _check_info(game, steps)
     if game.pay_target is not None:
-        _check_payments(game, steps)
+        _check_payments(game, game.pay_target, steps)
     if game.preview is not None:
-        _check_preview(key_preview, game, steps)
-        _check_law(key_law, game, steps, num_draws)
+        _check_preview(key_preview, game, game.preview, steps)
+        _check_law(key_law, game, game.preview, steps, num_draws)
 
 
 def nothing(game: Game) -> jax.Array:
@@ -92,9 +92,9 @@ def _arguments(steps: Steps) -> tuple:
     return steps.keys, steps.states, steps.actions, steps.tasks
 
 
-def _check_payments(game: Game, steps: Steps) -> None:
+def _check_payments(game: Game, pay_target: Callable[..., jax.Array], steps: Steps) -> None:
     """That a payment of the target is an intervention, and not nothing."""
-    paid = check_function("pay_target", game.pay_target, steps.observations)
+    paid = check_function("pay_target", pay_target, steps.observations)
     if paid.dtype != nothing(game).dtype or paid.shape != steps.actions.shape:
         expected = f"{nothing(game).dtype}[], as interventions are"
         raise ContractError("pay_target", "shapes", trees.describe(paid[0]), expected)
@@ -104,12 +104,12 @@ def _check_payments(game: Game, steps: Steps) -> None:
         raise ContractError("pay_target", "range", f"{paid}", expected)
 
 
-def _check_preview(key: chex.PRNGKey, game: Game, steps: Steps) -> None:
+def _check_preview(
+    key: chex.PRNGKey, game: Game, preview: Callable[..., Preview], steps: Steps
+) -> None:
     """That what is foretold is what happens under the same key if nothing is offered."""
     keys = jax.random.split(key, steps.observations.shape[0])
-    seen = check_function(
-        "preview", game.preview, jax.random.clone(keys), steps.states, steps.tasks
-    )
+    seen = check_function("preview", preview, jax.random.clone(keys), steps.states, steps.tasks)
     step = jax.jit(jax.vmap(lambda k, state, task: game.step(k, state, nothing(game), task)[-1]))
     info = step(keys, steps.states, steps.tasks)
     told = {"action": seen.action, "estimates": seen.estimates}
@@ -118,7 +118,9 @@ def _check_preview(key: chex.PRNGKey, game: Game, steps: Steps) -> None:
         raise ContractError("preview", "preview", found, "what the agent does in step")
 
 
-def _check_law(key: chex.PRNGKey, game: Game, steps: Steps, num_draws: int) -> None:
+def _check_law(
+    key: chex.PRNGKey, game: Game, preview: Callable[..., Preview], steps: Steps, num_draws: int
+) -> None:
     """That the law that is foretold is that of the agent's actions, all of them arms."""
 
     @jax.jit
@@ -126,7 +128,7 @@ def _check_law(key: chex.PRNGKey, game: Game, steps: Steps, num_draws: int) -> N
     def draw(key: chex.PRNGKey, key_preview: chex.PRNGKey, state, task):
         act = lambda k: game.step(k, state, nothing(game), task)[-1].action  # noqa: E731
         actions = jax.vmap(act)(jax.random.split(key, num_draws))
-        return game.preview(key_preview, state, task).probabilities, actions
+        return preview(key_preview, state, task).probabilities, actions
 
     number = steps.observations.shape[0]
     keys = jax.random.split(key, (2, number))

@@ -14,7 +14,7 @@ compiled and batched programs round otherwise."""
 
 def is_key(leaf: Any) -> bool:
     """Whether a leaf is a typed key."""
-    return jnp.issubdtype(getattr(leaf, "dtype", None), jax.dtypes.prng_key)
+    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def copy(tree: Any) -> Any:
@@ -42,7 +42,9 @@ def _map(function: Callable[..., np.ndarray], *leaves: Any) -> jax.Array:
     if not is_key(leaves[0]):
         return jnp.asarray(function(*map(np.asarray, leaves)))
     data = [np.asarray(jax.random.key_data(leaf)) for leaf in leaves]
-    return jax.random.wrap_key_data(function(*data), impl=jax.random.key_impl(leaves[0]))
+    return jax.random.wrap_key_data(
+        jnp.asarray(function(*data)), impl=jax.random.key_impl(leaves[0])
+    )
 
 
 def describe(tree: Any, weak: bool = False) -> str:
