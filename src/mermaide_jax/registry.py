@@ -16,21 +16,24 @@ line ``--load``), or from installed distributions with entry points in the group
     >>> agent = registry.make("family", "ucb", 10)
 """
 
+import contextlib
 import dataclasses
 import functools
 import importlib
 import importlib.metadata
 import importlib.util
 import math
+import numbers
 import pkgutil
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, Literal, get_args
 
-from mermaide_jax.errors import ConfigError, check_choice, refuse
+from mermaide_jax.errors import ConfigError, check_choice, refuse, shorten
 
 __all__ = [
     "Kind",
@@ -68,6 +71,9 @@ _ROOMS: Mapping[str, tuple[str, ...]] = {
 _DOORS = {"preset": "presets", "study": "study"}
 """Kinds whose members are registered in modules of one name alone: the rest loads much more."""
 
+_LOADED = "mermaide_jax_loaded_"
+"""What the names of modules begin with that are loaded by their path."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -89,14 +95,20 @@ class Parameter:
     high: float = math.inf
 
     def check(self, value: float) -> float:
-        """Returns ``value``, or refuses one outside of ``[low, high]``.
+        """Returns ``value``, or refuses one that is not finite or outside of ``[low, high]``.
 
         Raises:
           ConfigError: it is.
+
+        Example:
+          >>> Parameter("rate", high=1.0).check(0.5)
+          0.5
         """
-        if not isinstance(value, int | float) or not self.low <= value <= self.high:
-            bound = "" if math.isinf(self.high) else f" and <= {self.high:g}"
-            refuse(self.name, value, f"a finite number >= {self.low:g}{bound}")
+        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not is_number or not math.isfinite(value) or not self.low <= value <= self.high:
+            low = "" if math.isinf(self.low) else f" >= {self.low:g}"
+            high = "" if math.isinf(self.high) else f"{' and' if low else ''} <= {self.high:g}"
+            refuse(self.name, value, f"a finite number{low}{high}")
         return value
 
 
@@ -113,6 +125,7 @@ class Member:
       parameters: its numbers; the first is the one that studies sweep.
       traits: what only members of its kind have, by name; see `register`.
       rank: place in lists, tables and figures, low first.
+      origin: module that registered it, or the file if it was loaded by its path.
     """
 
     kind: Kind
@@ -123,6 +136,7 @@ class Member:
     parameters: tuple[Parameter, ...] = ()
     traits: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     rank: float = 100.0
+    origin: str = ""
 
 
 _members: dict[tuple[str, str], Member] = {}
@@ -175,12 +189,15 @@ def register(
     check_choice("kind", kind, get_args(Kind))
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         refuse("name", name, "lower case letters, digits and underscores, a letter first")
+    frozen = MappingProxyType(dict(traits))
+    origin = _origin_of(sys._getframe(1).f_globals)
+    member = Member(kind, name, value, label, summary, tuple(parameters), frozen, rank, origin)
     former = _members.get((kind, name))
-    if former is not None and not _same_origin(former.value, value):
-        refuse("name", name, f"a {kind} that is not registered yet")
-    _members[kind, name] = Member(
-        kind, name, value, label, summary, tuple(parameters), MappingProxyType(dict(traits)), rank
-    )
+    # The same module may say it again, as when it is reloaded or a cell of a notebook is run anew.
+    if former is not None and former.origin != origin:
+        known = f"a {kind} that is not registered yet: {former.origin} has one of this name"
+        refuse("name", name, f"{known}, {origin} needs another")
+    _members[kind, name] = member
     return value
 
 
@@ -246,20 +263,37 @@ def load(module: str) -> ModuleType:
     is_file = module.endswith(".py") or len(path.parts) > 1
     if is_file and not path.is_file():
         refuse("--load", module, "a module that can be imported, or a .py file that is there")
-    try:
+    with _telling("--load", module, str(path.resolve()) if is_file else module):
         return _import_file(path) if is_file else importlib.import_module(module)
-    except ConfigError:
-        raise
+
+
+@contextlib.contextmanager
+def _telling(name: str, value: str, where: str) -> Iterator[None]:
+    """Makes one line of what goes wrong while a module of other people is imported.
+
+    Args:
+      name: what the error names.
+      value: what was asked for.
+      where: the file or the module whose line is told, if the error comes from it.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{name} {value}: {error}") from error
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == where]
+        line = f"line {lines[-1]}: " if lines else ""
+        reason = shorten(f"{line}{type(error).__name__}: {error}")
         raise ConfigError(
-            f"--load: got {module!r}, expected a module that can be imported ({reason})"
+            f"{name}: got {value!r}, expected a module that can be imported ({reason})"
         ) from error
 
 
 def _import_file(path: Path) -> ModuleType:
     """A file as a module of its own; the same file is run once a process."""
-    name = f"mermaide_jax_loaded_{abs(hash(path.resolve())):x}_{path.stem}"
+    path = path.resolve()
+    name = f"{_LOADED}{abs(hash(path)):x}_{path.stem}"
     if name in sys.modules:
         return sys.modules[name]
     specification = importlib.util.spec_from_file_location(name, path)
@@ -275,10 +309,10 @@ def _import_file(path: Path) -> ModuleType:
     return module
 
 
-def _same_origin(former: Any, value: Any) -> bool:
-    """Whether a name is registered anew by the same definition, as when a module is reloaded."""
-    origin = lambda x: (getattr(x, "__module__", None), getattr(x, "__qualname__", None))  # noqa: E731
-    return former is value or (None not in origin(value) and origin(former) == origin(value))
+def _origin_of(names: Mapping[str, Any]) -> str:
+    """How people know the module with these globals: by its name, or by the file loaded."""
+    module = str(names.get("__name__", "?"))
+    return str(names.get("__file__", module)) if module.startswith(_LOADED) else module
 
 
 @functools.cache
@@ -301,4 +335,6 @@ def _modules_below(package: ModuleType) -> Iterator[str]:
 def _open_entry_points() -> None:
     """Imports what installed distributions name in the group `ENTRY_POINTS`."""
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
-        point.load()
+        owner = f"{point.dist.name} {point.dist.version}" if point.dist else "a distribution"
+        with _telling(f"entry point {point.name!r} of {owner}", point.value, point.module):
+            point.load()

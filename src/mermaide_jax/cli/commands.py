@@ -15,9 +15,8 @@ from mermaide_jax.studies.mermaide.config import StudyConfig
 from mermaide_jax.throughput.works import WORKS
 
 if TYPE_CHECKING:
-    PresetName = WorkName = str
+    WorkName = str
 else:
-    PresetName = Literal[tuple(registry.names("preset"))]
     WorkName = Literal[tuple(WORKS)]
 
 
@@ -32,7 +31,7 @@ class _Study:
 
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """Directory for everything that is written."""
-    preset: PresetName = "quick"
+    preset: Annotated[str, tyro.conf.arg(metavar="NAME")] = "quick"
     """Where the defaults of the options below come from; see `mermaide list`."""
     config: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """JSON or TOML file whose options go over the preset's, such as the config.json of a run."""
@@ -46,6 +45,21 @@ class _Study:
         default_factory=StudyConfig
     )
     """The study."""
+
+    def __post_init__(self) -> None:
+        check_preset(self.preset)
+
+
+def check_preset(name: str) -> StudyConfig:
+    """The registered config of that name, or a refusal of one that there is not.
+
+    Raises:
+      ConfigError: no such preset, or one of another kind of study.
+    """
+    config = registry.get("preset", name).value
+    if not isinstance(config, StudyConfig):
+        refuse("preset", name, "a preset of this study (a StudyConfig)")
+    return config
 
 
 @dataclasses.dataclass(frozen=True)

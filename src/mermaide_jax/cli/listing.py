@@ -6,6 +6,7 @@ _SECTIONS: dict[registry.Kind, str] = {
     "family": "Agents (--agents.families)",
     "principal": "Principals (--principals)",
     "game": "Games (--game.name)",
+    "environment": "Environments (mermaide_jax.registry)",
     "network": "Networks (--network.architecture)",
     "meta_gradient": "Meta-gradients (--training.meta-gradient)",
     "preset": "Presets (--preset)",
@@ -16,7 +17,8 @@ _SECTIONS: dict[registry.Kind, str] = {
 
 def text() -> str:
     """All members by kind, a line each."""
-    return "\n\n".join(_block(title, registry.members(kind)) for kind, title in _SECTIONS.items())
+    sections = [(title, registry.members(kind)) for kind, title in _SECTIONS.items()]
+    return "\n\n".join(_block(title, members) for title, members in sections if members)
 
 
 def _block(title: str, members: list[registry.Member]) -> str:

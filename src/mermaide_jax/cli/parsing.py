@@ -10,7 +10,16 @@ from typing import Annotated, Any
 import tyro
 
 from mermaide_jax import registry
-from mermaide_jax.cli.commands import Bench, Evaluate, List, Reproduce, Run, Show, Train
+from mermaide_jax.cli.commands import (
+    Bench,
+    Evaluate,
+    List,
+    Reproduce,
+    Run,
+    Show,
+    Train,
+    check_preset,
+)
 from mermaide_jax.cli.overview import COMMANDS, DESCRIPTION
 from mermaide_jax.errors import ConfigError, refuse
 from mermaide_jax.options import parse_options
@@ -68,7 +77,7 @@ def _defaults_from(arguments: list[str]) -> tuple[str, Path | None]:
 
 def _study(preset: str, file: Path | None) -> StudyConfig:
     """The preset, with what a file says in place of it."""
-    base = registry.get("preset", preset).value
+    base = check_preset(preset)
     if file is None:
         return base
     try:
