@@ -33,5 +33,5 @@ register(
     budgeted,
     label="Budget, every other step",
     summary="scripted: pays every other step within a budget; best budget on the training agents",
-    parameters=(Parameter("budget", lambda game, study: range(1 + game.horizon // 2)),),
+    parameters=(Parameter("budget", lambda game, study: range(1, 1 + game.horizon // 2)),),
 )
