@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import chex
@@ -119,14 +119,19 @@ class Setting(NamedTuple):
         parts = [jax.tree.map(lambda leaf: leaf[stream], self.test[f].env) for f in families]
         return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
-    def only(self, streams: list[int]) -> "Setting":
-        """The same setting with some of its streams, by number."""
+    def only(self, streams: Sequence[int]) -> "Setting":
+        """The same setting with some of its streams, by number, and their populations alone."""
         places = np.asarray(streams)
         pick = lambda tree: jax.tree.map(lambda leaf: leaf[places], tree)  # noqa: E731
+        kept = tuple(self.streams[place] for place in streams)
+        met = {stream.population for stream in kept}
+        families = tuple(pair for pair in self.populations.families if pair[0] in met)
+        numbers = {name: number for number, (name, _) in enumerate(families)}
         return self._replace(
-            streams=tuple(self.streams[place] for place in streams),
+            populations=dataclasses.replace(self.populations, families=families),
+            streams=kept,
             keys=pick(self.keys),
-            index=pick(self.index),
+            index=jnp.asarray([numbers[stream.population] for stream in kept], jnp.int32),
             train=pick(self.train),
             test=pick(self.test),
         )

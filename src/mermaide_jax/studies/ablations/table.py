@@ -1,6 +1,6 @@
 """Ablations: a table of studies that differ from a base in one thing each.
 
-Every entry is an ordinary study; `experiments/ablations.py` runs them and says how to read them.
+Every entry is an ordinary study; `study` runs them and says how to read them.
 """
 
 import dataclasses

@@ -1,0 +1,1 @@
+"""Ablations: what each part of MERMAIDE is worth, one part changed at a time."""
