@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from families import FAMILIES, games_of, tasks_of
+from families import FAMILIES, games_of
 from streams import assert_same, keys
 
 from mermaide_jax import agents, games
@@ -52,7 +52,8 @@ def search(game, width, guides=GUIDES):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_wide_beam_finds_the_best_of_all_sequences(family, horizon, kind, cost_on):
     config = games.GameConfig(ARMS, horizon, kind=kind, magnitudes=(0.5, 1.0), cost_on=cost_on)
-    (game,), met = games_of([family], config), tasks_of(jax.random.key(3), family, 6, ARMS, TERMS)
+    (game,), least = games_of([family], config), agents.grid_of(family)[:1]
+    met = games.finite_tasks(jax.random.key(3), family, game.agent, least, 6, ARMS, TERMS)
     every = jnp.asarray(list(itertools.product(range(game.num_interventions), repeat=horizon)))
     found = jax.jit(search(game, 2 * len(every)))(keys(0, 6), met)
     score = lambda k, task: jax.vmap(  # noqa: E731
