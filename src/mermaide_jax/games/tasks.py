@@ -133,7 +133,7 @@ def draw_task(
     key: chex.PRNGKey,
     family: str,
     agent: Agent,
-    coefficients: jax.Array,
+    coefficients: jax.Array | tuple[float, ...],
     num_arms: int,
     economics: Economics,
 ) -> Task:
