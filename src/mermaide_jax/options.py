@@ -11,8 +11,10 @@ import difflib
 import io
 import re
 import traceback
+import types
 import typing
 from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import tyro
@@ -24,7 +26,14 @@ __all__ = ["as_option", "option_names", "parse_options"]
 
 T = TypeVar("T")
 
-_EXPECTED = {float: "a number", int: "an integer", bool: "True or False"}
+_WORDS = {
+    float: "a number",
+    int: "an integer",
+    bool: "True or False",
+    str: "text",
+    Path: "a path",
+    types.NoneType: "None",
+}
 
 
 class _Refused(Exception):
@@ -144,7 +153,7 @@ def _line_of(event: Any, words: list[str], classes: Sequence[type]) -> str | Non
         known = ", ".join(event.choices)
         return f"{_name(event.argument)}: got {event.value!r}, expected one of {known}"
     if isinstance(event, events.BadValue):
-        return f"{_name(event.argument)}: got no value, expected {event.argument.lowered.metavar}"
+        return f"{_name(event.argument)}: got no value, expected {_expected(event.argument)}"
     if isinstance(event, events.UnrecognizedArgs):
         return _unknown(event.tokens, classes)
     if isinstance(event, events.InstantiationFailure) and event.argument is not None:
@@ -159,6 +168,8 @@ def _name(argument: Any) -> str:
 
 
 def _unknown(tokens: Sequence[str], classes: Sequence[type]) -> str:
+    if not tokens[0].startswith("-"):
+        return f"{' '.join(tokens)}: belongs to no option"
     known = list(dict.fromkeys(name for owner in classes for name in option_names(owner)))
     near = difflib.get_close_matches(tokens[0].partition("=")[0], known, n=1)
     hint = f" (did you mean {near[0]}?)" if near else ""
@@ -173,8 +184,26 @@ def _unreadable(argument: Any, words: list[str]) -> str | None:
         return None
     place = spelled.index(name)
     given = words[place].partition("=")[2] or " ".join(word for word in _values(words[place + 1 :]))
-    expected = _EXPECTED.get(argument.field.type_stripped, str(argument.lowered.metavar))
-    return f"{name}: got {given!r}, expected {expected}"
+    return f"{name}: got {given!r}, expected {_expected(argument)}"
+
+
+def _expected(argument: Any) -> str:
+    """What an option takes, in words, or as the help has it."""
+    kind = argument.field.type_stripped
+    if typing.get_origin(kind) is tuple and typing.get_args(kind)[1:] == (...,):
+        each = _in_words(typing.get_args(kind)[0])
+        return f"values, each {each}" if each else str(argument.lowered.metavar)
+    return _in_words(kind) or str(argument.lowered.metavar)
+
+
+def _in_words(kind: Any) -> str | None:
+    """A type in words; None if there are none for it."""
+    if typing.get_origin(kind) is typing.Literal:
+        return f"one of {', '.join(map(str, typing.get_args(kind)))}"
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        parts = [_in_words(part) for part in typing.get_args(kind)]
+        return None if None in parts else " or ".join(map(str, parts))
+    return _WORDS.get(kind)
 
 
 def _values(words: Sequence[str]) -> Iterator[str]:

@@ -19,7 +19,7 @@ _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 
 
 def config_to_dict(config: Any) -> dict[str, Any]:
-    """Turns a nested config into plain JSON values: lists for tuples, numbers for numpy scalars."""
+    """Turns a nested config into plain values that `json` writes, numpy scalars into numbers."""
     return msgspec.to_builtins(config, enc_hook=_number)
 
 
