@@ -29,6 +29,10 @@ def permute_arms(params: Params, order: jax.Array) -> Params:
     Args:
       params: any pytree.
       order: ``[A]`` int32; arm ``j`` of the result is arm ``order[j]`` of ``params``.
+
+    Example:
+      >>> permute_arms({"mean": jnp.array([0.1, 0.2, 0.3]), "beta": 0.5}, jnp.array([2, 0, 1]))
+      {'beta': 0.5, 'mean': Array([0.3, 0.1, 0.2], dtype=float32)}
     """
     (num_arms,) = order.shape
     of_arms = lambda leaf: jnp.shape(leaf)[:1] == (num_arms,)  # noqa: E731
@@ -36,7 +40,12 @@ def permute_arms(params: Params, order: jax.Array) -> Params:
 
 
 def uninformed(params: Params, env: Any) -> Params:
-    """The params as they are: the default of `Agent.inform`, of agents that only learn."""
+    """Gives the params as they are: the default of `Agent.inform`, of agents that only learn.
+
+    Example:
+      >>> uninformed({"beta": 0.5}, env=None)
+      {'beta': 0.5}
+    """
     del env
     return params
 

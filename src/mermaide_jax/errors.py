@@ -77,6 +77,11 @@ def refuse(name: str, value: object, expected: str) -> NoReturn:
 
     Raises:
       ConfigError: always.
+
+    Example:
+      >>> refuse("horizon", 0, "an integer >= 1")
+      Traceback (most recent call last):
+      mermaide_jax.errors.ConfigError: horizon: got 0, expected an integer >= 1
     """
     is_path = isinstance(value, os.PathLike)
     shown = repr(str(value)) if is_path else shorten(repr(value), _LONGEST_VALUE)
@@ -92,7 +97,12 @@ def _check_finite(name: str, value: Number, expected: str) -> Number:
 
 
 def check_positive(name: str, value: Number) -> Number:
-    """Returns `value` if it is a finite number above 0, else raises `ConfigError`."""
+    """Returns `value` if it is a finite number above 0, else raises `ConfigError`.
+
+    Example:
+      >>> check_positive("rate", 0.5)
+      0.5
+    """
     expected = "a finite number > 0"
     if not _check_finite(name, value, expected) > 0:
         refuse(name, value, expected)
@@ -100,7 +110,13 @@ def check_positive(name: str, value: Number) -> Number:
 
 
 def check_non_negative(name: str, value: Number) -> Number:
-    """Returns `value` if it is a finite number of at least 0, else raises `ConfigError`."""
+    """Returns `value` if it is a finite number of at least 0, else raises `ConfigError`.
+
+    Example:
+      >>> check_non_negative("cost", -1.0)
+      Traceback (most recent call last):
+      mermaide_jax.errors.ConfigError: cost: got -1.0, expected a finite number >= 0
+    """
     expected = "a finite number >= 0"
     if not _check_finite(name, value, expected) >= 0:
         refuse(name, value, expected)
@@ -111,6 +127,10 @@ def check_in_range(name: str, value: Number, low: float, high: float) -> Number:
     """Returns `value` if it lies in the closed interval [low, high], else raises `ConfigError`.
 
     With two integer bounds the value is a count, so it must be an integer too.
+
+    Example:
+      >>> check_in_range("split", 2, 0, 3)
+      2
     """
     is_count = isinstance(low, int) and isinstance(high, int)
     expected = f"{'an integer' if is_count else 'a finite number'} in [{low}, {high}]"
@@ -145,6 +165,11 @@ def check_at_least(name: str, value: Number, minimum: float) -> Number:
     """Returns `value` if it is a finite number >= `minimum`, else raises `ConfigError`.
 
     With an integer `minimum` the value is a count, so it must be an integer too.
+
+    Example:
+      >>> check_at_least("arms", 2.5, 2)
+      Traceback (most recent call last):
+      mermaide_jax.errors.ConfigError: arms: got 2.5, expected an integer >= 2
     """
     is_count = isinstance(minimum, int)
     expected = f"{'an integer' if is_count else 'a finite number'} >= {minimum}"
@@ -156,20 +181,39 @@ def check_at_least(name: str, value: Number, minimum: float) -> Number:
 
 
 def check_multiple(name: str, value: int, of: int, what: str) -> None:
-    """Refuses a count that is not a positive multiple of `of`, and says `what` that is."""
+    """Refuses a count that is not a positive multiple of `of`, and says `what` that is.
+
+    Example:
+      >>> check_multiple("agents", 7, 3, "the coefficients")
+      Traceback (most recent call last):
+      mermaide_jax.errors.ConfigError: agents: got 7, expected a multiple of 3, the coefficients
+    """
     if check_at_least(name, value, 1) % of:
         refuse(name, value, f"a multiple of {of}, {what}")
 
 
 def check_distinct(name: str, values: Sequence[Any]) -> None:
-    """Refuses a value that is there twice: what belongs to it could not be told apart."""
+    """Refuses a value that is there twice: what belongs to it could not be told apart.
+
+    Example:
+      >>> check_distinct("families", ["ucb", "ucb"])
+      Traceback (most recent call last):
+      mermaide_jax.errors.ConfigError: families: got 'ucb', expected each value once
+    """
     twice = [value for value in values if list(values).count(value) > 1]
     if twice:
         refuse(name, twice[0], "each value once")
 
 
 def check_counts(name: str, values: Sequence[int], minimum: int = 0) -> None:
-    """Refuses counts that are none at all, not integers >= `minimum`, or there twice."""
+    """Refuses counts that are none at all, not integers >= `minimum`, or there twice.
+
+    Example:
+      >>> check_counts("shots", (0, 1))
+      >>> check_counts("shots", ())
+      Traceback (most recent call last):
+      mermaide_jax.errors.ConfigError: number of shots: got 0, expected an integer >= 1
+    """
     check_at_least(f"number of {name}", len(values), 1)
     for value in values:
         check_at_least(name, value, minimum)
@@ -189,6 +233,13 @@ def check_choice(name: str, value: Choice, allowed: Iterable[Choice]) -> Choice:
 
     Raises:
       ConfigError: naming the choices, and the nearest of them if there is a near one.
+
+    Example:
+      >>> check_choice("game", "maze", ["maze", "market"])
+      'maze'
+      >>> check_choice("game", "mase", ["maze", "market"])
+      Traceback (most recent call last):
+      mermaide_jax.errors.ConfigError: game: got 'mase', expected one of maze, market (did you mean 'maze'?)
     """
     names = list(allowed)
     if value in names:

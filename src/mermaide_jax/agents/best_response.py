@@ -24,13 +24,20 @@ class BestResponseParams(NamedTuple):
 
 @memoize
 def best_response(num_arms: int) -> Agent:
-    """Agent that takes ``argmax_a mu[a] + offer[a]``, ties at random; it has nothing to learn.
+    """Makes an agent that takes ``argmax_a mu[a] + offer[a]``, ties at random.
 
     The follower of the Stackelberg experiment of MERMAIDE (section 5.1). Its params are
     `BestResponseParams`, its state is empty.
 
     Raises:
       ConfigError: fewer than 2 arms.
+
+    Example:
+      >>> agent = best_response(3)
+      >>> params = BestResponseParams(jnp.array([0.2, 0.5, 0.9]))
+      >>> offer = jnp.array([1.0, 0.0, 0.0])
+      >>> int(agent.act(jax.random.key(0), params, agent.init(params), offer))
+      0
     """
     errors.check_at_least("num_arms", num_arms, 2)
 

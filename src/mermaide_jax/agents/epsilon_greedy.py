@@ -26,7 +26,7 @@ class EpsilonGreedyParams(NamedTuple):
 
 @memoize
 def epsilon_greedy(num_arms: int, initial_pull: bool = True) -> Agent:
-    """Epsilon-greedy agent over ``num_arms`` arms, constant epsilon, sample means.
+    """Makes an epsilon-greedy agent: sample means, constant epsilon.
 
     With probability ``epsilon`` the action is uniform over all arms, else the arm with the
     greatest sample mean, ties at random. Its params are `EpsilonGreedyParams`, its state
@@ -39,6 +39,13 @@ def epsilon_greedy(num_arms: int, initial_pull: bool = True) -> Agent:
 
     Raises:
       ConfigError: fewer than 2 arms.
+
+    Example:
+      >>> agent = epsilon_greedy(3, initial_pull=False)
+      >>> params = EpsilonGreedyParams(epsilon=0.3)
+      >>> state = agent.update(params, agent.init(params), jnp.int32(1), jnp.float32(1.0))
+      >>> agent.probabilities(params, state, jnp.zeros(3)).round(2).tolist()
+      [0.1..., 0.8..., 0.1...]
     """
 
     def greedy_values(state: sample_means.SampleMeans) -> jax.Array:

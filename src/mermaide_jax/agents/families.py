@@ -11,7 +11,7 @@ from mermaide_jax.base import Agent, Params
 
 
 def make_agent(family: str, num_arms: int, **options: Any) -> Agent:
-    """The agent of a registered family.
+    """Makes the agent of a registered family.
 
     Args:
       family: its name.
@@ -21,6 +21,11 @@ def make_agent(family: str, num_arms: int, **options: Any) -> Agent:
 
     Raises:
       ConfigError: there is no such family, or it refuses the number of arms.
+
+    Example:
+      >>> agent = make_agent("epsilon_greedy", 3, initial_pull=False)
+      >>> agent is agents.epsilon_greedy(3, initial_pull=False)
+      True
     """
     member = registry.get("family", family, "family")
     known = member.traits.get("options", ())
@@ -28,7 +33,7 @@ def make_agent(family: str, num_arms: int, **options: Any) -> Agent:
 
 
 def make_params(family: str, coefficient: chex.Numeric) -> Params:
-    """Params of one agent of a family, what it knows of its task (`Agent.inform`) left out.
+    """Makes the params of one agent of a family, what it knows of its task left out.
 
     Args:
       family: its name.
@@ -36,16 +41,24 @@ def make_params(family: str, coefficient: chex.Numeric) -> Params:
 
     Raises:
       ConfigError: there is no such family.
+
+    Example:
+      >>> make_params("ucb", 0.25)
+      UCBParams(beta=Array(0.25, dtype=float32))
     """
     member = registry.get("family", family, "family")
     return member.traits["params"](jnp.asarray(coefficient, jnp.float32))
 
 
 def grid_of(family: str) -> tuple[float, ...]:
-    """The published or default coefficients of a family, ascending; ``(0.0,)`` if it has none.
+    """Gives the published or default coefficients of a family, ascending.
 
     Raises:
       ConfigError: there is no such family.
+
+    Example:
+      >>> grid_of("ucb")
+      (0.17, 0.27, 0.42, 0.5, 0.67)
     """
     parameters = registry.get("family", family, "family").parameters
     return tuple(cast(Iterable[float], parameters[0].grid)) if parameters else (0.0,)
@@ -56,6 +69,11 @@ def check_coefficients(family: str, coefficients: tuple[float, ...]) -> None:
 
     Raises:
       ConfigError: no such family, or the line that names the parameter and its bounds.
+
+    Example:
+      >>> check_coefficients("epsilon_greedy", (0.5, 1.5))
+      Traceback (most recent call last):
+      mermaide_jax.errors.ConfigError: epsilon: got 1.5, expected a finite number >= 0 and <= 1
     """
     parameters = registry.get("family", family, "family").parameters
     for coefficient in coefficients if parameters else ():

@@ -73,15 +73,27 @@ class Population:
 
 
 def population(sizes: Sequence[int]) -> Population:
-    """A set that is sorted already: ``sizes[0]`` agents of the first family, then of the next."""
+    """Makes a set that is sorted already: ``sizes[0]`` agents of one family, then of the next.
+
+    Example:
+      >>> population([2, 1]).family
+      (0, 0, 1)
+    """
     return Population(tuple(int(f) for f in np.repeat(np.arange(len(sizes)), sizes)))
 
 
 def sort_by_family(names: Sequence[str]) -> tuple[Population, tuple[str, ...]]:
-    """A population of agents in any order, from the name of each one's family.
+    """Sorts agents by the name of each one's family.
 
     Returns:
       the population, and the names of its families in order of first appearance.
+
+    Example:
+      >>> several, families = sort_by_family(["ucb", "thompson", "ucb"])
+      >>> several.family, families
+      ((0, 1, 0), ('ucb', 'thompson'))
+      >>> [part.tolist() for part in several.split(jnp.array([1.0, 2.0, 3.0]))]
+      [[1.0, 3.0], [2.0]]
     """
     families = tuple(dict.fromkeys(names))
     return Population(tuple(families.index(name) for name in names)), families

@@ -24,13 +24,26 @@ class SampleMeans(NamedTuple):
 
 
 def init_sample_means(num_arms: int, initial_value: chex.Numeric = 0.0) -> SampleMeans:
-    """No pulls; ``initial_value`` stands in for the mean of an arm until its first reward."""
+    """Starts without pulls; ``initial_value`` stands in for a mean until its first reward.
+
+    Example:
+      >>> init_sample_means(2).counts.tolist()
+      [0.0, 0.0]
+    """
     means = jnp.broadcast_to(jnp.asarray(initial_value, jnp.float32), (num_arms,))
     return SampleMeans(counts=jnp.zeros((num_arms,), jnp.float32), means=means)
 
 
 def update_sample_means(state: SampleMeans, action: jax.Array, reward: jax.Array) -> SampleMeans:
-    """Incremental mean of the pulled arm: ``Q[a] <- Q[a] + (r - Q[a]) / n[a]``."""
+    """Moves the mean of the pulled arm: ``Q[a] <- Q[a] + (r - Q[a]) / n[a]``.
+
+    Example:
+      >>> state = init_sample_means(2)
+      >>> for reward in (1.0, 0.5):
+      ...     state = update_sample_means(state, jnp.int32(1), jnp.float32(reward))
+      >>> state.counts.tolist(), state.means.tolist()
+      ([0.0, 2.0], [0.0, 0.75])
+    """
     pulled = jnp.arange(state.counts.shape[0]) == action
     counts = state.counts + pulled.astype(jnp.float32)
     error = jnp.asarray(reward, jnp.float32) - state.means
@@ -44,7 +57,7 @@ def sample_mean_agent(
     probabilities: Callable[[Params, SampleMeans, jax.Array], jax.Array],
     initial_value: Callable[[Params], chex.Numeric] = lambda params: 0.0,
 ) -> Agent:
-    """Agent whose state is `SampleMeans`: what differs between such rules is how they act.
+    """Makes an agent whose state is `SampleMeans`: such rules differ in how they act.
 
     Args:
       num_arms: number of arms ``A``, at least 2.
@@ -55,6 +68,13 @@ def sample_mean_agent(
 
     Raises:
       ConfigError: fewer than 2 arms.
+
+    Example:
+      >>> act = lambda key, params, state, offer: jax.random.categorical(key, state.means)
+      >>> law = lambda params, state, offer: jax.nn.softmax(state.means)
+      >>> softmax = sample_mean_agent(2, act, law)
+      >>> softmax.probabilities((), softmax.init(()), jnp.zeros(2)).tolist()
+      [0.5, 0.5]
     """
     errors.check_at_least("num_arms", num_arms, 2)
 
@@ -73,5 +93,11 @@ def sample_mean_agent(
 
 
 def untried_first(state: SampleMeans, values: jax.Array) -> jax.Array:
-    """``values`` with ``+inf`` for the arms that were never pulled."""
+    """Puts ``+inf`` in the place of the values of arms that were never pulled.
+
+    Example:
+      >>> state = update_sample_means(init_sample_means(2), jnp.int32(1), jnp.float32(1.0))
+      >>> untried_first(state, state.means).tolist()
+      [inf, 1.0]
+    """
     return jnp.where(state.counts == 0, jnp.inf, values)

@@ -31,7 +31,7 @@ class ThompsonParams(NamedTuple):
 def thompson_draw(
     normals: jax.Array, scale: chex.Numeric, state: sample_means.SampleMeans
 ) -> jax.Array:
-    """Posterior draws ``Q[a] + scale * z[a] / sqrt(n[a])``, a pure function of ``normals``.
+    """Draws ``Q[a] + scale * z[a] / sqrt(n[a])`` from each posterior, given the normals ``z``.
 
     The posterior of a Gaussian mean under a flat prior and rewards of known standard deviation
     ``scale`` is ``N(Q[a], scale**2 / n[a])``. Arms that were never pulled have ``+inf``. Source:
@@ -44,6 +44,11 @@ def thompson_draw(
 
     Returns:
       ``[A]`` float32.
+
+    Example:
+      >>> state = sample_means.SampleMeans(jnp.array([4.0, 1.0]), jnp.array([0.5, 0.0]))
+      >>> thompson_draw(jnp.array([1.0, 1.0]), 0.5, state).tolist()
+      [0.75, 0.5]
     """
     width = jax.lax.rsqrt(jnp.maximum(state.counts, 1.0))
     return sample_means.untried_first(state, state.means + scale * normals * width)
@@ -64,7 +69,7 @@ def _probabilities_of_greatest(means: jax.Array, widths: jax.Array) -> jax.Array
 
 
 def thompson_probabilities(scale: chex.Numeric, state: sample_means.SampleMeans) -> jax.Array:
-    """The law of Thompson sampling, ``P(draw[a] > draw[b] for all b)``.
+    """Computes the law of Thompson sampling, ``P(draw[a] > draw[b] for all b)``.
 
     With ``s[b] = scale / sqrt(n[b])`` it is ``integral of dPhi((x - Q[a]) / s[a]) times the product
     over b of Phi((x - Q[b]) / s[b])``, which has no closed form for three arms or more. The real
@@ -78,6 +83,11 @@ def thompson_probabilities(scale: chex.Numeric, state: sample_means.SampleMeans)
 
     Returns:
       ``[A]`` float32, sums to one.
+
+    Example:
+      >>> state = sample_means.SampleMeans(jnp.array([4.0, 4.0]), jnp.array([0.5, 0.5]))
+      >>> thompson_probabilities(0.5, state).round(3).tolist()
+      [0.5, 0.5]
     """
     scale = jnp.abs(jnp.asarray(scale, jnp.float32))
     widths = jnp.where(scale > 0, scale, 1.0) * jax.lax.rsqrt(jnp.maximum(state.counts, 1.0))
@@ -88,12 +98,18 @@ def thompson_probabilities(scale: chex.Numeric, state: sample_means.SampleMeans)
 
 @memoize
 def thompson(num_arms: int) -> Agent:
-    """Gaussian Thompson sampling over ``num_arms`` arms: untried arms first, ties at random.
+    """Makes a Gaussian Thompson sampling agent: untried arms first, ties at random.
 
     Its params are `ThompsonParams`, its state `SampleMeans`. It does not see offers.
 
     Raises:
       ConfigError: fewer than 2 arms.
+
+    Example:
+      >>> agent = thompson(3)
+      >>> params = ThompsonParams(scale=0.2)
+      >>> agent.probabilities(params, agent.init(params), jnp.zeros(3)).round(3).tolist()
+      [0.333..., 0.333..., 0.333...]
     """
 
     def act(key, params: ThompsonParams, state: sample_means.SampleMeans, offer):

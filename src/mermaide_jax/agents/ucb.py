@@ -23,25 +23,34 @@ class UCBParams(NamedTuple):
 
 
 def ucb_index(beta: chex.Numeric, state: sample_means.SampleMeans) -> jax.Array:
-    """Upper confidence index ``Q[a] + beta * sqrt(ln(t) / n[a])`` with ``t = sum(n)``.
+    """Computes the upper index ``Q[a] + beta * sqrt(ln(t) / n[a])`` with ``t = sum(n)``.
 
     Arms that were never pulled have index ``+inf``. Source: UCB1 of Auer, Cesa-Bianchi and
     Fischer (2002), with coefficient ``beta`` in place of ``sqrt(2)`` (MERMAIDE, section 5).
 
     Returns:
       ``[A]`` float32.
+
+    Example:
+      >>> state = sample_means.SampleMeans(jnp.array([1.0, 0.0]), jnp.array([0.5, 0.0]))
+      >>> ucb_index(0.3, state).tolist()
+      [0.5, inf]
     """
     return sample_means.untried_first(state, state.means + beta * ucb_width(state.counts))
 
 
 def ucb_width(counts: jax.Array) -> jax.Array:
-    """What ``beta`` multiplies, ``sqrt(ln(t) / n[a])`` with ``t = sum(n)``; finite where n is 0.
+    """Computes what ``beta`` multiplies, ``sqrt(ln(t) / n[a])``; finite where n is 0.
 
     Args:
       counts: ``[A]`` pulls of each arm.
 
     Returns:
       ``[A]`` float32.
+
+    Example:
+      >>> ucb_width(jnp.array([1.0, 4.0])).round(2).tolist()
+      [1.26..., 0.63...]
     """
     log_time = jnp.log(jnp.maximum(jnp.sum(counts), 1.0))
     return jnp.sqrt(log_time / jnp.maximum(counts, 1.0))
@@ -49,12 +58,21 @@ def ucb_width(counts: jax.Array) -> jax.Array:
 
 @memoize
 def ucb(num_arms: int) -> Agent:
-    """UCB agent over ``num_arms`` arms: untried arms first, ties at random.
+    """Makes a UCB agent: untried arms first, ties at random.
 
     Its params are `UCBParams`, its state `SampleMeans`. It does not see offers.
 
     Raises:
       ConfigError: fewer than 2 arms.
+
+    Example:
+      >>> agent, params = ucb(3), UCBParams(beta=0.3)
+      >>> state = agent.init(params)
+      >>> for action in range(3):  # one reward of 1, from arm 1
+      ...     reward = jnp.float32(action == 1)
+      ...     state = agent.update(params, state, jnp.int32(action), reward)
+      >>> int(agent.act(jax.random.key(0), params, state, jnp.zeros(3)))
+      1
     """
 
     def act(key, params: UCBParams, state: sample_means.SampleMeans, offer):

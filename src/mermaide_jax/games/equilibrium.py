@@ -25,7 +25,7 @@ class Equilibrium(NamedTuple):
 
 
 def equilibrium(task: Task, config: StackelbergConfig) -> Equilibrium:
-    """The least offer that makes the target a best response, if it costs less than it is worth.
+    """Finds the least offer that makes the target a best response, if it is worth its cost.
 
         g  = max_j mu[j] - mu[a*]                        the agent's preference for another arm
         s* = min {s in S: delta s >= g}                  S: the shares on offer, with 0
@@ -41,6 +41,13 @@ def equilibrium(task: Task, config: StackelbergConfig) -> Equilibrium:
 
     Returns:
       Equilibrium of float32 scalars.
+
+    Example:
+      >>> env = games.make_bandit(jnp.array([0.5, 0.75]), 0, games.Economics(cost=0.75))
+      >>> task = games.make_task(agents.best_response(2), None, env)
+      >>> found = equilibrium(task, StackelbergConfig(num_arms=2))
+      >>> float(found.share), float(found.payoff)
+      (0.25, 0.8125)
     """
     env: Bandit = task.env
     gap = jnp.max(env.mean_rewards) - env.mean_rewards[env.target]

@@ -105,6 +105,14 @@ def knowledge_of_arms(family: str, means: SampleMeans, task: Task) -> jax.Array:
     Returns:
       ``[(3 + S) A]`` float32: the gap, the gap squashed at each of ``S`` scales so that near ties
       stand out, the estimate, and the coefficient; arm by arm within each of them.
+
+    Example:
+      >>> agent = agents.ucb(3)
+      >>> task = games.draw_task(
+      ...     jax.random.key(0), "ucb", agent, jnp.array([0.3]), 3, games.Economics()
+      ... )
+      >>> knowledge_of_arms("ucb", agent.init(task.agent), task).shape
+      (15,)
     """
     member = registry.get("family", family)
     index = jnp.minimum(member.traits["index"](task.agent, means), _UNTRIED)

@@ -95,18 +95,27 @@ class Offer(NamedTuple):
 
 
 def num_interventions(config: GameConfig) -> int:
-    """Number ``U`` of interventions, "do nothing" included."""
+    """Counts the interventions, ``U``, "do nothing" included.
+
+    Example:
+      >>> num_interventions(GameConfig(num_arms=10, kind="arm"))
+      11
+    """
     others = {"arm": config.num_arms, "magnitude": len(config.magnitudes)}
     return 1 + others.get(config.kind, 1)
 
 
 def decode_intervention(config: GameConfig, intervention: jax.Array, target: jax.Array) -> Offer:
-    """The offer that intervention ``u`` stands for.
+    """Gives the offer that intervention ``u`` stands for.
 
     Args:
       config: kind of intervention.
       intervention: int32 scalar in ``[0, U)``; 0 offers nothing.
       target: int32 scalar.
+
+    Example:
+      >>> decode_intervention(GameConfig(num_arms=3), jnp.int32(1), jnp.int32(2)).bonus.tolist()
+      [0.0, 0.0, 1.0]
     """
     arms = jnp.arange(config.num_arms)
     on_target = (arms == target).astype(jnp.float32)
@@ -128,7 +137,7 @@ def encode_observation(
     target: jax.Array,
     time: jax.Array,
 ) -> jax.Array:
-    """Flat observation: previous action, previous intervention, target, time, as configured.
+    """Makes the flat observation: previous action and intervention, target, time, as configured.
 
     Arms are one-hot of length ``A``; the intervention is one-hot of length ``U - 1``, all zeros
     for "do nothing". An ``action`` of -1 (nothing happened yet) is all zeros. Never a reward, never
@@ -136,6 +145,12 @@ def encode_observation(
 
     Returns:
       ``[O]`` float32.
+
+    Example:
+      >>> config = GameConfig(num_arms=2)
+      >>> parts = (jnp.int32(0), jnp.int32(1), jnp.int32(1), jnp.int32(1))
+      >>> encode_observation(config, *parts).tolist()  # arm 0, paid, target 1
+      [1.0, 0.0, 1.0, 0.0, 1.0]
     """
     one_hot = functools.partial(jax.nn.one_hot, dtype=jnp.float32)
     parts = [one_hot(action, config.num_arms)]
@@ -149,10 +164,14 @@ def encode_observation(
 
 
 def observed_target(config: GameConfig, observation: jax.Array) -> jax.Array:
-    """The target that an observation of `encode_observation` holds, int32 scalar.
+    """Reads the target in an observation of `encode_observation`, int32 scalar.
 
     Raises:
       ConfigError: ``config.observe_target`` is off.
+
+    Example:
+      >>> int(observed_target(GameConfig(num_arms=2), jnp.array([1.0, 0.0, 1.0, 0.0, 1.0])))
+      1
     """
     if not config.observe_target:
         errors.refuse("observe_target", False, "True")
@@ -168,7 +187,7 @@ def respond(
     cost: chex.Numeric,
     time: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    """What the principal sees and earns of one step, ``R^p = 1[a = a*] - c * size``.
+    """Gives what the principal sees and earns of one step, ``R^p = 1[a = a*] - c * size``.
 
     All of it is known to who knows the rules and sees the action; of rewards nothing is needed.
 
@@ -182,6 +201,12 @@ def respond(
 
     Returns:
       ``[O]`` float32, the next observation, and a float32 scalar.
+
+    Example:
+      >>> one = jnp.int32(1)
+      >>> observation, reward = respond(GameConfig(num_arms=2), one, one, one, 0.75, one)
+      >>> float(reward)  # the target was paid for and taken
+      0.25
     """
     offer = decode_intervention(config, intervention, target)
     reward = _earned(config, action == target, offer, action, cost)
@@ -210,6 +235,11 @@ def make_intervention_game(agent: Agent, config: GameConfig) -> Game:
 
     Returns:
       Game whose observation is ``[O]`` float32 and whose reward is a float32 scalar.
+
+    Example:
+      >>> game = make_intervention_game(agents.ucb(3), GameConfig(num_arms=3, horizon=4))
+      >>> game.num_interventions, game.observation_size, game.horizon
+      (2, 7, 4)
     """
 
     def reset(key: chex.PRNGKey, task: Task):

@@ -17,6 +17,11 @@ def preview_of(game: Game) -> Callable[..., Preview]:
 
     Raises:
       ConfigError: the game has none.
+
+    Example:
+      >>> game = games.make_intervention_game(agents.ucb(3), games.GameConfig(num_arms=3))
+      >>> preview_of(game) is game.preview
+      True
     """
     return check_given("game.preview", game.preview, "one, for a principal that is privileged")
 
@@ -26,6 +31,11 @@ def pay_target_of(game: Game) -> Callable[[jax.Array], jax.Array]:
 
     Raises:
       ConfigError: the game has none.
+
+    Example:
+      >>> game = games.make_intervention_game(agents.ucb(3), games.GameConfig(num_arms=3))
+      >>> int(pay_target_of(game)(jnp.zeros(7)))
+      1
     """
     return check_given("game.pay_target", game.pay_target, "one, for a principal that pays")
 
@@ -47,6 +57,16 @@ def rollout(
 
     Raises:
       ConfigError: a privileged principal in a game without previews.
+
+    Example:
+      >>> agent, config = agents.ucb(3), games.GameConfig(num_arms=3, horizon=4)
+      >>> task = games.draw_task(
+      ...     jax.random.key(0), "ucb", agent, jnp.array([0.3]), 3, games.Economics()
+      ... )
+      >>> game = games.make_intervention_game(agent, config)
+      >>> always = principals.random(game.pay_target)
+      >>> rollout(jax.random.key(1), game, always, 1.0, task).intervention.tolist()
+      [1, 1, 1, 1]
     """
     preview = game.preview
     if principal.privileged:
@@ -75,13 +95,29 @@ def rollout(
 
 
 def count_agents(tasks: Tasks) -> int:
-    """Number ``N`` of agents in a set, see `collect`."""
+    """Counts the agents of a set, ``N``, see `collect`.
+
+    Example:
+      >>> agent = agents.ucb(3)
+      >>> count_agents(games.finite_tasks(
+      ...     jax.random.key(0), "ucb", agent, (0.3, 0.5), 4, 3, games.Economics()
+      ... ))
+      4
+    """
     parts = (tasks,) if isinstance(tasks, Task) else tasks
     return sum(jax.tree.leaves(part)[0].shape[0] for part in parts)
 
 
 def split_agent_keys(key: chex.PRNGKey, tasks: Tasks) -> chex.PRNGKey:
-    """``[N]`` keys, one for each agent of a set: splits of ``key``, or these keys themselves."""
+    """Gives ``[N]`` keys, one for each agent of a set: splits of ``key``, or these keys themselves.
+
+    Example:
+      >>> tasks = games.finite_tasks(
+      ...     jax.random.key(0), "ucb", agents.ucb(3), (0.3, 0.5), 4, 3, games.Economics()
+      ... )
+      >>> split_agent_keys(jax.random.key(1), tasks).shape
+      (4,)
+    """
     return key if key.ndim else jax.random.split(key, count_agents(tasks))
 
 
@@ -116,6 +152,16 @@ def collect(
 
     Raises:
       ConfigError: another ``params_axis``, no episodes, or more or fewer tasks than games.
+
+    Example:
+      >>> agent, config = agents.ucb(3), games.GameConfig(num_arms=3, horizon=4)
+      >>> tasks = games.finite_tasks(
+      ...     jax.random.key(0), "ucb", agent, (0.3, 0.5), 2, 3, games.Economics()
+      ... )
+      >>> game = games.make_intervention_game(agent, config)
+      >>> never = principals.random(game.pay_target)
+      >>> collect(jax.random.key(1), game, never, 0.0, tasks, num_episodes=5).reward.shape
+      (2, 5, 4)
     """
     check_at_least("num_episodes", num_episodes, 1)
     if params_axis not in (None, 0):

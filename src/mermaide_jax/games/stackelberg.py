@@ -97,7 +97,7 @@ class StackelbergState(NamedTuple):
 
 
 def draw_stackelberg_task(key: chex.PRNGKey, num_arms: int, economics: Economics) -> Task:
-    """An agent of the endless distribution: ``mu ~ U[low, high]^A``, ``a*`` not its best arm.
+    """Draws an agent of the endless distribution: ``mu ~ U[low, high]^A``, ``a*`` not its best arm.
 
     Args:
       key: typed key, consumed.
@@ -109,19 +109,28 @@ def draw_stackelberg_task(key: chex.PRNGKey, num_arms: int, economics: Economics
 
     Raises:
       ConfigError: fewer than 2 arms.
+
+    Example:
+      >>> task = draw_stackelberg_task(jax.random.key(0), 3, games.Economics())
+      >>> bool((task.agent.mean_rewards == task.env.mean_rewards).all())
+      True
     """
     agent, none = best_response(num_arms), jnp.zeros((1,), jnp.float32)
     return draw_task(key, "best_response", agent, none, num_arms, economics)
 
 
 def decode_share(config: StackelbergConfig, intervention: jax.Array, target: jax.Array) -> Offer:
-    """The offer that intervention ``u`` stands for, in shares of ``delta``.
+    """Gives the offer that intervention ``u`` stands for, in shares of ``delta``.
 
     Args:
       config: kind of intervention.
       intervention: int32 scalar in ``[0, U)``, or for ``continuous`` a float32 scalar, which is
         clipped to [0, 1]; 0 offers nothing.
       target: int32 scalar.
+
+    Example:
+      >>> decode_share(StackelbergConfig(num_arms=3), jnp.float32(0.25), jnp.int32(1)).bonus.tolist()
+      [0.0, 0.25, 0.0]
     """
     if config.kind == "continuous":
         size = jnp.clip(intervention, 0.0, 1.0)
@@ -135,7 +144,7 @@ def decode_share(config: StackelbergConfig, intervention: jax.Array, target: jax
 
 
 def summarise_state(config: StackelbergConfig, state: StackelbergState, task: Task) -> jax.Array:
-    """What the principal reads: a summary of fixed length, whatever the number of interactions.
+    """Gives what the principal reads: a summary of fixed length, however many interactions.
 
     Of the rewards: the mean reading of the target, and those of the other arms less it, in
     descending order; arms but the target are exchangeable, so their names tell nothing. Of the
@@ -145,6 +154,12 @@ def summarise_state(config: StackelbergConfig, state: StackelbergState, task: Ta
 
     Returns:
       ``[O]`` float32.
+
+    Example:
+      >>> config = StackelbergConfig(num_arms=3)
+      >>> task = draw_stackelberg_task(jax.random.key(0), 3, games.Economics())
+      >>> summarise_state(config, start_state(3), task).shape == (config.observation_size,)
+      True
     """
     number = state.time.astype(jnp.float32)
     if config.observe == "actions":
@@ -166,7 +181,12 @@ def _others(num_arms: int, target: jax.Array) -> jax.Array:
 
 
 def start_state(num_arms: int) -> StackelbergState:
-    """Nothing has happened yet."""
+    """Gives the state before the first interaction.
+
+    Example:
+      >>> int(start_state(3).time)
+      0
+    """
     zero = jnp.zeros((), jnp.float32)
     return StackelbergState(
         time=jnp.int32(0),
@@ -182,7 +202,7 @@ def start_state(num_arms: int) -> StackelbergState:
 def add_readings(
     key: chex.PRNGKey, state: StackelbergState, number: jax.Array, task: Task
 ) -> StackelbergState:
-    """The state after ``number`` more interactions of which only the readings are kept.
+    """Gives the state after ``number`` more interactions of which only the readings are kept.
 
     Their sum is drawn at once: ``N(number mu, number sigma^2)``.
 
@@ -191,6 +211,11 @@ def add_readings(
       state: what happened before.
       number: int32 scalar, at least 0.
       task: one task.
+
+    Example:
+      >>> task = draw_stackelberg_task(jax.random.key(0), 3, games.Economics())
+      >>> int(add_readings(jax.random.key(1), start_state(3), jnp.int32(5), task).time)
+      5
     """
     size = number.astype(jnp.float32)
     noise = jax.random.normal(key, state.readings.shape, jnp.float32)
@@ -221,6 +246,11 @@ def make_stackelberg_game(config: StackelbergConfig, agent: Agent | None = None)
     Returns:
       Game whose observation is ``[O]`` float32 and whose reward is a float32 scalar; its tasks are
       those of `draw_stackelberg_task`. ``num_interventions`` is 0 for a continuum of shares.
+
+    Example:
+      >>> game = make_stackelberg_game(StackelbergConfig(num_arms=3, kind="binary"))
+      >>> game.num_interventions, game.observation_size
+      (2, 5)
     """
     steered = best_response(config.num_arms) if agent is None else agent
 
@@ -305,6 +335,15 @@ def interact(
       task: who is steered.
       state: what happened before; None: nothing.
       length: how many; None: ``config.horizon``.
+
+    Example:
+      >>> config = StackelbergConfig(num_arms=3, horizon=4, kind="binary")
+      >>> pays = principals.offer_principal(config.observation_size, 2, features=4)
+      >>> params = pays.init_params(jax.random.key(0))
+      >>> task = draw_stackelberg_task(jax.random.key(1), 3, games.Economics())
+      >>> played = interact(jax.random.key(2), config, pays.principal, params, task)
+      >>> played.states.time.tolist()
+      [0, 1, 2, 3, 4]
     """
     game = make_stackelberg_game(config)
     start = start_state(config.num_arms) if state is None else state
@@ -326,13 +365,18 @@ def interact(
 def payoff(
     key: chex.PRNGKey, config: StackelbergConfig, intervention: jax.Array, task: Task
 ) -> jax.Array:
-    """What an intervention earns from an agent that remembers nothing, float32 scalar.
+    """Gives what an intervention earns from an agent that remembers nothing, float32 scalar.
 
     Args:
       key: typed key, consumed.
       config: the game.
       intervention: scalar.
       task: who is steered.
+
+    Example:
+      >>> task = draw_stackelberg_task(jax.random.key(0), 3, games.Economics(cost=0.75))
+      >>> float(payoff(jax.random.key(1), StackelbergConfig(num_arms=3), jnp.float32(1.0), task))
+      0.25
     """
     step = make_stackelberg_game(config).step
     return step(key, start_state(config.num_arms), intervention, task)[2]
@@ -341,13 +385,19 @@ def payoff(
 def state_after(
     key: chex.PRNGKey, states: StackelbergState, number: jax.Array, task: Task
 ) -> StackelbergState:
-    """The state after ``number`` interactions; beyond those played, only readings are added.
+    """Gives the state after ``number`` interactions; beyond those played, only readings are added.
 
     Args:
       key: typed key, consumed.
       states: of `Interactions`, leading axis ``T + 1``.
       number: int32 scalar, at least 0.
       task: who is steered.
+
+    Example:
+      >>> task = draw_stackelberg_task(jax.random.key(0), 3, games.Economics())
+      >>> states = jax.tree.map(lambda leaf: leaf[None], start_state(3))  # none was played
+      >>> int(state_after(jax.random.key(1), states, jnp.int32(7), task).time)
+      7
     """
     played = states.time.shape[0] - 1
     last = jax.tree.map(lambda x: x[jnp.minimum(number, played)], states)

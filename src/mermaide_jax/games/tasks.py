@@ -54,7 +54,7 @@ class Economics(NamedTuple):
 
 
 def split_grid(grid: tuple[float, ...], split: str, role: str) -> tuple[float, ...]:
-    """The values of an ascending grid that ``role`` meets under ``split``.
+    """Gives the values of an ascending grid that ``role`` meets under ``split``.
 
     ``interpolation`` trains on the 1st, 3rd, 5th ... value and on the last, and tests on the rest;
     ``same`` uses all for both; ``extrapolation`` trains on all but the ends, and tests on these.
@@ -63,6 +63,10 @@ def split_grid(grid: tuple[float, ...], split: str, role: str) -> tuple[float, .
 
     Raises:
       ConfigError: unknown split or role.
+
+    Example:
+      >>> split_grid((1.0, 2.0, 3.0, 4.0, 5.0), "interpolation", "test")
+      (2.0, 4.0)
     """
     errors.check_choice("split", split, SPLITS)
     errors.check_choice("role", role, ("train", "test"))
@@ -77,21 +81,30 @@ def split_grid(grid: tuple[float, ...], split: str, role: str) -> tuple[float, .
 
 
 def split_coefficients(family: str, split: str, role: str) -> tuple[float, ...]:
-    """Exploration coefficients of a family that ``role`` meets under ``split``; see `split_grid`.
+    """Gives the coefficients of a family that ``role`` meets under ``split``; see `split_grid`.
 
     Raises:
       ConfigError: unknown family, split or role.
+
+    Example:
+      >>> split_coefficients("ucb", "interpolation", "train")
+      (0.17, 0.42, 0.67)
     """
     return split_grid(grid_of(family), split, role)
 
 
 def make_bandit(mean_rewards: jax.Array, target: chex.Numeric, economics: Economics) -> Bandit:
-    """The bandit of one task.
+    """Makes the bandit of one task.
 
     Args:
       mean_rewards: ``[A]`` base mean rewards.
       target: ``a*``.
       economics: cost, bonus and noise.
+
+    Example:
+      >>> bandit = make_bandit(jnp.array([0.2, 0.8]), 0, Economics(cost=0.5))
+      >>> int(bandit.target), float(bandit.cost)
+      (0, 0.5)
     """
     return Bandit(
         mean_rewards=jnp.asarray(mean_rewards, jnp.float32),
@@ -103,12 +116,18 @@ def make_bandit(mean_rewards: jax.Array, target: chex.Numeric, economics: Econom
 
 
 def make_task(agent: Agent, params: Params, env: Bandit) -> Task:
-    """The task of steering one agent, which is told what it knows beforehand (`Agent.inform`)."""
+    """Makes the task of steering one agent, which is told what it knows beforehand.
+
+    Example:
+      >>> bandit = make_bandit(jnp.array([0.25, 0.75]), 0, Economics())
+      >>> make_task(agents.best_response(2), None, bandit).agent.mean_rewards.tolist()
+      [0.25, 0.75]
+    """
     return Task(agent.inform(params, env), env)
 
 
 def draw_bandit(key: chex.PRNGKey, num_arms: int, economics: Economics) -> Bandit:
-    """``mu ~ U[low, high]^A`` and ``a*`` uniform among the arms that are not the best.
+    """Draws ``mu ~ U[low, high]^A`` and ``a*`` uniform among the arms that are not the best.
 
     Args:
       key: typed key, consumed.
@@ -117,6 +136,11 @@ def draw_bandit(key: chex.PRNGKey, num_arms: int, economics: Economics) -> Bandi
 
     Raises:
       ConfigError: fewer than 2 arms.
+
+    Example:
+      >>> bandit = draw_bandit(jax.random.key(0), 3, Economics())
+      >>> int(bandit.target) != int(bandit.mean_rewards.argmax())
+      True
     """
     errors.check_at_least("num_arms", num_arms, 2)
     key_rewards, key_target = jax.random.split(key)
@@ -137,7 +161,7 @@ def draw_task(
     num_arms: int,
     economics: Economics,
 ) -> Task:
-    """One task of the endless distribution: a coefficient at random, fresh rewards and target.
+    """Draws a task of the endless distribution: a coefficient at random, fresh rewards and target.
 
     Args:
       key: typed key, consumed.
@@ -146,6 +170,13 @@ def draw_task(
       coefficients: ``[C]`` coefficients to choose from, each as likely.
       num_arms: ``A``.
       economics: cost, bonus, noise and range of rewards.
+
+    Example:
+      >>> task = draw_task(
+      ...     jax.random.key(0), "ucb", agents.ucb(3), jnp.array([0.5]), 3, Economics()
+      ... )
+      >>> float(task.agent.beta)
+      0.5
     """
     key_coefficient, key_bandit = jax.random.split(key)
     coefficients = jnp.asarray(coefficients, jnp.float32)
@@ -163,7 +194,7 @@ def finite_tasks(
     num_arms: int,
     economics: Economics,
 ) -> Task:
-    """A finite set of agents, as many of each coefficient, fixed by ``key``.
+    """Draws a finite set of agents, as many of each coefficient, fixed by ``key``.
 
     Agent ``i`` has the coefficient ``coefficients[i % C]`` and rewards drawn from the ``i``-th
     split of ``key``: a larger set begins with the smaller one.
@@ -183,6 +214,13 @@ def finite_tasks(
     Raises:
       ConfigError: unknown family; no coefficients, or one that its family cannot have;
         ``num_agents`` is not a positive multiple of the number of coefficients; fewer than 2 arms.
+
+    Example:
+      >>> tasks = finite_tasks(
+      ...     jax.random.key(0), "ucb", agents.ucb(3), (0.25, 0.5), 4, 3, Economics()
+      ... )
+      >>> tasks.agent.beta.tolist()
+      [0.25, 0.5, 0.25, 0.5]
     """
     errors.check_at_least("number of coefficients", len(coefficients), 1)
     check_coefficients(family, coefficients)
@@ -199,13 +237,20 @@ def finite_tasks(
 
 
 def redraw_rewards(key: chex.PRNGKey, agent: Agent, task: Task, economics: Economics) -> Task:
-    """The same agent with fresh base rewards and a fresh target.
+    """Draws fresh base rewards and a fresh target for the same agent.
 
     Args:
       key: typed key, consumed.
       agent: who is steered.
       task: one task, whose agent's params are kept.
       economics: cost, bonus, noise and range of rewards.
+
+    Example:
+      >>> agent = agents.ucb(3)
+      >>> task = draw_task(jax.random.key(0), "ucb", agent, jnp.array([0.5]), 3, Economics())
+      >>> fresh = redraw_rewards(jax.random.key(1), agent, task, Economics())
+      >>> float(fresh.agent.beta), bool((fresh.env.mean_rewards == task.env.mean_rewards).any())
+      (0.5, False)
     """
     bandit = draw_bandit(key, task.env.mean_rewards.shape[0], economics)
     env = task.env._replace(mean_rewards=bandit.mean_rewards, target=bandit.target)
@@ -213,7 +258,7 @@ def redraw_rewards(key: chex.PRNGKey, agent: Agent, task: Task, economics: Econo
 
 
 def relabel_arms(key: chex.PRNGKey, agent: Agent, task: Task) -> Task:
-    """The same agent with its arms renamed by a random permutation, all that is theirs together.
+    """Renames the arms of a task by a random permutation, all that is theirs together.
 
     Arms are exchangeable, so the game is the same; a network that meets the same few agents under
     ever new names cannot learn them by heart.
@@ -222,13 +267,20 @@ def relabel_arms(key: chex.PRNGKey, agent: Agent, task: Task) -> Task:
       key: typed key, consumed.
       agent: who is steered; its ``permute`` renames what its params hold of each arm.
       task: one task.
+
+    Example:
+      >>> agent, bandit = agents.ucb(3), make_bandit(jnp.array([0.1, 0.5, 0.9]), 0, Economics())
+      >>> task = make_task(agent, agents.UCBParams(0.3), bandit)
+      >>> renamed = relabel_arms(jax.random.key(0), agent, task)
+      >>> float(renamed.env.mean_rewards[renamed.env.target]) == float(bandit.mean_rewards[0])
+      True
     """
     order = jax.random.permutation(key, task.env.mean_rewards.shape[0])
     return rename_arms(order, agent, task)
 
 
 def target_first(agent: Agent, task: Task) -> Task:
-    """The same agent with its arms counted from the target, which becomes arm 0.
+    """Counts the arms of a task from the target, which becomes arm 0.
 
     The principal knows the target and arms are exchangeable, so nothing is lost or told; but "it
     took the target" and "it is about to take the target" become the same input in every task.
@@ -236,18 +288,30 @@ def target_first(agent: Agent, task: Task) -> Task:
     Args:
       agent: see `relabel_arms`.
       task: one task.
+
+    Example:
+      >>> agent, bandit = agents.ucb(3), make_bandit(jnp.array([0.25, 0.5, 0.75]), 1, Economics())
+      >>> aligned = target_first(agent, make_task(agent, agents.UCBParams(0.3), bandit))
+      >>> int(aligned.env.target), aligned.env.mean_rewards.tolist()
+      (0, [0.5, 0.75, 0.25])
     """
     num_arms = task.env.mean_rewards.shape[0]
     return rename_arms((jnp.arange(num_arms) + task.env.target) % num_arms, agent, task)
 
 
 def rename_arms(order: jax.Array, agent: Agent, task: Task) -> Task:
-    """The same task with its arms renamed: arm ``j`` of the result is arm ``order[j]``.
+    """Renames the arms of a task: arm ``j`` of the result is arm ``order[j]``.
 
     Args:
       order: ``[A]`` int32, a permutation.
       agent: see `relabel_arms`.
       task: one task.
+
+    Example:
+      >>> agent, bandit = agents.ucb(3), make_bandit(jnp.array([0.25, 0.5, 0.75]), 0, Economics())
+      >>> task = make_task(agent, agents.UCBParams(0.3), bandit)
+      >>> int(rename_arms(jnp.array([2, 0, 1]), agent, task).env.target)
+      1
     """
     env = task.env._replace(
         mean_rewards=task.env.mean_rewards[order],

@@ -26,6 +26,14 @@ def hessian_aware_grad(loss: Callable[..., Any]) -> Callable[..., Params]:
         what the loss closes over is differentiated too.
 
     Source: Pearlmutter (1994); MAML's use of it, Finn, Abbeel and Levine (2017), section 2.2.
+
+    Example:
+      >>> gradient = hessian_aware_grad(lambda x, data: jnp.sum(data * x**3))
+      >>> x, data = jnp.array([1.0, 2.0]), jnp.array([1.0, 1.0])
+      >>> gradient(x, data).tolist()
+      [3.0, 12.0]
+      >>> jax.grad(lambda x: gradient(x, data)[1])(x).tolist()  # a row of the Hessian
+      [0.0, 12.0]
     """
 
     def gradient(params: Params, *data: Any) -> Params:

@@ -34,6 +34,12 @@ def maml_loss(adapt: Adapt, outer_loss: Loss) -> Callable[[Params, Any, Any], An
         ``jax.grad(..., has_aux=True)``.
 
     Source: Finn, Abbeel and Levine (2017), Eq. (1) (https://arxiv.org/abs/1703.03400).
+
+    Example:
+      >>> square = lambda x, target: (x - target) ** 2
+      >>> loss = maml_loss(meta.inner_loop(square, optax.sgd(0.25)), square)
+      >>> float(loss(jnp.float32(0.0), jnp.float32(1.0), jnp.float32(1.0)))  # after a step to 0.5
+      0.25
     """
 
     def loss(params: Params, support: Any, query: Any) -> Any:
@@ -123,6 +129,17 @@ def maml_gradient(
 
     Raises:
       ConfigError: ``block_size`` does not divide ``N``.
+
+    Example:
+      >>> square = lambda x, target: (x - target) ** 2
+      >>> adapt = meta.inner_loop(square, optax.sgd(0.25))
+      >>> play = lambda adapted, targets: targets  # what is played depends on nothing here
+      >>> targets = jnp.array([1.0, 3.0])
+      >>> loss, gradient, _ = maml_gradient(
+      ...     adapt, square, play, lambda data: data, jnp.float32(0.0), targets, targets
+      ... )
+      >>> float(loss), float(gradient)
+      (1.25, -1.0)
     """
     group = TaskGroup(play, support, settings)
     if block_size is not None and group.size % check_at_least("block_size", block_size, 1):
@@ -154,6 +171,17 @@ def maml_gradient_of_groups(
 
     Raises:
       ConfigError: no groups, or a ``block_size`` below 1.
+
+    Example:
+      >>> square = lambda x, target: (x - target) ** 2
+      >>> adapt = meta.inner_loop(square, optax.sgd(0.25))
+      >>> group = lambda *targets: TaskGroup(lambda x, y: y, jnp.array(targets), jnp.array(targets))
+      >>> groups = [group(1.0), group(3.0, 3.0)]
+      >>> loss, gradient, _ = maml_gradient_of_groups(
+      ...     adapt, square, lambda data: data, jnp.float32(0.0), groups
+      ... )
+      >>> round(float(loss), 3), round(float(gradient), 3)
+      (1.583, -1.167)
     """
     check_at_least("number of groups", len(groups), 1)
     if block_size is not None:

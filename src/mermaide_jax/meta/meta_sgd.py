@@ -39,6 +39,11 @@ def init_meta_sgd(params: Params, rate: float, *, per_parameter: bool = False) -
 
     Raises:
       ConfigError: a rate that is not above 0.
+
+    Example:
+      >>> learned = init_meta_sgd({"w": jnp.zeros(2)}, rate=1.0, per_parameter=True)
+      >>> learned.log_rates["w"].tolist()
+      [0.0, 0.0]
     """
     errors.check_positive("rate", rate)
     start = math.log(rate) / RATE_SCALE
@@ -55,6 +60,11 @@ def with_inner_rate(meta: MetaSGDParams, rate: jax.Array | float) -> MetaSGDPara
     Args:
       meta: the params.
       rate: float scalar, at least 0; may be traced.
+
+    Example:
+      >>> learned = init_meta_sgd({"w": jnp.zeros(2)}, rate=0.5)
+      >>> float(with_inner_rate(learned, 1.0).log_rates["w"])
+      0.0
     """
     log_rate = jnp.log(jnp.asarray(rate, jnp.float32)) / RATE_SCALE
     return meta._replace(
@@ -75,6 +85,13 @@ def sgd_with_rates(
     Args:
       log_rates: logarithms, a scalar or an array in the place of each leaf; may be traced.
       longest_gradient: ``G``; None: no bound.
+
+    Example:
+      >>> optimizer = sgd_with_rates({"w": jnp.float32(0.0)})  # log rates: a rate of 1
+      >>> weights = {"w": jnp.array([1.0, 2.0])}
+      >>> updates, _ = optimizer.update(weights, optimizer.init(weights))
+      >>> updates["w"].tolist()
+      [-1.0, -2.0]
     """
 
     def update(updates: Any, params: Any) -> Any:
@@ -112,6 +129,13 @@ def meta_sgd(
 
     Source: Li, Zhou, Chen and Li (2017), "Meta-SGD" (https://arxiv.org/abs/1707.09835); a rate for
     each leaf, on a logarithmic scale, is ours.
+
+    Example:
+      >>> square = lambda x, target: (x - target) ** 2
+      >>> adapt = meta_sgd(square)
+      >>> learned = init_meta_sgd(jnp.float32(0.0), rate=0.25)
+      >>> round(float(adapt(learned, jnp.float32(1.0))), 3)
+      0.5
     """
 
     def adapt(meta: MetaSGDParams, support: Any) -> Params:
