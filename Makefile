@@ -75,8 +75,8 @@ results-bandits: $(VENV)/.stamp-experiments ## F2, F3 and F4 at the headline pro
 	$(RUN)world_model.py results/parts/bandits --out results/world_model --force
 	$(RUN)adaptation.py results/parts/bandits --out results/adaptation --force
 	$(RUN)timing.py results/parts/bandits --episodes 4 --out results/timing --force
-	$(RUN)told.py results/bandits --families ucb --out results/told/ucb --force $(if $(REDUCED),--seeds 2)
-	$(RUN)told.py results/bandits --families epsilon_greedy --out results/told/epsilon_greedy --force \
+	$(RUN)informed.py results/bandits --families ucb --out results/informed/ucb --force $(if $(REDUCED),--seeds 2)
+	$(RUN)informed.py results/bandits --families epsilon_greedy --out results/informed/epsilon_greedy --force \
 		$(if $(REDUCED),--seeds 2)
 	$(RUN)beliefs.py results/bandits --out results/beliefs --force
 	$(RUN)watching.py results/parts/bandits --out results/watching --force
@@ -120,7 +120,7 @@ bench: $(VENV)/.stamp-experiments,peers ## speed against the peers, an hour (BEN
 profile: $(VENV)/.stamp-experiments ## what runs in one meta-step, by jax.profiler
 	$(BIN)/python -m mermaide_jax.benchmarks.profile --out $(or $(OUT),results/profile.json)
 
-.PHONY: test test-second test-slow baseline lint format docs clean
+.PHONY: test test-second baseline lint format docs clean
 test: lint ## lint, types, import contracts, all tests; contracts, exactness and guard on a second Python
 	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist worksteal $(PYTEST_ARGS)
 	@own=$$($(BIN)/python -c '$(VERSION)'); second=; \
@@ -131,9 +131,6 @@ test: lint ## lint, types, import contracts, all tests; contracts, exactness and
 test-second: $(VENV)/.stamp-dev # of `make test`, in an environment with the oldest Python that works
 	$(BIN)/python -c 'import jax, platform; print("Python", platform.python_version(), "with JAX", jax.__version__)'
 	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist worksteal -m "contract or exact or guard" $(PYTEST_ARGS)
-
-test-slow: $(VENV)/.stamp-dev ## the tests that take minutes each
-	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
 baseline: $(VENV)/.stamp-dev ## renew benchmarks/counted.json, what compiled programs may cost
 	$(BIN)/python -m mermaide_jax.benchmarks.counted --renew
