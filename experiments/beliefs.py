@@ -60,7 +60,14 @@ def main(options: Beliefs) -> None:
     short = likelihood_gaps(table, MODEL)
     figure = likelihoods_figure(table, COLORS, "nats a step: is it the target?")
     about = {**sizes, "summary": short.to_dict("records")}
-    write_experiment(directory, {"beliefs": table}, {"beliefs": figure}, began, formats={"beliefs": "parquet"}, **about)
+    write_experiment(
+        directory,
+        {"beliefs": table},
+        {"beliefs": figure},
+        began,
+        formats={"beliefs": "parquet"},
+        **about,
+    )
     print(short.to_string(index=False, float_format="%.3f"))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import hypothesis
 import jax
 import pytest
+from finished_study import finished  # noqa: F401  # fixture
 from made_up_results import episode, results, results_with, rows  # noqa: F401  # fixtures
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")

@@ -8,10 +8,9 @@ import pandas as pd
 import pytest
 from experiment_scripts import load_experiment, run_experiment
 
-from mermaide_jax import games
+from mermaide_jax import registry
 from mermaide_jax.evaluation.protocol import evaluate
 from mermaide_jax.principals import first_k
-from mermaide_jax.studies.mermaide import PRESETS
 from mermaide_jax.studies.mermaide.setting import make_setting
 
 CONVERGENCE = [
@@ -39,7 +38,7 @@ def test_no_reference_beats_an_exhaustive_search(convergence, tmp_path, monkeypa
         assert np.all(score[name] <= score["beam_16"] + 1e-6), name
     assert np.all(table["low"] <= table["score"] + 1e-6)
     assert (out / "oracle_convergence.png").stat().st_size > 1000
-    made = json.loads((out / "oracle_convergence.json").read_text())
+    made = json.loads((out / "about.json").read_text())
     assert made["config"]["widths"] == [16]
 
 
@@ -65,12 +64,12 @@ def test_what_cannot_be_measured_is_refused(convergence, options, tmp_path, monk
 
 def test_the_first_k_are_scored_as_a_loop_over_k_scores_them(monkeypatch, capsys):
     module = load_experiment("first_k", monkeypatch)
-    assert run_experiment(module, module.Experiment, monkeypatch, "--preset", "smoke") == 0
+    assert run_experiment(module, module.FirstK, monkeypatch, "--preset", "smoke") == 0
     head, *lines = capsys.readouterr().out.splitlines()
     assert head.split() == ["k", "0", "5", "10", "15", "20"]
     assert [line.split()[-6] for line in lines] == ["train", "test"] * 2
-    setting = make_setting(PRESETS["smoke"])
-    tasks: games.Task = jax.tree.map(lambda leaf: leaf[0], setting.test)
+    setting = make_setting(registry.get("preset", "smoke").value)
+    tasks = jax.tree.map(lambda leaf: leaf[0], setting.test["ucb"])
     principal = first_k(setting.game.pay_target)
     for k, printed in zip(range(0, 21, 5), lines[1].split()[-5:], strict=True):
         key = jax.random.key(0)
@@ -80,5 +79,5 @@ def test_the_first_k_are_scored_as_a_loop_over_k_scores_them(monkeypatch, capsys
 
 def test_an_unknown_preset_is_refused(monkeypatch, capsys):
     module = load_experiment("first_k", monkeypatch)
-    assert run_experiment(module, module.Experiment, monkeypatch, "--preset", "slow") == 2
+    assert run_experiment(module, module.FirstK, monkeypatch, "--preset", "slow") == 2
     assert "--preset: got 'slow'" in capsys.readouterr().err

@@ -41,8 +41,8 @@ def prediction_steps(predictions: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             getattr(record["quality"], name).mean((0, 1)) for name in ("divergence", "entropy")
         )
         rows += [
-            about | {"step": step, "divergence": float(lacks), "entropy": float(own)}
-            for step, (lacks, own) in enumerate(zip(divergence, entropy, strict=True))
+            about | {"step": step, "divergence": float(gap), "entropy": float(own)}
+            for step, (gap, own) in enumerate(zip(divergence, entropy, strict=True))
         ]
     return pd.DataFrame(rows)
 
@@ -99,7 +99,7 @@ def predictions_figure(
 
 
 def likelihood_gaps(table: pd.DataFrame, model: str) -> pd.DataFrame:
-    """Computes what a model lacks beside each observer, in nats a step, by principal.
+    """Computes how far a model is behind each observer, in nats a step, by principal.
 
     Args:
       table: principal, episode, predictor and log_likelihood, a line for each step.
@@ -113,11 +113,11 @@ def likelihood_gaps(table: pd.DataFrame, model: str) -> pd.DataFrame:
     for principal, part in table.groupby("principal", sort=False):
         means = part.pivot_table(index="episode", columns="predictor", values="log_likelihood")
         for who in observers:
-            lacks = (means[who] - means[model]).to_numpy()
-            lack = bootstrap_interval(lambda x: mean(x, axis=1), lacks, resample="runs")
-            line: Record = {"principal": principal, "observer": who, "episodes": len(lacks)}
+            gaps = (means[who] - means[model]).to_numpy()
+            gap = bootstrap_interval(lambda x: mean(x, axis=1), gaps, resample="runs")
+            line: Record = {"principal": principal, "observer": who, "episodes": len(gaps)}
             line |= {"of observer": means[who].mean(), f"of {model}": means[model].mean()}
-            lines.append(line | {"lacks": lack.value, "low": lack.low, "high": lack.high})
+            lines.append(line | {"gap": gap.value, "low": gap.low, "high": gap.high})
     return pd.DataFrame(lines)
 
 
