@@ -1,7 +1,8 @@
 """The results as plain text: the rows against their bars, then every contender's figures."""
 
-from collections.abc import Sequence
 from typing import Any
+
+from mermaide_jax.throughput.text import aligned, rate, seconds
 
 _VERDICT = {True: "pass", False: "FAIL", None: ""}
 
@@ -26,7 +27,7 @@ def format_ratios(ratios: dict[str, dict[str, Any]]) -> str:
                 else _VERDICT[entry["passed"]],
             )
         )  # fmt: skip
-    return _aligned(lines)
+    return aligned(lines)
 
 
 def format_case(case: dict[str, Any]) -> str:
@@ -45,28 +46,16 @@ def format_case(case: dict[str, Any]) -> str:
         lines.append(
             (
                 entry["name"],
-                _seconds(summary["median_s"]) if summary else "",
-                f"{_seconds(summary['lower_quartile_s'])} to "
-                f"{_seconds(summary['upper_quartile_s'])}" if summary else "",
-                _rate(summary["rate"]) if summary else "",
-                _seconds(entry.get("setup_wall_s")),
+                seconds(summary["median_s"]) if summary else "",
+                f"{seconds(summary['lower_quartile_s'])} to "
+                f"{seconds(summary['upper_quartile_s'])}" if summary else "",
+                rate(summary["rate"]) if summary else "",
+                seconds(entry.get("setup_wall_s")),
                 _bytes(facts.get("temp_bytes")),
                 remark,
             )
         )  # fmt: skip
-    return f"{head}\n{_aligned(lines)}"
-
-
-def _aligned(lines: Sequence[tuple[str, ...]]) -> str:
-    """Columns of even width: the first and the last to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    out = []
-    for line in lines:
-        first, *middle, last = line
-        cells = [first.ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(middle, widths[1:-1], strict=True)]
-        out.append("  " + "  ".join([*cells, last]).rstrip())
-    return "\n".join(out)
+    return f"{head}\n{aligned(lines)}"
 
 
 def _reason(entry: dict[str, Any]) -> str:
@@ -84,22 +73,6 @@ def _number(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def _seconds(value: float | None) -> str:
-    if value is None:
-        return ""
-    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if value >= scale:
-            return f"{value / scale:.3g} {unit}"
-    return f"{value * 1e9:.3g} ns"
-
-
-def _rate(value: float) -> str:
-    for unit, scale in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if value >= scale:
-            return f"{value / scale:.3g} {unit}"
-    return f"{value:.3g}"
 
 
 def _bytes(value: float | None) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from mermaide_jax import __version__, cli, registry
+from mermaide_jax._jax import cpu
 from mermaide_jax.cli import actions, commands, main, overview, progress, set_xla_flags
 from mermaide_jax.cli.parsing import Command, parse
 from mermaide_jax.results.results import read_results
@@ -67,9 +68,8 @@ def test_entry_point_starts_with_the_flags_of_its_process():
     done = subprocess.run(
         [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True
     )
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     devices, _, flags = done.stdout.splitlines()[-1].partition(" ")
-    assert int(devices) == cores
+    assert int(devices) == cpu.count()
     assert "--xla_cpu_multi_thread_eigen=false" in flags
     for name in (*PRESETS, "ucb", "mermaide", "prescient"):
         assert re.search(rf"^  {name} +\S", done.stdout, re.MULTILINE)
@@ -215,9 +215,9 @@ BAD = [
     ("train", "--out: got nothing"),
     ("evaluate", "DIR, --out: got nothing"),
     ("show", "DIR: got nothing"),
-    ("bench", "--out: got nothing"),
-    ("bench --out OUT --suites simulater", "--suites: got 'simulater', expected one of machine"),
-    ("bench --out FULL --quick", "--out: got 'FULL', expected a new or empty directory"),
+    ("bench --works simulater", "--works: got 'simulater', expected one of ucb"),
+    ("bench --out FULL", "--out: got 'FULL', expected a new file"),
+    ("bench --out FILE", "--out: got 'FILE', expected a new file"),
     ("list --verbose", "--verbose: no such option"),
     (
         "train --out OUT --game.costs 1",

@@ -1,14 +1,13 @@
 """Times work: compilation apart from running, repeats long enough to be measured, their spread.
 
-JAX is imported by what needs it: other libraries are timed too, in processes that do without.
+Only what compiles imports JAX: other libraries are timed too, in processes that do without.
 """
 
 import math
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
-
-import numpy as np
 
 __all__ = [
     "Program",
@@ -120,6 +119,7 @@ def summarize(seconds: Sequence[float], calls: int, work: float) -> Summary:
       calls: in each repeat.
       work: units in each call.
     """
-    quartiles = np.percentile(np.asarray(seconds) / calls, [25, 50, 75])
-    lower, median, upper = (float(value) for value in quartiles)
+    each = [value / calls for value in seconds]
+    # Of a single repeat all quartiles are the repeat itself.
+    lower, median, upper = statistics.quantiles(each * (1 + (len(each) == 1)), method="inclusive")
     return Summary(median, lower, upper, work / median if median > 0 else math.inf)
