@@ -114,13 +114,13 @@ results-stackelberg: $(VENV)/.stamp-experiments ## F1
 
 .PHONY: bench
 bench: $(VENV)/.stamp-experiments,peers ## speed against the peers, an hour (BENCH_ARGS=--quick: five minutes)
-	$(BIN)/mermaide bench --out $(or $(OUT),results/bench) $(if $(or $(FORCE),$(if $(OUT),,default)),--force) $(BENCH_ARGS)
+	$(BIN)/python -m benchmarks.run $(if $(OUT),--out $(OUT)) $(if $(FORCE),--force) $(BENCH_ARGS)
 
 .PHONY: profile
 profile: $(VENV)/.stamp-experiments ## what runs in one meta-step, by jax.profiler
-	$(BIN)/python -m mermaide_jax.benchmarks.profile --out $(or $(OUT),results/profile.json)
+	$(BIN)/python -m benchmarks.profile --out $(or $(OUT),results/profile.json)
 
-.PHONY: test test-second baseline lint format docs clean
+.PHONY: test test-second guard baseline lint format docs clean
 test: lint ## lint, types, import contracts, all tests; contracts, exactness and guard on a second Python
 	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist worksteal $(PYTEST_ARGS)
 	@own=$$($(BIN)/python -c '$(VERSION)'); second=; \
@@ -132,8 +132,11 @@ test-second: $(VENV)/.stamp-dev # of `make test`, in an environment with the old
 	$(BIN)/python -c 'import jax, platform; print("Python", platform.python_version(), "with JAX", jax.__version__)'
 	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist worksteal -m "contract or exact or guard" $(PYTEST_ARGS)
 
-baseline: $(VENV)/.stamp-dev ## renew benchmarks/counted.json, what compiled programs may cost
-	$(BIN)/python -m mermaide_jax.benchmarks.counted --renew
+guard: $(VENV)/.stamp-dev ## compare the counted work of compiled programs with the baseline
+	$(BIN)/python -m benchmarks.guard
+
+baseline: $(VENV)/.stamp-dev ## renew what compiled programs may cost with the JAX of this environment
+	$(BIN)/python -m benchmarks.guard --renew
 
 lint: $(VENV)/.stamp-dev ## ruff, pyright and import-linter
 	$(BIN)/ruff check .

@@ -70,13 +70,13 @@ def library_gradient(order):
     learned = learned_principal(network, work.inputs["world_model"], work.num_arms, 2)
     adapt = make_adapt(config, learned)
     bonus = meta_workload.ENTROPY_BONUS
-    loss = meta.maml_loss(adapt, functools.partial(outer_loss, learned, bonus))
+    loss = meta.maml_loss(adapt, lambda params, query: outer_loss(learned, bonus, params, *query))
     before, after = (jax.tree.map(jnp.asarray, episodes) for episodes in made_up_episodes())
 
     def objective(side_by_side):
         params = meta_workload.to_library(side_by_side)
         evaluation = after, advantages(after.reward)
-        of_task = lambda b, e: loss(params, (b,), e)[0]  # noqa: E731
+        of_task = lambda b, e: loss(params, b, e)[0]  # noqa: E731
         return jnp.mean(jax.vmap(of_task)(before, evaluation))
 
     gradient = jax.jit(jax.grad(objective))(double(meta_workload.make_params(work)))
