@@ -1,6 +1,6 @@
 r"""Writes docs/results/speed.json and the table of docs/results/performance.md from measured runs.
 
-    python benchmarks/publish.py benchmarks/results/zen3 \
+    python -m benchmarks.publish benchmarks/results/zen3 \
         --other "EPYC, Zen 5"=benchmarks/results/zen5 Xeon=benchmarks/results/xeon
 
 A folder holds the runs of one machine, each a ``speed.json`` in it or in a folder of its own; a row

@@ -1,21 +1,17 @@
 """The table of docs/results/performance.md, and the rows behind it."""
 
-import importlib.util
+import importlib
 import json
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from benchmarks import profile
 
 
 @pytest.fixture
 def publish(tmp_path, monkeypatch):
-    """The script, writing into a folder of the test's own."""
-    spec = importlib.util.spec_from_file_location("publish", ROOT / "benchmarks" / "publish.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    """The module, writing into a folder of the test's own."""
+    module = importlib.import_module("benchmarks.publish")
     monkeypatch.setattr(module, "PUBLISHED", tmp_path / "published.json")
     monkeypatch.setattr(module, "PAGE", tmp_path / "page.md")
     module.PAGE.write_text("before\n<!-- table -->\nold\n<!-- /table -->\nafter\n")
@@ -45,6 +41,17 @@ def test_newest_measurements_and_another_machines_for_what_lacks(publish, tmp_pa
     page = publish.PAGE.read_text().splitlines()
     assert page[:2] == ["before", "<!-- table -->"] and page[-2:] == ["<!-- /table -->", "after"]
     assert "There" in page[2] and "old" not in page
+
+
+def test_what_is_published_can_be_read_again(publish):
+    """The committed runs of every machine, the table's rows, and the profile beside them."""
+    docs = publish.DOCS / "results"
+    rows = json.loads((docs / "speed.json").read_text())["ratios"]
+    assert publish.table(rows, {}).count("\n") == len(rows) + 2
+    for folder in (publish.DOCS.parent / "benchmarks" / "results").iterdir():
+        if folder.is_dir():
+            assert publish.merge(publish.read(folder))
+    assert "| play |" in profile.format_profile(json.loads((docs / "profile.json").read_text()))
 
 
 def test_the_table_says_what_was_met_and_where(publish):
