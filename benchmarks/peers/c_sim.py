@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.peers import problem
+from benchmarks.workloads import problem
 from mermaide_jax._jax import cpu
 from mermaide_jax._jax.caching import memoize
 from mermaide_jax._jax.compile_c import compile_c, no_compiler

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.peers import meta_workload, problem
+from benchmarks.workloads import meta_workload, problem
 from benchmarks.workloads.ours import Part, differentiated
 from mermaide_jax.throughput.timing import Run, compile_program
 

@@ -4,7 +4,7 @@ import importlib
 
 import numpy as np
 
-from benchmarks.peers import problem
+from benchmarks.workloads import problem
 from benchmarks.workloads.ours import Part
 from mermaide_jax.throughput.timing import Run
 

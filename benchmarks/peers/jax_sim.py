@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from benchmarks.peers import problem
+from benchmarks.workloads import problem
 from benchmarks.workloads.programs import agent_of, with_new_keys
 from mermaide_jax.throughput.timing import Run
 

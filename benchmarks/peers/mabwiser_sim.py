@@ -4,7 +4,7 @@ import importlib
 
 import numpy as np
 
-from benchmarks.peers import problem
+from benchmarks.workloads import problem
 
 
 def predict_and_fit(family: problem.Family, agents: int, arms: int = 10, horizon: int = 200):

@@ -15,8 +15,9 @@ import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
 
-from benchmarks.peers import meta_workload
-from benchmarks.peers.meta_workload import MetaWorkload, Run, Tasks
+from benchmarks.workloads import meta_workload
+from benchmarks.workloads.meta_workload import MetaWorkload, Tasks
+from mermaide_jax.throughput.timing import Run, compile_program
 
 Params = Any
 
@@ -195,15 +196,14 @@ def flax_cells(*, remat: bool = False, updates: int = 1, **options: Any) -> Run:
     params = from_library(meta_workload.make_params(work))
     tasks = jax.tree.map(jnp.asarray, meta_workload.make_tasks(work))
     carry = (params, networks.init(params), jax.random.key(work.seed), jnp.float32(0))
-    lowered = several.lower(tasks, carry)
-    compiled, seconds = meta_workload.timed(lowered.compile)
+    program = compile_program(several, tasks, carry)
 
     def run() -> float:
         nonlocal carry
-        carry = jax.block_until_ready(compiled(tasks, carry))
+        carry = jax.block_until_ready(program.call(tasks, carry))
         return float(carry[-1])
 
-    return Run(run, compiled.memory_analysis().temp_size_in_bytes, seconds)
+    return Run(run, program.call, **program.facts)
 
 
 def _norm(tree: Params) -> jax.Array:

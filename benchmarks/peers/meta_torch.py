@@ -7,8 +7,9 @@ leave every derivative to the library; they differ in how the second-order gradi
 import functools
 from typing import Any
 
-from benchmarks.peers import meta_workload
-from benchmarks.peers.meta_workload import MetaWorkload, Run
+from benchmarks.workloads import meta_workload
+from benchmarks.workloads.meta_workload import MetaWorkload
+from mermaide_jax.throughput.timing import Run
 
 
 def torch_func(*, plain: bool = False, **options: Any) -> Run:
@@ -88,4 +89,4 @@ def _make(work: MetaWorkload, make_adapt: Any) -> Run:
         adam.step()
         return float(torch.linalg.vector_norm(torch.stack(norms)))
 
-    return Run(run, meta_workload.memory_of(run))
+    return Run(run, temp_bytes=meta_workload.memory_of(run))

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import torch  # pyright: ignore[reportMissingImports]
 
 from benchmarks.peers import meta_torch_play as play
-from benchmarks.peers import meta_workload
 from benchmarks.peers.meta_torch_play import Episodes, Params, Tensor
-from benchmarks.peers.meta_workload import MetaWorkload
+from benchmarks.workloads import meta_workload
+from benchmarks.workloads.meta_workload import MetaWorkload
 
 Unroll = Callable[[Params, str, Tensor], Tensor]
 

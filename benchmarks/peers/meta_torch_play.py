@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
 
-from benchmarks.peers import meta_workload
-from benchmarks.peers.meta_workload import MetaWorkload, Tasks
+from benchmarks.workloads import meta_workload
+from benchmarks.workloads.meta_workload import MetaWorkload, Tasks
 
 Tensor = Any  # `torch.Tensor`: the checker may have to do without torch
 Params = dict[str, Tensor]

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from benchmarks.peers import problem
+from benchmarks.workloads import problem
 from mermaide_jax.throughput.timing import Run
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks.peers import problem
+from benchmarks.workloads import problem
 
 _F32 = np.float32
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.peers import problem
+from benchmarks.workloads import problem
 
 
 def evaluator_loop(family: problem.Family, agents: int, arms: int = 10, horizon: int = 200):

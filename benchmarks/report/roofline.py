@@ -5,7 +5,7 @@ Operations are counted by hand, since XLA counts the body of a loop once:
 * one step of a UCB agent with ``A`` arms: ``2A`` for the indices, ``2A`` for the greatest and its
   place, 10 for mean and ``1/sqrt(n)``, 110 for one call of threefry-2x32 with 20 rounds, 40 for a
   normal draw;
-* one meta-step: its matrix products, see `peers.meta_bound`.
+* one meta-step: its matrix products, see `workloads.meta_bound`.
 
 Bytes are the least that must pass between memory and processor: the simulator reads mean rewards
 and writes totals, once an episode; the meta-step reads parameters and optimiser state and writes
@@ -14,9 +14,9 @@ them back, three arrays of the parameters' size each way.
 
 from typing import Any, NamedTuple
 
-from benchmarks.peers.meta_bound import meta_step_flops
-from benchmarks.peers.meta_workload import MetaWorkload
 from benchmarks.suites.machine import COPY, PRODUCT
+from benchmarks.workloads.meta_bound import meta_step_flops
+from benchmarks.workloads.meta_workload import MetaWorkload
 
 
 class Point(NamedTuple):

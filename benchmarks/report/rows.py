@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from benchmarks.harness import statistics
-from benchmarks.peers.problem import COEFFICIENTS
 from benchmarks.suites import devices, meta_step, populations, scaling, simulator, start
 from benchmarks.suites.names import BLOCKED, FIRST_ORDER, JAX, OURS
 from benchmarks.suites.simulator import case_name
+from benchmarks.workloads.problem import COEFFICIENTS
 
 Quantity = Literal["time", "temp_bytes"]
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 from benchmarks.harness.contender import Case, Contender
-from benchmarks.peers.meta_bound import meta_step_flops
-from benchmarks.peers.meta_workload import MetaWorkload
 from benchmarks.suites.names import BLOCKED, FIRST_ORDER, JAX, OURS, PEERS, TORCH, WORKLOADS
+from benchmarks.workloads.meta_bound import meta_step_flops
+from benchmarks.workloads.meta_workload import MetaWorkload
 
 TORCH_FUNC, TORCH_OPT = "torch.func vmap", "TorchOpt"
 TORCH_PLAIN = f"{TORCH_FUNC}, as first written"
@@ -67,7 +67,7 @@ def _bounds(options: dict[str, Any]) -> list[Contender]:
     return [
         Contender(
             name,
-            PEERS + "meta_bound:gemm",
+            "benchmarks.workloads.meta_bound:gemm",
             {"library": library, "size": size, "products": products},
             work=2 * products * size**3 / needed,
         )

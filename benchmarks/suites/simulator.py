@@ -1,7 +1,7 @@
 """Agents alone: T=200, A=10, Gaussian rewards, one thread."""
 
 from benchmarks.harness.contender import Case, Contender
-from benchmarks.peers.problem import COEFFICIENTS
+from benchmarks.workloads.problem import COEFFICIENTS
 
 HORIZON, ARMS = 200, 10
 OURS, JAX, TUNED, C = "mermaide_jax", "JAX vmap(scan)", "NumPy tuned", "C AVX-512"

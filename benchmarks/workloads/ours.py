@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.peers import meta_workload, problem
+from benchmarks.workloads import meta_workload, problem
 from benchmarks.workloads.programs import agent_of
 from mermaide_jax import games, simulation, training
 from mermaide_jax.agents import make_agent

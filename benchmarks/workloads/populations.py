@@ -4,7 +4,7 @@ from typing import Literal
 
 import jax
 
-from benchmarks.peers.problem import seeds
+from benchmarks.workloads.problem import seeds
 from mermaide_jax import games
 from mermaide_jax.agents import grid_of, make_agent
 from mermaide_jax.base import Agent, Game, Params, Principal, Task

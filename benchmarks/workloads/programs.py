@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from benchmarks.peers import problem
+from benchmarks.workloads import problem
 from mermaide_jax.agents import make_agent, make_params
 from mermaide_jax.base import Agent, Params
 from mermaide_jax.throughput.timing import Run, compile_program

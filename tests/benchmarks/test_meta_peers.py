@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from benchmarks.peers import meta_bound, meta_flax, meta_torch, meta_workload
-from benchmarks.peers.meta_workload import MetaWorkload
+from benchmarks.peers import meta_flax, meta_torch
+from benchmarks.workloads import meta_bound, meta_workload
+from benchmarks.workloads.meta_workload import MetaWorkload
 from mermaide_jax import meta
 from mermaide_jax.errors import ConfigError
 from mermaide_jax.networks.world_model_policy import NetworkConfig

@@ -12,9 +12,9 @@ from benchmarks.harness import machine
 from benchmarks.harness.contender import Case
 from benchmarks.harness.runner import Settings, measure_case
 from benchmarks.harness.statistics import agree
-from benchmarks.peers import c_sim, gru_jax, jax_sim, numpy_sim, problem
+from benchmarks.peers import c_sim, gru_jax, jax_sim, numpy_sim
 from benchmarks.suites import simulator
-from benchmarks.workloads import ours, populations
+from benchmarks.workloads import ours, populations, problem
 from mermaide_jax.errors import ConfigError
 from mermaide_jax.games import GameConfig
 

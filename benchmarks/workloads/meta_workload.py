@@ -13,8 +13,7 @@ policy reads the world model's prediction, but its gradient does not pass into t
 """
 
 import dataclasses
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -73,33 +72,6 @@ class Tasks(NamedTuple):
 
     mean_rewards: Any
     target: Any
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """What is timed: ``run()`` does one whole meta-step and returns a checksum.
-
-    Attributes:
-      step: does the work and waits for its end.
-      memory_bytes: temporary memory of one meta-step, or None where it cannot be known.
-      compile_seconds: compilation, which took place before; 0 where nothing is compiled.
-      more: other facts.
-    """
-
-    step: Callable[[], float]
-    memory_bytes: int | None = None
-    compile_seconds: float = 0.0
-    more: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-    def __call__(self) -> float:
-        """The work once; the checksum of a meta-step is the norm of the outer gradient."""
-        return self.step()
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """The same under the names of the benchmark's reports, what is not known left out."""
-        facts = {"compile_s": self.compile_seconds, "temp_bytes": self.memory_bytes, **self.more}
-        return {name: value for name, value in facts.items() if value is not None}
 
 
 def make_tasks(work: MetaWorkload) -> Tasks:
@@ -186,10 +158,3 @@ def _status(field: str) -> int:
     with open("/proc/self/status", encoding="ascii") as file:
         line = next(line for line in file if line.startswith(field))
     return 1024 * int(line.split()[1])
-
-
-def timed(function: Callable[[], Any]) -> tuple[Any, float]:
-    """The result, and the seconds of wall clock that it took."""
-    start = time.perf_counter()
-    result = function()
-    return result, time.perf_counter() - start

@@ -24,12 +24,12 @@ a replay of the samples would repeat if the sampler kept its gates: `Flops.least
 
 from typing import Any, Literal, NamedTuple, get_args
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.peers.meta_workload import MetaWorkload, Run, timed
+from benchmarks.workloads.meta_workload import MetaWorkload
 from mermaide_jax import errors
+from mermaide_jax.throughput.timing import Run, compile_program
 
 Library = Literal["numpy", "jax", "torch"]
 
@@ -100,11 +100,11 @@ def gemm(*, library: Library = "numpy", size: int = 1024, products: int = 4) -> 
 
     if library == "jax":
         x = jnp.asarray(matrix)
-        compiled, seconds = timed(jax.jit(chain).lower(x).compile)
-        return Run(lambda: float(compiled(x)), compile_seconds=seconds, more=flops)
+        program = compile_program(chain, x)
+        return Run(lambda: float(program.call(x)), **program.facts | flops)
     if library == "torch":
         import torch  # pyright: ignore[reportMissingImports]
 
         torch.set_num_threads(1)
         matrix = torch.from_numpy(matrix)
-    return Run(lambda: float(chain(matrix)), more=flops)
+    return Run(lambda: float(chain(matrix)), **flops)
