@@ -89,7 +89,7 @@ def _brief(row: dict[str, Any] | None) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description="Publish measured runs.")
     parser.add_argument("folder", type=Path, help="runs of one machine")
     parser.add_argument(
         "--other", nargs="+", default=[], metavar="TITLE=FOLDER", help="runs of others"

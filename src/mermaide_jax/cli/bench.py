@@ -3,18 +3,15 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from mermaide_jax.cli.commands import Bench
 from mermaide_jax.errors import refuse
 from mermaide_jax.results.files import text_writer, write_atomically
 from mermaide_jax.throughput.measure import measure, table
 from mermaide_jax.throughput.works import WORKS
 
-if TYPE_CHECKING:
-    from mermaide_jax.cli.commands import Bench
 
-
-def bench(command: "Bench", line: str) -> None:
+def bench(command: Bench, line: str) -> None:
     """Measures, prints the table or the JSON, writes the file.
 
     Args:
