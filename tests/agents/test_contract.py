@@ -207,19 +207,15 @@ def test_an_agent_whose_arms_are_renamed_does_the_same_under_the_new_names(famil
     actions = rng.integers(0, ARMS, (8, STEPS)).astype(np.int32)
     gains = np.take_along_axis(rewards, actions[..., None], 2)[..., 0]
     names = np.argsort(order)  # [8, old] the new name of each arm
-    others = jax.vmap(agent.permute)(params, order)
-    law, estimates = told(agent)(params, actions, gains, offer)
-    for seen, expected in zip(
-        told(agent)(
-            others,
-            np.take_along_axis(names, actions, 1).astype(np.int32),
-            gains,
-            np.take_along_axis(offer, order, 1),
-        ),
-        (law, estimates),
-        strict=True,
-    ):
-        expected = np.take_along_axis(np.asarray(expected), order[:, None], 2)
+    plain = told(agent)(params, actions, gains, offer)
+    renamed = told(agent)(
+        jax.vmap(agent.permute)(params, order),
+        np.take_along_axis(names, actions, 1).astype(np.int32),
+        gains,
+        np.take_along_axis(offer, order, 1),
+    )
+    for seen, former in zip(renamed, plain, strict=True):  # laws, estimates
+        expected = np.take_along_axis(np.asarray(former), order[:, None], 2)
         np.testing.assert_allclose(seen, expected, rtol=0, atol=1e-6)
 
 
@@ -232,7 +228,7 @@ def test_renaming_back_gives_the_params_and_renaming_twice_is_renaming_once(fami
     assert_same(twice, agent.permute(params, first[second]))
 
 
-def test_what_an_agent_is_told_is_told_it_in_the_names_of_the_game(family):
+def test_what_an_agent_is_told_is_in_the_names_of_the_game(family):
     agent, make_params = family
     mu, order = jnp.linspace(0, 1, ARMS, dtype=jnp.float32), jnp.int32([2, 0, 3, 1])
     params = make_params(jnp.float32(0.3), mu)

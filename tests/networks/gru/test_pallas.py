@@ -118,7 +118,7 @@ def test_the_linear_map_of_the_gradient_is_the_same():
     assert_close(product(WHOLE), product(SCAN), 1e-5)
 
 
-# What docs/explanation/accelerators.md says of the errors: relative to the largest entry of each array.
+# What docs/explanation/accelerators.md says of the errors, relative to the largest of each array.
 @pytest.mark.parametrize(("precision", "most"), [("tf32", 2e-3), ("bf16", 2e-2)])
 def test_low_precision_brings_small_errors(precision, most):
     found = by(Loop("interpreter", precision, block=8))
