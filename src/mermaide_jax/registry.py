@@ -185,6 +185,15 @@ def register(
 
     Raises:
       ConfigError: no such kind, an impossible name, or one that another module has registered.
+
+    Example:
+      >>> shy = lambda num_arms: agents.ucb(num_arms)
+      >>> _ = register(
+      ...     "family", "shy_example", shy, label="Shy", summary="UCB with another grid",
+      ...     parameters=[Parameter("beta", (0.05, 0.1))], params=agents.UCBParams,
+      ... )
+      >>> agents.grid_of("shy_example")
+      (0.05, 0.1)
     """
     check_choice("kind", kind, get_args(Kind))
     if not isinstance(name, str) or not _NAME.fullmatch(name):
@@ -206,6 +215,10 @@ def members(kind: Kind) -> list[Member]:
 
     Raises:
       ConfigError: no such kind.
+
+    Example:
+      >>> [member.label for member in members("game")][:2]
+      ['Bandit intervention game', 'Stackelberg game']
     """
     check_choice("kind", kind, get_args(Kind))
     _open_rooms(kind)
@@ -214,7 +227,12 @@ def members(kind: Kind) -> list[Member]:
 
 
 def names(kind: Kind) -> list[str]:
-    """The names of all members of a kind, in the order in which they are shown."""
+    """The names of all members of a kind, in the order in which they are shown.
+
+    Example:
+      >>> names("network")
+      ['gru', 'arms', 'mlp']
+    """
     return [member.name for member in members(kind)]
 
 
@@ -228,22 +246,38 @@ def get(kind: Kind, name: str, argument: str | None = None) -> Member:
 
     Raises:
       ConfigError: there is none; the line names those there are, and the nearest.
+
+    Example:
+      >>> get("family", "ucb").parameters[0].name
+      'beta'
+      >>> get("family", "usb")
+      Traceback (most recent call last):
+      mermaide_jax.errors.ConfigError: family: got 'usb', expected one of ucb, ... (did you mean 'ucb'?)
     """
     check_choice(argument or kind, name, names(kind))
     return _members[kind, name]
 
 
 def make(kind: Kind, name: str, *args: Any, **kwargs: Any) -> Any:
-    """What the member's factory makes of the arguments.
+    """Makes a member from arguments, by its factory.
 
     Raises:
       ConfigError: there is no such member, or it refuses the arguments.
+
+    Example:
+      >>> make("family", "ucb", 3) is agents.ucb(3)
+      True
     """
     return get(kind, name).value(*args, **kwargs)
 
 
 def label(kind: Kind, name: str) -> str:
-    """What people read for a name; one that is not registered is shown as it is."""
+    """What people read for a name; one that is not registered is shown as it is.
+
+    Example:
+      >>> label("family", "epsilon_greedy"), label("family", "unheard_of")
+      ('Epsilon-greedy', 'unheard_of')
+    """
     return next((member.label for member in members(kind) if member.name == name), name)
 
 
@@ -258,6 +292,10 @@ def load(module: str) -> ModuleType:
 
     Raises:
       ConfigError: there is no such module or file, or it cannot be imported.
+
+    Example:
+      >>> load("mermaide_jax.agents.ucb").__name__
+      'mermaide_jax.agents.ucb'
     """
     path = Path(module)
     is_file = module.endswith(".py") or len(path.parts) > 1

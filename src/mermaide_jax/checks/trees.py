@@ -13,27 +13,53 @@ compiled and batched programs round otherwise."""
 
 
 def is_key(leaf: Any) -> bool:
-    """Whether a leaf is a typed key."""
+    """Tells whether a leaf is a typed key.
+
+    Example:
+      >>> is_key(jax.random.key(0)), is_key(jnp.zeros(2))
+      (True, False)
+    """
     return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def copy(tree: Any) -> Any:
-    """The same values in new containers, with keys that count as unused."""
+    """Copies the containers of a tree, the values as they are; keys count as unused.
+
+    Example:
+      >>> tree = {"x": jnp.ones(2)}
+      >>> copy(tree) is tree, copy(tree)["x"] is tree["x"]
+      (False, True)
+    """
     return jax.tree.map(lambda x: jax.random.clone(x) if is_key(x) else x, tree)
 
 
 def take(tree: Any, index: int) -> Any:
-    """One sample of several that lie side by side."""
+    """Takes one sample of several that lie side by side.
+
+    Example:
+      >>> take({"x": jnp.arange(3.0)}, 2)
+      {'x': Array(2., dtype=float32)}
+    """
     return jax.tree.map(lambda x: _map(lambda a: a[index], x), tree)
 
 
 def repeat(tree: Any, number: int) -> Any:
-    """The same sample ``number`` times, side by side."""
+    """Lays the same sample side by side, ``number`` times.
+
+    Example:
+      >>> repeat({"x": jnp.ones(2)}, 3)["x"].shape
+      (3, 2)
+    """
     return jax.tree.map(lambda x: _map(lambda a: np.stack([a] * number), x), tree)
 
 
 def stack(trees: Sequence[Any]) -> Any:
-    """Samples side by side."""
+    """Lays samples side by side.
+
+    Example:
+      >>> stack([jnp.ones(2), jnp.zeros(2)]).shape
+      (2, 2)
+    """
     return jax.tree.map(lambda *xs: _map(lambda *arrays: np.stack(arrays), *xs), *trees)
 
 
@@ -48,11 +74,15 @@ def _map(function: Callable[..., np.ndarray], *leaves: Any) -> jax.Array:
 
 
 def describe(tree: Any, weak: bool = False) -> str:
-    """Structure, shapes and dtypes in short, such as ``State(counts=f32[4])``.
+    """Describes structure, shapes and dtypes in short.
 
     Args:
       tree: of arrays, or of what `jax.eval_shape` gives.
       weak: whether to tell weak types.
+
+    Example:
+      >>> describe({"counts": jnp.zeros(4), "time": jnp.int32(0)})
+      "{'counts': float32[4], 'time': int32[]}"
     """
     return repr(jax.tree.map(lambda leaf: _Shown(leaf, weak), tree))
 
@@ -71,9 +101,15 @@ class _Shown:
 
 
 def difference(left: Any, right: Any, tolerance: float = TOLERANCE) -> str | None:
-    """Where two trees differ, in words; None if they do not.
+    """Tells where two trees differ, in words; None if they do not.
 
     Integers must be equal, floats within the tolerance, NaN equals NaN.
+
+    Example:
+      >>> difference(jnp.ones(2), jnp.ones(2)) is None
+      True
+      >>> difference({"x": jnp.int32(1)}, {"x": jnp.int32(2)})
+      "1 and 2 in ['x']"
     """
     if describe(left) != describe(right):
         return f"{describe(left)} and {describe(right)}"
@@ -89,5 +125,10 @@ def difference(left: Any, right: Any, tolerance: float = TOLERANCE) -> str | Non
 
 
 def forms(tree: Any) -> Any:
-    """The `jax.ShapeDtypeStruct` of every leaf."""
+    """Gives the `jax.ShapeDtypeStruct` of every leaf.
+
+    Example:
+      >>> forms(jnp.zeros(2)).shape
+      (2,)
+    """
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(jnp.shape(leaf), leaf.dtype), tree)

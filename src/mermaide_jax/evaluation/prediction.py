@@ -35,7 +35,7 @@ class PredictionQuality(NamedTuple):
 
 
 def action_law(agent: Agent, config: GameConfig, task: Task, trajectory: Trajectory) -> jax.Array:
-    """The agent's probabilities before each step of an episode that was played.
+    """Computes the agent's probabilities before each step of an episode that was played.
 
     The agent is taken once more through what it was offered, did and received.
 
@@ -47,6 +47,17 @@ def action_law(agent: Agent, config: GameConfig, task: Task, trajectory: Traject
 
     Returns:
       ``[T, A]`` float32.
+
+    Example:
+      >>> agent, config = agents.ucb(3), games.GameConfig(num_arms=3, horizon=4)
+      >>> task = games.draw_task(
+      ...     jax.random.key(0), "ucb", agent, jnp.array([0.3]), 3, games.Economics()
+      ... )
+      >>> game = games.make_intervention_game(agent, config)
+      >>> never = principals.random(game.pay_target)
+      >>> trajectory = games.rollout(jax.random.key(1), game, never, 0.0, task)
+      >>> action_law(agent, config, task, trajectory)[0].round(2).tolist()  # before the first pull
+      [0.33..., 0.33..., 0.33...]
     """
 
     def step(state, event):
@@ -68,6 +79,12 @@ def prediction_quality(
       law: ``[T, A]`` probabilities, see `action_law`.
       prediction: ``[T, A]`` log-probabilities, see `principals.Decision`.
       target: int32 scalar.
+
+    Example:
+      >>> law = jnp.array([[0.5, 0.5]])
+      >>> quality = prediction_quality(law, jnp.log(law), jnp.int32(0))
+      >>> float(quality.divergence[0]), float(quality.target_predicted[0])
+      (0.0, 0.5)
     """
     entropy = -jnp.sum(jax.scipy.special.xlogy(law, law), axis=-1)
     # An action that cannot happen does not count, however unlikely it was thought.

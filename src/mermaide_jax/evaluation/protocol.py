@@ -32,13 +32,24 @@ class Scores(NamedTuple):
 
 
 def summarise(trajectory: Trajectory) -> Scores:
-    """`Scores` of a batch of episodes with each of ``N`` agents.
+    """Summarises a batch of episodes with each of ``N`` agents as `Scores`.
 
     Args:
       trajectory: leading axes ``[N, E, T]``.
 
     Returns:
       Scores with leading axis ``[N]``.
+
+    Example:
+      >>> agent, config = agents.ucb(3), games.GameConfig(num_arms=3, horizon=4)
+      >>> tasks = games.finite_tasks(
+      ...     jax.random.key(0), "ucb", agent, (0.3, 0.5), 2, 3, games.Economics()
+      ... )
+      >>> game = games.make_intervention_game(agent, config)
+      >>> always = principals.random(game.pay_target)
+      >>> trajectory = games.collect(jax.random.key(1), game, always, 1.0, tasks, num_episodes=5)
+      >>> summarise(trajectory).interventions.tolist()
+      [4.0, 4.0]
     """
     log_likelihood = accuracy = jnp.full(trajectory.reward.shape, jnp.nan, jnp.float32)
     if isinstance(trajectory.principal, Decision):
@@ -75,6 +86,16 @@ def evaluate(
 
     Returns:
       Scores ``[N]``.
+
+    Example:
+      >>> agent, config = agents.ucb(3), games.GameConfig(num_arms=3, horizon=4)
+      >>> tasks = games.finite_tasks(
+      ...     jax.random.key(0), "ucb", agent, (0.3, 0.5), 2, 3, games.Economics()
+      ... )
+      >>> game = games.make_intervention_game(agent, config)
+      >>> never = principals.random(game.pay_target)
+      >>> evaluate(jax.random.key(1), game, never, 0.0, tasks, num_episodes=5).interventions.tolist()
+      [0.0, 0.0]
     """
     return summarise(collect(key, game, principal, params, tasks, num_episodes))
 
@@ -88,7 +109,7 @@ def adapt_to_tasks(
     tasks: Tasks,
     num_shots: int,
 ) -> Any:
-    """Params adapted to each of ``N`` agents on ``K`` episodes played with the shared ones.
+    """Adapts params to each of ``N`` agents on ``K`` episodes played with the shared ones.
 
     Args:
       key: typed key, consumed.
@@ -101,6 +122,20 @@ def adapt_to_tasks(
 
     Returns:
       params with leading axis ``[N]``; plain copies if ``K = 0``.
+
+    Example:
+      >>> agent, config = agents.ucb(3), games.GameConfig(num_arms=3, horizon=4)
+      >>> tasks = games.finite_tasks(
+      ...     jax.random.key(0), "ucb", agent, (0.3, 0.5), 2, 3, games.Economics()
+      ... )
+      >>> game = games.make_intervention_game(agent, config)
+      >>> small = networks.NetworkConfig(architecture="mlp", features=4)
+      >>> learned = principals.learned_principal(small, game.observation_size, 3, 2)
+      >>> params = learned.init_params(jax.random.key(1))
+      >>> adapt = training.make_adapt(training.TrainingConfig(), learned)
+      >>> adapted = adapt_to_tasks(jax.random.key(2), game, learned, adapt, params, tasks, num_shots=1)
+      >>> jax.tree.leaves(adapted)[0].shape[0]
+      2
     """
     if num_shots == 0:
         num_tasks = count_agents(tasks)
@@ -120,7 +155,7 @@ def play_adapted(
     num_shots: int,
     num_episodes: int,
 ) -> Trajectory:
-    """Algorithm 2: adapts to each agent on ``K`` episodes, then plays fresh ones.
+    """Adapts to each agent on ``K`` episodes, then plays fresh ones (Algorithm 2).
 
     Args:
       key_adapt: typed key of the episodes to adapt on, consumed.
@@ -135,6 +170,20 @@ def play_adapted(
 
     Returns:
       Trajectory ``[N, E, T]`` of the fresh episodes alone.
+
+    Example:
+      >>> agent, config = agents.ucb(3), games.GameConfig(num_arms=3, horizon=4)
+      >>> tasks = games.finite_tasks(
+      ...     jax.random.key(0), "ucb", agent, (0.3, 0.5), 2, 3, games.Economics()
+      ... )
+      >>> game = games.make_intervention_game(agent, config)
+      >>> small = networks.NetworkConfig(architecture="mlp", features=4)
+      >>> learned = principals.learned_principal(small, game.observation_size, 3, 2)
+      >>> params = learned.init_params(jax.random.key(1))
+      >>> adapt = training.make_adapt(training.TrainingConfig(), learned)
+      >>> keys = jax.random.split(jax.random.key(2))
+      >>> play_adapted(*keys, game, learned, adapt, params, tasks, 1, num_episodes=5).reward.shape
+      (2, 5, 4)
     """
     adapted = adapt_to_tasks(key_adapt, game, learned, adapt, params, tasks, num_shots)
     return collect(key_play, game, learned.principal, adapted, tasks, num_episodes, params_axis=0)
@@ -150,7 +199,21 @@ def k_shot(
     num_shots: int,
     num_episodes: int,
 ) -> Scores:
-    """`Scores` ``[N]`` of `play_adapted`: its arguments, but for one key, consumed."""
+    """Gives the `Scores` ``[N]`` of `play_adapted`: its arguments, but for one key, consumed.
+
+    Example:
+      >>> agent, config = agents.ucb(3), games.GameConfig(num_arms=3, horizon=4)
+      >>> tasks = games.finite_tasks(
+      ...     jax.random.key(0), "ucb", agent, (0.3, 0.5), 2, 3, games.Economics()
+      ... )
+      >>> game = games.make_intervention_game(agent, config)
+      >>> small = networks.NetworkConfig(architecture="mlp", features=4)
+      >>> learned = principals.learned_principal(small, game.observation_size, 3, 2)
+      >>> params = learned.init_params(jax.random.key(1))
+      >>> adapt = training.make_adapt(training.TrainingConfig(), learned)
+      >>> k_shot(jax.random.key(2), game, learned, adapt, params, tasks, 0, 5).score.shape
+      (2,)
+    """
     key_adapt, key_play = jax.random.split(key)
     own = (game, learned, adapt, params, tasks, num_shots, num_episodes)
     return summarise(play_adapted(key_adapt, key_play, *own))

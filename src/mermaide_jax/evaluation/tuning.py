@@ -16,7 +16,7 @@ def tune(
     tasks: Tasks,
     num_episodes: int,
 ) -> jax.Array:
-    """The candidate with the best mean score on ``tasks``, all of them tried with the same keys.
+    """Finds the candidate with the best mean score on ``tasks``, all tried with the same keys.
 
     Args:
       key: typed key, consumed.
@@ -28,6 +28,15 @@ def tune(
 
     Returns:
       scalar, one of ``candidates``; the first of equals.
+
+    Example:
+      >>> agent, config = agents.ucb(3), games.GameConfig(num_arms=3, horizon=4)
+      >>> dear = games.Economics(cost=100.0)
+      >>> tasks = games.finite_tasks(jax.random.key(0), "ucb", agent, (0.3, 0.5), 2, 3, dear)
+      >>> game = games.make_intervention_game(agent, config)
+      >>> first_k = principals.first_k(game.pay_target)
+      >>> int(tune(jax.random.key(1), game, first_k, jnp.arange(5), tasks, num_episodes=3))
+      0
     """
 
     def mean_score(candidate: jax.Array) -> jax.Array:

@@ -51,7 +51,7 @@ MEMORY = 3 * (len(SEGMENTS) - 1) + 1
 
 
 def summarise_episodes(actions: jax.Array, interventions: jax.Array, num_arms: int) -> jax.Array:
-    """What former episodes with one agent showed of each arm.
+    """Summarises what former episodes with one agent showed of each arm.
 
     For each part of the episode (`SEGMENTS`), over all ``K`` episodes together:
 
@@ -66,6 +66,12 @@ def summarise_episodes(actions: jax.Array, interventions: jax.Array, num_arms: i
 
     Returns:
       ``[A, MEMORY]`` float32.
+
+    Example:
+      >>> actions, paid = jnp.zeros((2, 8), jnp.int32), jnp.ones((2, 8), jnp.int32)
+      >>> memory = summarise_episodes(actions, paid, num_arms=3)
+      >>> memory.shape == (3, MEMORY), memory[:, -1].tolist()
+      (True, [1.0, 1.0, 1.0])
     """
     pulls = jax.nn.one_hot(actions, num_arms, dtype=jnp.float32)
     paid = (interventions > 0).astype(jnp.float32)[..., None]
@@ -123,14 +129,30 @@ class Seen(NamedTuple):
 
 
 def empty_history(num_arms: int) -> ArmHistory:
-    """Before the first step."""
+    """Gives the history before the first step.
+
+    Example:
+      >>> empty_history(3).pulls.tolist()
+      [0.0, 0.0, 0.0]
+    """
     zeros, zero = jnp.zeros((num_arms,), jnp.float32), jnp.zeros((), jnp.float32)
     fading = jnp.zeros((num_arms, len(DECAYS)), jnp.float32)
     return ArmHistory(zeros, zeros, fading, zeros, zeros, zero, zero, zero)
 
 
 def update_history(history: ArmHistory, seen: Seen, pays_arms: bool) -> ArmHistory:
-    """Adds what the last step showed; before the first step it showed nothing."""
+    """Adds what the last step showed; before the first step it showed nothing.
+
+    Example:
+      >>> seen = Seen(
+      ...     action=jnp.array([0.0, 1.0]),
+      ...     payment=jnp.array([1.0]),
+      ...     target=jnp.array([0.0, 1.0]),
+      ...     rest=jnp.zeros(0),
+      ... )
+      >>> update_history(empty_history(2), seen, pays_arms=False).paid.tolist()
+      [0.0, 1.0]
+    """
     began = jnp.sum(seen.action, axis=-1)
     paid = jnp.sum(seen.payment, axis=-1)
     paid_arm = seen.payment if pays_arms else seen.target * paid[..., None]
@@ -163,7 +185,13 @@ class Reading(NamedTuple):
 
 
 def arm_features(history: ArmHistory, seen: Seen, pays_arms: bool) -> Reading:
-    """What the networks read at one step, or at all."""
+    """Makes of a history what the networks read at one step, or at all.
+
+    Example:
+      >>> seen = Seen(jnp.zeros(2), jnp.zeros(1), jnp.array([1.0, 0.0]), jnp.zeros(0))
+      >>> arm_features(empty_history(2), seen, pays_arms=False).own.shape
+      (2, 9)
+    """
     time = history.time[..., None]
     tried = jnp.maximum(history.pulls, 1.0)
     common = jnp.concatenate(

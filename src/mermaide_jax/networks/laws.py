@@ -42,7 +42,13 @@ class PolicyLaw(NamedTuple):
 
 
 def categorical() -> PolicyLaw:
-    """Makes the law of an intervention that can be counted, from logits ``[..., U]``."""
+    """Makes the law of an intervention that can be counted, from logits ``[..., U]``.
+
+    Example:
+      >>> law = categorical()
+      >>> int(law.mode(jnp.array([0.1, 2.0])))
+      1
+    """
 
     def log_prob(logits: jax.Array, intervention: jax.Array) -> jax.Array:
         return jnp.asarray(Categorical(logits=logits).log_prob(intervention))
@@ -70,6 +76,11 @@ def share_or_nothing() -> PolicyLaw:
 
     The choice of no offer is apart from the share: the least offer worth making is far from none,
     and a Gaussian alone does not find its way between them.
+
+    Example:
+      >>> law = share_or_nothing()
+      >>> float(law.mode(jnp.array([-1.0, 0.0, 0.0]))), float(law.mode(jnp.array([1.0, 0.0, 0.0])))
+      (-1.0, 0.5)
     """
 
     def sample(key: chex.PRNGKey, values: jax.Array) -> jax.Array:

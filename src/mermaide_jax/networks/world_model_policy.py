@@ -124,6 +124,13 @@ def make_pair(config: NetworkConfig, sizes: Sizes) -> NetworkPair:
     Args:
       config: static side of the networks.
       sizes: of the game.
+
+    Example:
+      >>> config = NetworkConfig(architecture="mlp", features=4)
+      >>> pair = make_pair(config, Sizes(observation_size=7, num_arms=3, num_interventions=2))
+      >>> params = pair.init_params(jax.random.key(0))
+      >>> pair.unroll(params, jnp.zeros((5, 7))).logits.shape
+      (5, 2)
     """
     return registry.make("network", config.architecture, config, sizes)
 
@@ -178,7 +185,12 @@ def _initialiser(
 
 
 def head_sizes(config: NetworkConfig, sizes: Sizes) -> dict[str, int]:
-    """Outputs of the networks that there are, by name."""
+    """Gives the outputs of the networks that there are, by name.
+
+    Example:
+      >>> head_sizes(NetworkConfig(), Sizes(observation_size=7, num_arms=3, num_interventions=2))
+      {'policy': 2, 'world_model': 3}
+    """
     outputs = {"policy": sizes.num_interventions}
     return outputs | ({"world_model": sizes.num_arms} if config.world_model else {})
 
@@ -200,6 +212,14 @@ def recurrent_pair(
         ``unroll(inputs [T, ..., I]) -> logits``.
       keeps_activations: whether they also have ``prepare()`` and ``step_with_activations(carry,
         inputs, preparation) -> (carry, logits, activations)``, and ``unroll`` takes activations.
+
+    Example:
+      >>> from mermaide_jax.networks.heads import MLPHead
+      >>> config, sizes = NetworkConfig(features=4), Sizes(7, num_arms=3, num_interventions=2)
+      >>> heads = {name: MLPHead(size, 4) for name, size in head_sizes(config, sizes).items()}
+      >>> pair = recurrent_pair(config, sizes, heads)
+      >>> sorted(pair.init_params(jax.random.key(0)))
+      ['policy', 'world_model']
     """
     outputs_of = _coupling(config, sizes)
 
@@ -264,6 +284,12 @@ def reading_pair(
         ``initial_carry()``, ``__call__`` and ``logits(reading, inputs)``.
       reader: with ``start()``, ``step(history, observation) -> (history, reading)`` and
         ``unroll(observations) -> readings``; the readings are the activations.
+
+    Example:
+      >>> config = NetworkConfig(architecture="arms", features=4)  # made by this function
+      >>> pair = networks.make_pair(config, Sizes(7, num_arms=3, num_interventions=2))
+      >>> pair.lasting_activations
+      True
     """
     outputs_of = _coupling(config, sizes)
 

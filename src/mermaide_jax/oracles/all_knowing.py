@@ -48,10 +48,14 @@ class Script(NamedTuple):
 
 
 def script_grid(horizon: int) -> Script:
-    """The rules that are tried, with one that never pays; leading axis ``[C]``, ``C = 246``.
+    """Lists the rules that are tried, with one that never pays; leading axis ``[C]``, ``C = 246``.
 
     Args:
       horizon: ``T``.
+
+    Example:
+      >>> script_grid(horizon=10).chance.shape
+      (246,)
     """
     members = [(1.0, -np.inf, 0.0)]
     members += [(p, d, q * horizon) for p in _CHANCES for d in _LEADS for q in _QUIET_SHARES]
@@ -69,7 +73,13 @@ def _wants(script: Script, seen: Preview, remaining: jax.Array) -> jax.Array:
 
 @memoize
 def by_script(game: Game) -> Principal:
-    """The privileged principal that follows a `Script`, its params."""
+    """Makes the privileged principal that follows a `Script`, its params.
+
+    Example:
+      >>> game = games.make_intervention_game(agents.ucb(3), games.GameConfig(num_arms=3))
+      >>> by_script(game).privileged
+      True
+    """
     pay_target = pay_target_of(game)
 
     def init(params: Script) -> jax.Array:
@@ -86,7 +96,7 @@ def by_script(game: Game) -> Principal:
 
 @memoize
 def all_knowing(game: Game, num_rollouts: int) -> Principal:
-    """Looks one step ahead and completes by rules, with the true game and fresh draws.
+    """Makes a principal that looks one step ahead and completes by rules, with the true game.
 
         w(u) = max_c 1/M sum_m [ R^p(u; xi_m) + score of rule c from there, by xi_m ]
 
@@ -100,6 +110,11 @@ def all_knowing(game: Game, num_rollouts: int) -> Principal:
 
     Raises:
       ConfigError: ``num_rollouts`` is below 2.
+
+    Example:
+      >>> game = games.make_intervention_game(agents.ucb(3), games.GameConfig(num_arms=3))
+      >>> all_knowing(game, num_rollouts=2).privileged
+      True
     """
     errors.check_at_least("num_rollouts", num_rollouts, 2)
     pay_target = pay_target_of(game)
@@ -147,7 +162,7 @@ def all_knowing(game: Game, num_rollouts: int) -> Principal:
 def best_scripts(
     key: chex.PRNGKey, game: Game, tasks: Task, scripts: Script, num_episodes: int, number: int
 ) -> Script:
-    """For each agent the ``number`` rules with the best mean score on it, the best one first.
+    """Finds for each agent the ``number`` rules with the best mean score on it, best first.
 
     Args:
       key: typed key, consumed; other than that of the reported episodes.
@@ -159,6 +174,16 @@ def best_scripts(
 
     Returns:
       Rule with leading axes ``[N, number]``.
+
+    Example:
+      >>> agent, config = agents.ucb(3), games.GameConfig(num_arms=3, horizon=4)
+      >>> tasks = games.finite_tasks(
+      ...     jax.random.key(0), "ucb", agent, (0.3, 0.5), 2, 3, games.Economics()
+      ... )
+      >>> game = games.make_intervention_game(agent, config)
+      >>> few = jax.tree.map(lambda leaf: leaf[:3], script_grid(4))
+      >>> best_scripts(jax.random.key(1), game, tasks, few, 2, number=2).chance.shape
+      (2, 2)
     """
 
     def scores(script: Script) -> jax.Array:
@@ -199,6 +224,15 @@ def play_all_knowing(
 
     Raises:
       ConfigError: ``num_rollouts`` is below 2.
+
+    Example:
+      >>> agent, config = agents.ucb(2), games.GameConfig(num_arms=2, horizon=2)
+      >>> tasks = games.finite_tasks(
+      ...     jax.random.key(0), "ucb", agent, (0.3, 0.5), 2, 2, games.Economics()
+      ... )
+      >>> game, keys = games.make_intervention_game(agent, config), jax.random.split(jax.random.key(1))
+      >>> play_all_knowing(*keys, game, tasks, 1, num_rollouts=2, tuning_episodes=1).reward.shape
+      (2, 1, 2)
     """
     principal = all_knowing(game, num_rollouts)
     grid = script_grid(game.horizon)

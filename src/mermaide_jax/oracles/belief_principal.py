@@ -29,7 +29,16 @@ class BeliefTable(NamedTuple):
 
 
 def belief_table(solution: BeliefSolution) -> BeliefTable:
-    """Arrays of a solution, for `belief_principal`."""
+    """Lays out a solution as arrays, for `belief_principal`.
+
+    Example:
+      >>> agent, config = agents.ucb(2), games.GameConfig(num_arms=2, horizon=2)
+      >>> tasks = games.finite_tasks(
+      ...     jax.random.key(0), "ucb", agent, (0.3,), 2, 2, games.Economics(noise=0.0)
+      ... )
+      >>> belief_table(oracles.solve_belief(agent, config, tasks)).roots.shape
+      (2,)
+    """
     starts = np.cumsum([0, *(layer.values.size for layer in solution.layers)])
     children = [
         np.where(layer.children < 0, -1, layer.children + start)
@@ -45,13 +54,24 @@ def belief_table(solution: BeliefSolution) -> BeliefTable:
 
 @memoize
 def belief_principal(config: GameConfig) -> Principal:
-    """Principal that follows a `BeliefTable`, its params, in games of ``config``.
+    """Makes a principal that follows a `BeliefTable`, its params, in games of ``config``.
 
     It reads the previous action and the target in its observation and remembers what it did. After
     something that the prior holds impossible it does nothing for the rest of the episode.
 
     Args:
       config: the game that the solution is of.
+
+    Example:
+      >>> agent, config = agents.ucb(2), games.GameConfig(num_arms=2, horizon=2)
+      >>> tasks = games.finite_tasks(
+      ...     jax.random.key(0), "ucb", agent, (0.3,), 2, 2, games.Economics(noise=0.0)
+      ... )
+      >>> table = belief_table(oracles.solve_belief(agent, config, tasks))
+      >>> game, task = games.make_intervention_game(agent, config), jax.tree.map(lambda x: x[0], tasks)
+      >>> best = belief_principal(config)
+      >>> games.rollout(jax.random.key(1), game, best, table, task).reward.shape
+      (2,)
     """
     num_arms = config.num_arms
 

@@ -66,7 +66,17 @@ class _Beam(NamedTuple):
 
 @functools.cache
 def replay() -> Principal:
-    """Plays a given sequence whatever happens; its params are ``[T]`` int32."""
+    """Plays a given sequence whatever happens; its params are ``[T]`` int32.
+
+    Example:
+      >>> agent, config = agents.ucb(2), games.GameConfig(num_arms=2, horizon=3)
+      >>> task = games.draw_task(
+      ...     jax.random.key(0), "ucb", agent, jnp.array([0.3]), 2, games.Economics()
+      ... )
+      >>> game, plan = games.make_intervention_game(agent, config), jnp.array([1, 0, 1], jnp.int32)
+      >>> games.rollout(jax.random.key(1), game, replay(), plan, task).intervention.tolist()
+      [1, 0, 1]
+    """
 
     def init(params: jax.Array) -> jax.Array:
         del params
@@ -86,7 +96,7 @@ def plan_episode(
     width: int,
     guides: Guide | None = None,
 ) -> Plan:
-    """Beam search for ``max_{u_1..u_T} sum_t R^p_t`` in the episode that ``key`` determines.
+    """Searches ``max_{u_1..u_T} sum_t R^p_t`` in the episode that ``key`` determines, by a beam.
 
     A partial plan is ranked by what it earns in the whole episode if its guide, a member of
     `guided.guided`, completes it from where it stands. The beam begins with the guides that earn
@@ -110,6 +120,17 @@ def plan_episode(
 
     Raises:
       ConfigError: ``width`` is below 1.
+
+    Example:
+      >>> agent, config = agents.ucb(2), games.GameConfig(num_arms=2, horizon=2)
+      >>> task = games.draw_task(
+      ...     jax.random.key(0), "ucb", agent, jnp.array([0.3]), 2, games.Economics()
+      ... )
+      >>> game = games.make_intervention_game(agent, config)
+      >>> plan = plan_episode(jax.random.key(1), game, task, width=4)
+      >>> played = games.rollout(jax.random.key(1), game, replay(), plan.interventions, task)
+      >>> bool(jnp.isclose(played.reward.sum(), plan.score))
+      True
     """
     errors.check_at_least("width", width, 1)
     guides = guide_grid(game.horizon, task.env.bonus) if guides is None else guides
@@ -151,6 +172,15 @@ def play_clairvoyant(
 
     Raises:
       ConfigError: ``width`` is below 1.
+
+    Example:
+      >>> agent, config = agents.ucb(2), games.GameConfig(num_arms=2, horizon=2)
+      >>> tasks = games.finite_tasks(
+      ...     jax.random.key(0), "ucb", agent, (0.3, 0.5), 2, 2, games.Economics()
+      ... )
+      >>> game = games.make_intervention_game(agent, config)
+      >>> play_clairvoyant(jax.random.key(1), game, tasks, num_episodes=1, width=2).reward.shape
+      (2, 1, 2)
     """
 
     def one(raw: jax.Array, task: Task) -> Trajectory:

@@ -73,7 +73,7 @@ def solve_exact(
     sees_draw: bool = False,
     max_states: int = 100_000,
 ) -> ExactSolution:
-    """The best value against one agent that is known, and the policy that earns it.
+    """Computes the best value against one agent that is known, and the policy that earns it.
 
     Args:
       agent: a learning rule whose state is a pytree of numbers.
@@ -90,6 +90,14 @@ def solve_exact(
     Raises:
       ConfigError: as `reachable_states`; ``sees_draw`` and an action that depends on both the offer
         and chance, so that one cannot say what the same draw does under another offer.
+
+    Example:
+      >>> agent, config = agents.ucb(2), games.GameConfig(num_arms=2, horizon=2)
+      >>> task = games.draw_task(
+      ...     jax.random.key(0), "ucb", agent, jnp.array([0.3]), 2, games.Economics(noise=0.0)
+      ... )
+      >>> solve_exact(agent, config, task).value  # each arm is tried once, whatever is paid
+      1.0
     """
     graph = reachable_states(agent, config, task, draws, max_states)
     back_up = _clairvoyant if sees_draw else _all_knowing
@@ -102,12 +110,21 @@ def solve_exact(
 
 
 def policy_value(graph: StateGraph, policy: Callable[[int, Any], np.ndarray]) -> float:
-    """Expected score of any principal whose choice depends on step and agent state alone.
+    """Computes the expected score of a principal that goes by step and agent state alone.
 
     Args:
       graph: from `reachable_states`, or the ``graph`` of a solution.
       policy: ``policy(time, states)`` gives the probability of each intervention, ``[n, U]`` or
         ``[U]``; ``states`` has leaves ``[n, ...]``.
+
+    Example:
+      >>> agent, config = agents.ucb(2), games.GameConfig(num_arms=2, horizon=2)
+      >>> task = games.draw_task(
+      ...     jax.random.key(0), "ucb", agent, jnp.array([0.3]), 2, games.Economics(noise=0.0)
+      ... )
+      >>> graph = oracles.solve_exact(agent, config, task).graph
+      >>> policy_value(graph, lambda time, states: np.array([0.0, 1.0]))  # always pays
+      -0.5
     """
     following = np.zeros(1)
     for time in reversed(range(len(graph.layers))):

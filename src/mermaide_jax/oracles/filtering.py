@@ -70,7 +70,7 @@ def ucb_beliefs(
     num_particles: int = 256,
     num_sweeps: int = 4,
 ) -> jax.Array:
-    """Probability of each arm at each step, ``P(a_t = a | a_1..a_{t-1}, bonus_1..bonus_{t-1})``.
+    """Computes how likely each arm is at each step, given the actions and bonuses before it.
 
     Args:
       key: typed key, consumed. What is said of a longer episode begins with that of the shorter.
@@ -90,6 +90,12 @@ def ucb_beliefs(
       ConfigError: ``num_arms`` is below 2, ``num_particles`` or ``num_sweeps`` below 1.
 
     Source: see the module.
+
+    Example:
+      >>> actions, bonus = jnp.array([0, 1, 2]), jnp.zeros(3)
+      >>> beliefs = ucb_beliefs(jax.random.key(0), actions, bonus, num_arms=3, num_particles=8)
+      >>> beliefs[0].round(2).tolist()  # nothing is known before the first pull
+      [0.33..., 0.33..., 0.33...]
     """
     errors.check_at_least("num_sweeps", num_sweeps, 1)
     prior = UCBPrior() if prior is None else prior
@@ -109,7 +115,7 @@ def ucb_beliefs(
 def first_beliefs(
     key: chex.PRNGKey, horizon: int, num_arms: int, prior: UCBPrior, num_particles: int
 ) -> Beliefs:
-    """Beliefs before the first step: draws from the prior.
+    """Draws the beliefs before the first step from the prior.
 
     Args:
       key: typed key, consumed.
@@ -120,6 +126,11 @@ def first_beliefs(
 
     Raises:
       ConfigError: ``num_arms`` is below 2 or ``num_particles`` below 1.
+
+    Example:
+      >>> prior = oracles.stranger_prior(3, games.Economics())
+      >>> first_beliefs(jax.random.key(0), 4, 3, prior, num_particles=8).particles.beta.shape
+      (8,)
     """
     errors.check_at_least("num_arms", num_arms, 2)
     errors.check_at_least("num_particles", num_particles, 1)
@@ -135,7 +146,13 @@ def first_beliefs(
 
 
 def predict(beliefs: Beliefs) -> jax.Array:
-    """Probability of each arm at the coming step, ``[A]``; see `ucb_beliefs`."""
+    """Computes how likely each arm is at the coming step, ``[A]``; see `ucb_beliefs`.
+
+    Example:
+      >>> prior = oracles.stranger_prior(3, games.Economics())
+      >>> predict(first_beliefs(jax.random.key(0), 4, 3, prior, num_particles=8)).round(2).tolist()
+      [0.33..., 0.33..., 0.33...]
+    """
     history = _history(beliefs.action, beliefs.bonus, beliefs.num_arms)
     tried = jnp.all(history.counts[beliefs.time] > 0)
     foreseen = _foreseen(beliefs.particles, history, beliefs.time)
@@ -151,7 +168,7 @@ def observe(
     prior: UCBPrior,
     num_sweeps: int = 4,
 ) -> Beliefs:
-    """Beliefs after one more action: resampling, the pull's reward, and Gibbs moves.
+    """Updates beliefs by one more action: resampling, the pull's reward, and Gibbs moves.
 
     Args:
       key: typed key, consumed.
@@ -160,6 +177,13 @@ def observe(
       bonus: scalar, what the reward of that arm was raised by.
       prior: as in `first_beliefs`.
       num_sweeps: Gibbs sweeps.
+
+    Example:
+      >>> prior = oracles.stranger_prior(3, games.Economics())
+      >>> beliefs = first_beliefs(jax.random.key(0), 4, 3, prior, num_particles=8)
+      >>> beliefs = observe(jax.random.key(1), beliefs, jnp.int32(0), 0.0, prior)
+      >>> int(beliefs.time)
+      1
     """
     known = _arm_by_arm(prior, beliefs.num_arms)
     particles, used, time = beliefs.particles, beliefs.used, beliefs.time
@@ -204,7 +228,14 @@ def observe(
 
 
 def agent_states(beliefs: Beliefs) -> SampleMeans:
-    """The state of the agent in each particle's mind, leaves ``[P, A]``; that of `agents.ucb`."""
+    """Gives the state of the agent in each particle, leaves ``[P, A]``; that of `agents.ucb`.
+
+    Example:
+      >>> prior = oracles.stranger_prior(3, games.Economics())
+      >>> beliefs = first_beliefs(jax.random.key(0), 4, 3, prior, num_particles=8)
+      >>> agent_states(beliefs).counts.shape
+      (8, 3)
+    """
     pulled = beliefs.action[:, None] == jnp.arange(beliefs.num_arms)
     counts = jnp.sum(pulled, axis=0).astype(jnp.float32)
     steps = jnp.arange(beliefs.action.shape[0])[:, None]

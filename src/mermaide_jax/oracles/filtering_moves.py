@@ -203,7 +203,13 @@ def truncated_normal(
     least: jax.Array | float,
     most: jax.Array | float,
 ) -> jax.Array:
-    """A normal draw within ``[least, most]``, far out of its tail; the middle if that is empty."""
+    """Draws a normal within ``[least, most]``, far out of its tail; the middle if that is empty.
+
+    Example:
+      >>> draw = truncated_normal(jax.random.key(0), 0.0, 1.0, 5.0, 6.0)
+      >>> 5.0 <= float(draw) <= 6.0
+      True
+    """
     low, high = (least - mean) / spread, (most - mean) / spread
     key_body, key_tail = jax.random.split(key)
     body = jax.random.truncated_normal(

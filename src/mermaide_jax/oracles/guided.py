@@ -31,7 +31,7 @@ class Guide(NamedTuple):
 
 @memoize
 def guided(pay_target: Callable[[jax.Array], jax.Array], horizon: int) -> Principal:
-    """The prescient principal with a quiet end.
+    """Makes the prescient principal with a quiet end.
 
     It pays at step ``t`` (from 0) if and only if the agent is about to take the target,
     ``Q[a*] - max_{a != a*} Q[a] < lead``, and ``T - t > quiet``: late payments buy a habit of which
@@ -40,6 +40,10 @@ def guided(pay_target: Callable[[jax.Array], jax.Array], horizon: int) -> Princi
     Args:
       pay_target: `games.Game.pay_target`.
       horizon: ``T``.
+
+    Example:
+      >>> guided(lambda observation: jnp.int32(1), horizon=10).privileged
+      True
     """
     plain = prescient(pay_target)
 
@@ -56,7 +60,7 @@ def guided(pay_target: Callable[[jax.Array], jax.Array], horizon: int) -> Princi
 
 
 def guide_grid(horizon: int, bonus: chex.Numeric = 1.0) -> Guide:
-    """The members that are tried: every lead without a quiet end, every second one with each.
+    """Lists the members that are tried: every lead without a quiet end, every second with each.
 
     Leads are those of `leads`; quiet ends are 2, 4, 8, 16 and 32 percent of the episode.
 
@@ -66,6 +70,10 @@ def guide_grid(horizon: int, bonus: chex.Numeric = 1.0) -> Guide:
 
     Returns:
       Guide with leading axis ``[C]``, float32, ``C = 78``.
+
+    Example:
+      >>> guide_grid(horizon=100).lead.shape
+      (78,)
     """
     members = [(lead, 0.0) for lead in LEADS]
     members += [(lead, share * horizon) for share in _QUIET_SHARES for lead in LEADS[1:-1:2]]
@@ -81,7 +89,7 @@ def tune_each(
     tasks: Task,
     num_episodes: int,
 ) -> Any:
-    """For each agent the candidate with the best mean score on it, tried with the same keys.
+    """Finds for each agent the candidate with the best mean score on it, tried with the same keys.
 
     Unlike `evaluation.tuning.tune` this may see the agents that are reported; give it keys other
     than those of the reported episodes, and the scores of the choice are not flattered by it.
@@ -97,6 +105,15 @@ def tune_each(
     Returns:
       params with leading axis ``[N]``, for `games.collect` with ``params_axis=0``; the first of
       equals.
+
+    Example:
+      >>> agent, config = agents.ucb(3), games.GameConfig(num_arms=3, horizon=4)
+      >>> dear = games.Economics(cost=100.0)
+      >>> tasks = games.finite_tasks(jax.random.key(0), "ucb", agent, (0.3, 0.5), 2, 3, dear)
+      >>> game = games.make_intervention_game(agent, config)
+      >>> first_k = principals.first_k(game.pay_target)
+      >>> tune_each(jax.random.key(1), game, first_k, jnp.arange(5), tasks, 3).tolist()
+      [0, 0]
     """
 
     def scores(candidate: Any) -> jax.Array:

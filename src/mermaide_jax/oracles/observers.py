@@ -26,6 +26,10 @@ def stranger_prior(
     Returns:
       UCBPrior with bounds ``[A]``, arm by arm as those of `informed_prior`, so that one program
       serves both.
+
+    Example:
+      >>> stranger_prior(3, games.Economics()).reward_low.tolist()
+      [0.0, 0.0, 0.0]
     """
     bounds = (
         jnp.full((num_arms,), end, jnp.float32)
@@ -39,6 +43,13 @@ def informed_prior(task: Task) -> UCBPrior:
 
     Args:
       task: who is observed, a UCB agent in a game on a bandit.
+
+    Example:
+      >>> task = games.draw_task(
+      ...     jax.random.key(0), "ucb", agents.ucb(3), jnp.array([0.5]), 3, games.Economics()
+      ... )
+      >>> float(informed_prior(task).beta_low)
+      0.5
     """
     rewards = jnp.asarray(task.env.mean_rewards, jnp.float32)
     beta = jnp.asarray(task.agent.beta, jnp.float32)
@@ -46,5 +57,10 @@ def informed_prior(task: Task) -> UCBPrior:
 
 
 def for_each(prior: UCBPrior, number: int) -> UCBPrior:
-    """The same prior once for each of several agents, leading axis ``[N]``."""
+    """Repeats a prior for each of several agents, leading axis ``[N]``.
+
+    Example:
+      >>> for_each(stranger_prior(3, games.Economics()), 2).reward_low.shape
+      (2, 3)
+    """
     return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (number, *jnp.shape(leaf))), prior)

@@ -17,7 +17,7 @@ LEADS = (-np.inf, *np.round(np.linspace(0.0, 1.0, 21), 2).tolist(), np.inf)
 
 @memoize
 def prescient(pay_target: Callable[[jax.Array], jax.Array]) -> Principal:
-    """Pays only when the agent is about to take ``a*`` and leads by less than ``params``.
+    """Makes a principal that pays only when the agent is about to take ``a*`` and hardly leads.
 
     The lead of the target is ``Q[a*] - max_{a != a*} Q[a]`` in the agent's own estimates ``Q``. No
     payment is ever wasted on another action, and none is made once the habit stands. It is told
@@ -25,6 +25,10 @@ def prescient(pay_target: Callable[[jax.Array], jax.Array]) -> Principal:
 
     Args:
       pay_target: `games.Game.pay_target`.
+
+    Example:
+      >>> prescient(lambda observation: jnp.int32(1)).privileged
+      True
     """
 
     def init(params):
@@ -43,13 +47,17 @@ def prescient(pay_target: Callable[[jax.Array], jax.Array]) -> Principal:
 
 
 def leads(bonus: chex.Numeric = 1.0) -> jax.Array:
-    """The leads that are tried: ``-inf`` (never pays), 0 to 1 in steps of 0.05, ``inf``.
+    """Lists the leads that are tried: ``-inf`` (never pays), 0 to 1 in steps of 0.05, ``inf``.
 
     Args:
       bonus: scalar ``delta``, their unit.
 
     Returns:
       ``[23]`` float32, ascending.
+
+    Example:
+      >>> leads(bonus=2.0)[:3].tolist()
+      [-inf, 0.0, 0.1...]
     """
     return jnp.asarray(bonus, jnp.float32) * np.asarray(LEADS, np.float32)
 

@@ -93,6 +93,14 @@ def best_script(graphs: Sequence[StateGraph]) -> float:
 
     Args:
       graphs: of the tasks (`oracles.reachable_states`), each as likely.
+
+    Example:
+      >>> agent, config = agents.ucb(2), games.GameConfig(num_arms=2, horizon=2)
+      >>> task = games.draw_task(
+      ...     jax.random.key(0), "ucb", agent, jnp.array([0.3]), 2, games.Economics(noise=0.0)
+      ... )
+      >>> best_script([oracles.reachable_states(agent, config, task, (0.0,), 100)])  # never pays
+      1.0
     """
     horizon = len(graphs[0].layers)
     scripts = [np.full((horizon, 2), 0.5)]  # at random

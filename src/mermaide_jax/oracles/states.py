@@ -82,7 +82,7 @@ class StateGraph:
 def reachable_states(
     agent: Agent, config: GameConfig, task: Task, draws: tuple[float, ...], max_states: int
 ) -> StateGraph:
-    """Every state that ``agent`` may be in, whatever the principal does.
+    """Finds every state that ``agent`` may be in, whatever the principal does.
 
     Args:
       agent: a learning rule whose state is a pytree of numbers.
@@ -99,6 +99,15 @@ def reachable_states(
     Raises:
       ConfigError: more than ``max_states`` states; a task with batch axes or another number of
         arms; no draws, or one that is not finite.
+
+    Example:
+      >>> agent, config = agents.ucb(2), games.GameConfig(num_arms=2, horizon=2)
+      >>> task = games.draw_task(
+      ...     jax.random.key(0), "ucb", agent, jnp.array([0.3]), 2, games.Economics(noise=0.0)
+      ... )
+      >>> graph = reachable_states(agent, config, task, draws=(0.0,), max_states=100)
+      >>> len(graph.layers)
+      2
     """
     _check_task(config, task, draws)
     errors.check_at_least("max_states", max_states, 1)

@@ -92,7 +92,7 @@ def _imagination(config: GameConfig, base: Principal) -> Callable[..., jax.Array
 def watching(
     config: GameConfig, base: Principal, num_particles: int, num_sweeps: int = 2
 ) -> Principal:
-    """Does what ``base`` does, unless another intervention is `surely_better`.
+    """Makes a principal that does what ``base`` does, unless another choice is `surely_better`.
 
         w_p(u) = R^p(u; xi_p) + score of ``base`` from there with agent p, by xi_p
 
@@ -112,6 +112,12 @@ def watching(
     Raises:
       ConfigError: ``config.observe_target`` is off, ``base`` is privileged, ``num_particles`` is
         below 2 or ``num_sweeps`` below 1.
+
+    Example:
+      >>> config = games.GameConfig(num_arms=3, horizon=4)
+      >>> never = principals.random(lambda observation: jnp.int32(1))
+      >>> watching(config, never, num_particles=4).privileged
+      False
     """
     if not config.observe_target:
         errors.refuse("observe_target", False, "True")

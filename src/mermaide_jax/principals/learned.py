@@ -115,6 +115,14 @@ def learned_principal(
     Raises:
       ConfigError: sizes below 1, or interventions other than ``A`` and "do nothing" with
         ``pays_arms``.
+
+    Example:
+      >>> config = NetworkConfig(architecture="mlp", features=4)
+      >>> learned = learned_principal(config, observation_size=7, num_arms=3, num_interventions=2)
+      >>> params = learned.init_params(jax.random.key(0))
+      >>> decisions = learned.replay(params, jnp.zeros((5, 7)), jnp.zeros(5, jnp.int32))
+      >>> decisions.prediction.shape
+      (5, 3)
     """
     check_at_least("observation_size", observation_size, 1)
     check_at_least("num_arms", num_arms, 1)

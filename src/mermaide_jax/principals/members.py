@@ -46,7 +46,12 @@ class Planned:
 
 
 def role_of(name: str) -> Role:
-    """What kind of principal a name is; one that is not registered counts as scripted."""
+    """Tells what kind of principal a name is; one that is not registered counts as scripted.
+
+    Example:
+      >>> role_of("mermaide"), role_of("always"), role_of("prescient")
+      ('learned', 'scripted', 'reference')
+    """
     member = next((m for m in registry.members("principal") if m.name == name), None)
     if member is None:
         return "scripted"
@@ -54,17 +59,27 @@ def role_of(name: str) -> Role:
 
 
 def names_of(*roles: Role) -> tuple[str, ...]:
-    """The registered principals of these roles, in the order in which they are shown."""
+    """Lists the registered principals of these roles, in the order in which they are shown.
+
+    Example:
+      >>> names_of("scripted")[:2]
+      ('never', 'always')
+    """
     return tuple(name for name in registry.names("principal") if role_of(name) in roles)
 
 
 def candidates_of(name: str, game: Game, options: Any) -> jax.Array:
-    """The numbers among which that of a scripted principal is chosen, ``[C]``.
+    """Lists the numbers among which that of a scripted principal is chosen, ``[C]``.
 
     Args:
       name: its name.
       game: the game.
       options: of the study; a grid that is a function is called with the game and these.
+
+    Example:
+      >>> game = games.make_intervention_game(agents.ucb(3), games.GameConfig(num_arms=3, horizon=4))
+      >>> candidates_of("first_k", game, options=None).tolist()
+      [0, 1, 2, 3, 4]
     """
     parameters = registry.get("principal", name).parameters
     if not parameters:
@@ -74,5 +89,11 @@ def candidates_of(name: str, game: Game, options: Any) -> jax.Array:
 
 
 def make_scripted(name: str, game: Game) -> Principal:
-    """The scripted principal of that name, in a game."""
+    """Makes the scripted principal of that name, in a game.
+
+    Example:
+      >>> game = games.make_intervention_game(agents.ucb(3), games.GameConfig(num_arms=3))
+      >>> make_scripted("always", game).privileged
+      False
+    """
     return registry.make("principal", name, game)

@@ -48,6 +48,13 @@ def offer_principal(
 
     Raises:
       ConfigError: no observation, negative ``U``, or no hidden unit.
+
+    Example:
+      >>> made = offer_principal(observation_size=5, num_interventions=0, features=4)  # a continuum
+      >>> params = made.init_params(jax.random.key(0))
+      >>> offer, _, _ = made.principal.act(jax.random.key(1), params, (), jnp.zeros(5))
+      >>> offer.dtype
+      dtype('float32')
     """
     errors.check_at_least("observation_size", observation_size, 1)
     errors.check_at_least("num_interventions", num_interventions, 0)

@@ -37,7 +37,7 @@ class Planner(NamedTuple):
 
 
 def surely_better(worth: jax.Array, usual: jax.Array, margin: chex.Numeric = 1.0) -> jax.Array:
-    """What to do, if each intervention was imagined ``M`` times by the same draws.
+    """Chooses what to do, if each intervention was imagined ``M`` times by the same draws.
 
     The usual one, unless another is worth more by more than some standard errors of the difference:
     else the noise of the imagined would cost more than planning gains.
@@ -54,6 +54,11 @@ def surely_better(worth: jax.Array, usual: jax.Array, margin: chex.Numeric = 1.0
 
     Returns:
       int32 scalar.
+
+    Example:
+      >>> worth = jnp.array([[1.0, 1.0], [2.0, 2.1]])
+      >>> int(surely_better(worth, usual=jnp.int32(0)))
+      1
     """
     gain = worth - worth[usual]
     error = jnp.std(gain, axis=-1) / math.sqrt(worth.shape[-1])
@@ -89,6 +94,16 @@ def planning(
     Raises:
       ConfigError: another game, a principal without a world model, ``num_rollouts`` below 2 or
         ``margin`` below 0.
+
+    Example:
+      >>> config = games.GameConfig(num_arms=3, horizon=4)
+      >>> networks_of = networks.NetworkConfig(architecture="mlp", features=4)
+      >>> learned = principals.learned_principal(networks_of, 7, 3, 2)
+      >>> planner = planning(config, learned, num_rollouts=2)
+      >>> params = Planner(learned.init_params(jax.random.key(0)), cost=0.75)
+      >>> choice, _, _ = planner.act(jax.random.key(1), params, planner.init(params), jnp.zeros(7))
+      >>> int(choice) in (0, 1)
+      True
     """
     for name, needed in (("kind", "binary"), ("cost_on", "offer"), ("observe_target", True)):
         if getattr(config, name) != needed:

@@ -41,6 +41,11 @@ def random(pay_target: PayTarget) -> Principal:
 
     Args:
       pay_target: `games.Game.pay_target`.
+
+    Example:
+      >>> always = random(lambda observation: jnp.int32(1))
+      >>> int(always.act(jax.random.key(0), 1.0, always.init(1.0), jnp.zeros(7))[0])
+      1
     """
     return _scripted(
         lambda key, p, time: jax.random.uniform(key, dtype=jnp.float32) < p, pay_target
@@ -53,6 +58,15 @@ def first_k(pay_target: PayTarget) -> Principal:
 
     Args:
       pay_target: `games.Game.pay_target`.
+
+    Example:
+      >>> principal = first_k(lambda observation: jnp.int32(1))
+      >>> carry = principal.init(1.0)
+      >>> for seed in range(2):  # pays in the first step alone
+      ...     choice, carry, _ = principal.act(jax.random.key(seed), 1.0, carry, jnp.zeros(7))
+      ...     print(int(choice))
+      1
+      0
     """
     return _scripted(lambda key, k, time: time < k, pay_target)
 
@@ -69,6 +83,12 @@ def random_rate(num_interventions: int) -> Principal:
 
     Raises:
       ConfigError: fewer than two, so that there is nothing to explore.
+
+    Example:
+      >>> explores = random_rate(num_interventions=2)
+      >>> choice, rate, _ = explores.act(jax.random.key(0), (), explores.init(()), jnp.zeros(7))
+      >>> 0 <= float(rate) <= 1
+      True
     """
     check_at_least("num_interventions", num_interventions, 2)
 

@@ -116,7 +116,12 @@ _GREEDY_FROM_PRIOR = _GREEDY._replace(
 
 @functools.cache
 def fast_family_of(agent: Agent, num_arms: int) -> FastFamily | None:
-    """The specialised rule of an agent; None if it has none."""
+    """Finds the specialised rule of an agent; None if it has none.
+
+    Example:
+      >>> fast_family_of(agents.thompson(3), 3) is None
+      True
+    """
     if not 2 <= num_arms <= MOST_ARMS:
         return None
     known = {

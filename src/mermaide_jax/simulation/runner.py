@@ -65,6 +65,13 @@ def simulate(
 
     Raises:
       ConfigError: an argument does not fit the others.
+
+    Example:
+      >>> bandits = simulation.Bandits(jnp.tile(jnp.array([0.2, 0.9]), (3, 1)))
+      >>> params = agents.UCBParams(jnp.array([0.1, 0.3, 0.5]))
+      >>> found = simulate(jax.random.key(0), agents.ucb(2), params, bandits, horizon=100)
+      >>> found.counts.sum(axis=1).tolist()
+      [100, 100, 100]
     """
     _check(key, params, bandits, horizon, schedule, implementation, block_size, rounds)
     num_agents, num_arms = jnp.shape(bandits.mean_rewards)

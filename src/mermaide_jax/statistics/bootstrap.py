@@ -238,7 +238,13 @@ def _missing(table: np.ndarray) -> np.ndarray:
 
 
 def check_table(name: str, table: np.ndarray, axes: str = "[R, N]") -> None:
-    """Refuses a table that lacks an axis, is empty, or holds an infinite value."""
+    """Refuses a table that lacks an axis, is empty, or holds an infinite value.
+
+    Example:
+      >>> check_table("scores", np.array([[1.0, np.inf]]))
+      Traceback (most recent call last):
+      mermaide_jax.errors.ConfigError: scores: got ..., expected ...
+    """
     if table.ndim < axes.count(",") + 1 or table.size == 0:
         refuse(name, table.shape, f"a table {axes} of at least one value")
     if np.isinf(table).any():

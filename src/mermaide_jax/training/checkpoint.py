@@ -37,6 +37,15 @@ def save_checkpoint(directory: Path, state: TrainState, history: Any) -> None:
       directory: where the checkpoints of this run live.
       state: leading axis ``[S]``.
       history: metrics, leaves ``[S, updates, ...]``.
+
+    Example:
+      >>> import pathlib, tempfile
+      >>> trainer = training.Trainer(lambda key: jnp.float32(0.0), lambda key, x, data: (x, {}))
+      >>> states = training.init_streams(trainer, jax.random.split(jax.random.key(0), 2))
+      >>> directory = pathlib.Path(tempfile.mkdtemp())
+      >>> save_checkpoint(directory, states, {"loss": np.zeros((2, 0))})
+      >>> has_checkpoint(directory)
+      True
     """
     step = _updates_done(state, history)
     directory.mkdir(parents=True, exist_ok=True)
@@ -69,6 +78,16 @@ def restore_checkpoint(
     Raises:
       ConfigError: there is none, it is damaged, or it does not fit ``like`` (another network, other
         seeds).
+
+    Example:
+      >>> import pathlib, tempfile
+      >>> trainer = training.Trainer(lambda key: jnp.float32(0.0), lambda key, x, data: (x, {}))
+      >>> states = training.init_streams(trainer, jax.random.split(jax.random.key(0), 2))
+      >>> directory = pathlib.Path(tempfile.mkdtemp())
+      >>> save_checkpoint(directory, states, {"loss": np.zeros((2, 0), np.float32)})
+      >>> metrics = {"loss": jax.ShapeDtypeStruct((), jnp.float32)}
+      >>> restore_checkpoint(directory, states, metrics)[0].learner.tolist()
+      [0.0, 0.0]
     """
     if not has_checkpoint(directory):
         refuse("checkpoint", directory, "a directory with a saved checkpoint")
@@ -150,7 +169,13 @@ def _read_former(read: Callable[[Any], Any], former: FormerLayout | None) -> Any
 
 
 def has_checkpoint(directory: Path) -> bool:
-    """Whether ``directory`` holds a complete checkpoint."""
+    """Tells whether ``directory`` holds a complete checkpoint.
+
+    Example:
+      >>> import pathlib, tempfile
+      >>> has_checkpoint(pathlib.Path(tempfile.mkdtemp()))
+      False
+    """
     if not directory.is_dir():
         return False
     with _manager(directory) as manager:
@@ -158,7 +183,12 @@ def has_checkpoint(directory: Path) -> bool:
 
 
 def clear_checkpoints(directory: Path) -> None:
-    """Removes the checkpoints of a former run, and nothing that is not one."""
+    """Removes the checkpoints of a former run, and nothing that is not one.
+
+    Example:
+      >>> import pathlib, tempfile
+      >>> clear_checkpoints(pathlib.Path(tempfile.mkdtemp()))
+    """
     if directory.is_dir():
         with _manager(directory) as manager:
             for step in manager.all_steps():

@@ -108,12 +108,24 @@ class Progress(NamedTuple):
 
 
 def start_state(trainer: Trainer, key: chex.PRNGKey) -> TrainState:
-    """Starts one stream; ``key`` is consumed."""
+    """Starts one stream; ``key`` is consumed.
+
+    Example:
+      >>> trainer = Trainer(lambda key: jnp.float32(0.0), lambda key, x, data: (x, {}))
+      >>> int(start_state(trainer, jax.random.key(0)).update)
+      0
+    """
     return TrainState(jnp.int32(0), trainer.init(key), jnp.int32(-1))
 
 
 def init_streams(trainer: Trainer, keys: chex.PRNGKey) -> TrainState:
-    """Starts ``S`` streams, one for each key ``[S]``."""
+    """Starts ``S`` streams, one for each key ``[S]``.
+
+    Example:
+      >>> trainer = Trainer(lambda key: jnp.float32(0.0), lambda key, x, data: (x, {}))
+      >>> init_streams(trainer, jax.random.split(jax.random.key(0), 3)).update.tolist()
+      [0, 0, 0]
+    """
     return jax.jit(jax.vmap(lambda key: start_state(trainer, key)))(keys)
 
 
@@ -128,6 +140,13 @@ def advance(update: Update, key: chex.PRNGKey, state: TrainState, data: Any) -> 
 
     Returns:
       the state after, and the metrics.
+
+    Example:
+      >>> halve = lambda key, x, target: (x + (target - x) / 2, {"error": target - x})
+      >>> state = start_state(Trainer(lambda key: jnp.float32(0.0), halve), jax.random.key(0))
+      >>> state, metrics = advance(halve, jax.random.key(1), state, jnp.float32(1.0))
+      >>> float(state.learner), int(state.update)
+      (0.5, 1)
     """
     learner, metrics = update(key, state.learner, data)
     learner = jax.tree.map(_of_same_cipher, state.learner, learner)
@@ -185,6 +204,15 @@ def make_chunk(
       ``[S]``; ``lengths`` is how many updates to make, at most ``max_length``; metrics are
       ``[S, max_length, ...]``, those past the length meaningless. The states are donated. The key
       of update ``j`` is ``fold_in(key, j)``, so runs that stop and resume see the same draws.
+
+    Example:
+      >>> halve = lambda key, x, target: (x + (target - x) / 2, {"error": target - x})
+      >>> keys = jax.random.split(jax.random.key(0), 2)
+      >>> states = init_streams(Trainer(lambda key: jnp.float32(0.0), halve), jax.random.clone(keys))
+      >>> chunk = make_chunk(halve, num_streams=2, max_length=4)
+      >>> states, metrics = chunk(keys, states, jnp.array([1.0, 2.0]), jnp.array([3, 3]))
+      >>> states.learner.tolist()
+      [0.875, 1.75]
     """
 
     def chunk(key: chex.PRNGKey, state: TrainState, data: Any, length: jax.Array):

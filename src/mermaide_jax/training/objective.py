@@ -45,7 +45,18 @@ class LossInfo(NamedTuple):
 
 
 def to_episodes(trajectory: Trajectory) -> Episodes:
-    """The part of trajectories that the losses need, without gradient."""
+    """Keeps of trajectories what the losses need, without gradient.
+
+    Example:
+      >>> agent, config = agents.ucb(3), games.GameConfig(num_arms=3, horizon=4)
+      >>> task = games.draw_task(
+      ...     jax.random.key(0), "ucb", agent, jnp.array([0.3]), 3, games.Economics()
+      ... )
+      >>> game = games.make_intervention_game(agent, config)
+      >>> never = principals.random(game.pay_target)
+      >>> to_episodes(games.rollout(jax.random.key(1), game, never, 0.0, task)).reward.shape
+      (4,)
+    """
     return jax.lax.stop_gradient(
         Episodes(
             trajectory.observation,
@@ -61,7 +72,7 @@ def to_episodes(trajectory: Trajectory) -> Episodes:
 
 
 def advantages(rewards: jax.Array) -> jax.Array:
-    """Returns to go less the leave-one-out baseline of the same agent and step, to unit variance.
+    """Takes returns to go less the leave-one-out baseline of the same agent, to unit variance.
 
     Args:
       rewards: ``[N, M, T]`` principal's rewards of ``M`` episodes with each of ``N`` agents.
@@ -69,13 +80,17 @@ def advantages(rewards: jax.Array) -> jax.Array:
     Returns:
       ``[N, M, T]``, divided by the root mean square of everything (a scale, not a shift, so that
       the baseline stays the only thing subtracted).
+
+    Example:
+      >>> advantages(jnp.array([[[1.0], [3.0]]])).tolist()
+      [[[-1.0], [1.0]]]
     """
     returns = jax.vmap(jax.vmap(losses.rewards_to_go))(rewards)
     return _to_unit_variance(returns - jax.vmap(losses.leave_one_out_baseline)(returns))
 
 
 def hit_advantages(rewards: jax.Array, hits: jax.Array) -> jax.Array:
-    """Advantages of payments for the target, of agents that move before they see them.
+    """Estimates advantages of payments for the target, of agents that move before they see them.
 
     What the agent does does not hang on the payment of the same step, and a payment reaches it only
     if it took the target. So without a hit a payment costs what it costs and changes nothing that
@@ -93,6 +108,11 @@ def hit_advantages(rewards: jax.Array, hits: jax.Array) -> jax.Array:
 
     Returns:
       ``[N, M, T]``, to the scale of `advantages`.
+
+    Example:
+      >>> rewards, hits = jnp.array([[[0.25], [1.0]]]), jnp.array([[[True], [True]]])
+      >>> hit_advantages(rewards, hits).tolist()  # the first paid
+      [[[-1.0], [1.0]]]
     """
     return _to_unit_variance(jax.vmap(_centred_at_hits)(rewards, hits))
 
@@ -121,7 +141,7 @@ def inner_loss(
     *,
     world_model_only: bool = False,
 ) -> jax.Array:
-    """The loss of the inner SGD on the ``K`` episodes of one agent (MERMAIDE, Algorithms 1, 2).
+    """Computes the loss of the inner SGD on the ``K`` episodes of one agent (Algorithms 1, 2).
 
         L = 1/K sum_k sum_t [ -log pi(u_t) G_t  -  log p(a_t) ]
 
@@ -131,6 +151,20 @@ def inner_loss(
 
     Returns:
       scalar.
+
+    Example:
+      >>> config = games.GameConfig(num_arms=3, horizon=4)
+      >>> tasks = games.finite_tasks(
+      ...     jax.random.key(0), "ucb", agents.ucb(3), (0.3, 0.5), 2, 3, games.Economics()
+      ... )
+      >>> game = games.make_intervention_game(agents.ucb(3), config)
+      >>> small = networks.NetworkConfig(architecture="mlp", features=4)
+      >>> learned = principals.learned_principal(small, game.observation_size, 3, 2)
+      >>> params = learned.init_params(jax.random.key(1))
+      >>> played = games.collect(jax.random.key(2), game, learned.principal, params, tasks, 1)
+      >>> episodes = jax.tree.map(lambda leaf: leaf[0], to_episodes(played))
+      >>> inner_loss(training.TrainingConfig(), learned, params, episodes).shape
+      ()
     """
     decision = _replay(learned, params, episodes)
     model_loss = jax.vmap(losses.next_action_loss)(decision.prediction, episodes.action)
@@ -149,7 +183,7 @@ def outer_loss(
     *,
     world_model_only: bool = False,
 ) -> tuple[jax.Array, LossInfo]:
-    """The loss of the outer Adam on ``M`` episodes, a mean over episodes and steps.
+    """Computes the loss of the outer Adam on ``M`` episodes, a mean over episodes and steps.
 
         L = mean_{m,t} [ -log pi(u_t) A_t - b H(pi) - log p(a_t) ]
 
@@ -163,6 +197,21 @@ def outer_loss(
 
     Returns:
       scalar, and `LossInfo` of the same episodes.
+
+    Example:
+      >>> config = games.GameConfig(num_arms=3, horizon=4)
+      >>> tasks = games.finite_tasks(
+      ...     jax.random.key(0), "ucb", agents.ucb(3), (0.3, 0.5), 2, 3, games.Economics()
+      ... )
+      >>> game = games.make_intervention_game(agents.ucb(3), config)
+      >>> small = networks.NetworkConfig(architecture="mlp", features=4)
+      >>> learned = principals.learned_principal(small, game.observation_size, 3, 2)
+      >>> params = learned.init_params(jax.random.key(1))
+      >>> played = games.collect(jax.random.key(2), game, learned.principal, params, tasks, 3)
+      >>> episodes = jax.tree.map(lambda leaf: leaf[0], to_episodes(played))
+      >>> loss, info = outer_loss(learned, 0.0, params, episodes, advantages(played.reward)[0])
+      >>> round(float(info.log_likelihood), 2)  # of a world model that knows nothing: -log 3
+      -1.1
     """
     if world_model_only:
         # The policy's entropy is reported still; nothing of it is differentiated.
@@ -197,11 +246,18 @@ def make_adapt(
     *,
     world_model_only: bool = False,
 ) -> meta.Adapt:
-    """``adapt(params, episodes) -> params``: the inner loop on one agent.
+    """Makes ``adapt(params, episodes) -> params``, the inner loop on one agent.
 
     Plain SGD without momentum at ``config.inner_learning_rate``; what moves is configured. After
     it, a principal with a memory remembers the episodes. It is the same in training (Algorithm 1)
     and in the K-shot test (Algorithm 2).
+
+    Example:
+      >>> small = networks.NetworkConfig(architecture="mlp", features=4)
+      >>> learned = principals.learned_principal(small, 7, num_arms=3, num_interventions=2)
+      >>> adapt = make_adapt(training.TrainingConfig(inner_steps=2), learned)
+      >>> callable(adapt)
+      True
     """
 
     def loss(params: Params, episodes: Episodes) -> jax.Array:

@@ -14,7 +14,12 @@ from mermaide_jax._jax.compiling import LITTLE_MEMORY, CpuJit
 
 
 def stream_mesh(num_streams: int) -> Mesh:
-    """Takes as many devices as divide the streams evenly."""
+    """Takes as many devices as divide the streams evenly.
+
+    Example:
+      >>> stream_mesh(1).size
+      1
+    """
     devices = jax.devices()
     count = max(n for n in range(1, len(devices) + 1) if num_streams % n == 0)
     return Mesh(np.asarray(devices[:count]), ("streams",))
@@ -27,13 +32,22 @@ def place_streams(tree: Any, num_streams: int, *, copy: bool = False) -> Any:
       tree: arrays.
       num_streams: ``S``.
       copy: never share memory with ``tree``, for what will be donated.
+
+    Example:
+      >>> place_streams({"x": jnp.arange(2.0)}, num_streams=2)["x"].tolist()
+      [0.0, 1.0]
     """
     placement = NamedSharding(stream_mesh(num_streams), PartitionSpec("streams"))
     return jax.device_put(tree, placement, may_alias=False if copy else None)
 
 
 def copy_to_host(tree: Any) -> Any:
-    """Copies arrays to the host, as numpy's; typed keys stay JAX's. Nothing is shared."""
+    """Copies arrays to the host, as numpy's; typed keys stay JAX's. Nothing is shared.
+
+    Example:
+      >>> type(copy_to_host(jnp.arange(2.0))).__name__
+      'ndarray'
+    """
 
     def of_leaf(leaf: jax.Array) -> Any:
         if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
@@ -63,6 +77,10 @@ def over_streams(
       donate: numbers of arguments that are overwritten by results of the same shape.
       side_by_side: streams that a CPU runs as one batch; None: all of its share. For small
         networks, whose many small operations cost more than their arithmetic.
+
+    Example:
+      >>> over_streams(lambda x, y: x * y, 3)(jnp.arange(3.0), jnp.ones(3)).tolist()
+      [0.0, 1.0, 2.0]
     """
     spec = PartitionSpec("streams")
     mesh = stream_mesh(num_streams)

@@ -106,6 +106,17 @@ def select_tasks(
 
     Returns:
       Task with leading axis ``[number]``.
+
+    Example:
+      >>> agent, config = agents.ucb(3), games.GameConfig(num_arms=3, horizon=4)
+      >>> tasks = games.finite_tasks(
+      ...     jax.random.key(0), "ucb", agent, (0.3, 0.5), 4, 3, games.Economics()
+      ... )
+      >>> game = games.make_intervention_game(agent, config)
+      >>> options = training.TrainingConfig()
+      >>> some = select_tasks(jax.random.key(1), options, game, tasks, games.Economics(), 2)
+      >>> some.env.target.tolist()  # arms are counted from the target
+      [0, 0]
     """
     key_order, key_vary = jax.random.split(key)
     size = jax.tree.leaves(tasks)[0].shape[0]
@@ -124,7 +135,15 @@ def select_tasks(
 
 
 def make_optimizer(config: TrainingConfig) -> optax.GradientTransformation:
-    """Adam with a linearly decaying rate; each network's gradient is clipped by itself."""
+    """Makes Adam with a linearly decaying rate; each network's gradient is clipped by itself.
+
+    Example:
+      >>> optimizer = make_optimizer(training.TrainingConfig())
+      >>> params = {"policy": jnp.zeros(2), "world_model": jnp.zeros(2)}
+      >>> updates, _ = optimizer.update(params, optimizer.init(params), params)
+      >>> updates["policy"].tolist()
+      [0.0, 0.0]
+    """
 
     def adam(rate: float) -> optax.GradientTransformation:
         final = rate * config.final_learning_rate
@@ -173,6 +192,17 @@ def make_trainer(
       ConfigError: no game, one that does not name the agent whose arms are to be renamed, credit of
         hits in a game whose interventions are not payments of the target, or fewer agents in an
         update than families; when called, data that are not the tasks of each family.
+
+    Example:
+      >>> agent, config = agents.ucb(3), games.GameConfig(num_arms=3, horizon=4)
+      >>> game = games.make_intervention_game(agent, config)
+      >>> small = networks.NetworkConfig(architecture="mlp", features=4)
+      >>> learned = principals.learned_principal(small, game.observation_size, 3, 2)
+      >>> options = training.TrainingConfig(updates=2, tasks_per_update=2, episodes_per_task=2)
+      >>> trainer = make_trainer(options, learned, [game], games.Economics())
+      >>> state = trainer.init(jax.random.key(0))
+      >>> sorted(state.params)
+      ['policy', 'world_model']
     """
     _check_games(config, games)
     optimizer = make_optimizer(config)
@@ -281,7 +311,17 @@ def _play_adapted(
 def warm_up_phases(
     config: TrainingConfig, learned: LearnedPrincipal, games: Sequence[Game], economics: Economics
 ) -> tuple[Phase, ...]:
-    """The phase that trains the world model alone, for `training.train`; none without one."""
+    """Makes the phase that trains the world model alone, for `training.train`; none without one.
+
+    Example:
+      >>> agent, config = agents.ucb(3), games.GameConfig(num_arms=3, horizon=4)
+      >>> game = games.make_intervention_game(agent, config)
+      >>> small = networks.NetworkConfig(architecture="mlp", features=4)
+      >>> learned = principals.learned_principal(small, game.observation_size, 3, 2)
+      >>> options = training.TrainingConfig(updates=100, world_model_updates=20)
+      >>> [phase.until for phase in warm_up_phases(options, learned, [game], games.Economics())]
+      [20]
+    """
     if not learned.config.world_model or config.world_model_updates == 0:
         return ()
     alone = make_trainer(config, learned, games, economics, world_model_only=True)
@@ -328,10 +368,17 @@ def _without_gradient(loss_of: Callable[..., Any]) -> Callable[..., Any]:
 def entropy_bonus(
     config: TrainingConfig, learned: LearnedPrincipal, update: jax.Array
 ) -> jax.Array:
-    """Coefficient of one update: ``end + (start - end) l^p``.
+    """Computes the coefficient of one update: ``end + (start - end) l^p``.
 
     ``l`` is the share that is left of the updates since the policy's first, ``p`` the configured
     power.
+
+    Example:
+      >>> small = networks.NetworkConfig(architecture="mlp", features=4)
+      >>> learned = principals.learned_principal(small, 7, num_arms=3, num_interventions=2)
+      >>> options = training.TrainingConfig(updates=100, world_model_updates=0, entropy_start=0.5)
+      >>> [round(float(entropy_bonus(options, learned, jnp.int32(n))), 3) for n in (0, 50)]
+      [0.5, 0.25]
     """
     first = config.world_model_updates if learned.config.world_model else 0
     bonus = optax.polynomial_schedule(

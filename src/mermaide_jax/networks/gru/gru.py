@@ -81,7 +81,7 @@ class GRUActivations(NamedTuple):
 
 
 def prepare_gru(params: Any, implementation: Implementation = "auto") -> Prepared | None:
-    """What `step_gru` can go by in place of the params, made once for many steps.
+    """Prepares what `step_gru` can go by in place of the params, once for many steps.
 
     Args:
       params: of a Flax ``nn.GRUCell``.
@@ -92,6 +92,13 @@ def prepare_gru(params: Any, implementation: Implementation = "auto") -> Prepare
 
     Raises:
       ConfigError: as `gru_states` does.
+
+    Example:
+      >>> from flax import linen as nn
+      >>> cell, hidden = nn.GRUCell(4), jnp.zeros(4)
+      >>> params = cell.init(jax.random.key(0), hidden, jnp.ones(3))["params"]
+      >>> prepare_gru(params, "scan") is None  # nothing to prepare but for loops in C
+      True
     """
     kernels, biases, recurrent = _weights(params)
     dtype = jnp.result_type(*jax.tree.leaves(params))
@@ -104,7 +111,7 @@ def prepare_gru(params: Any, implementation: Implementation = "auto") -> Prepare
 def step_gru(
     params: Any, hidden: jax.Array, inputs: jax.Array, prepared: Prepared | None = None
 ) -> tuple[jax.Array, GRUActivations]:
-    """One step of a Flax ``nn.GRUCell``, and the activations of it that `unroll_gru` takes.
+    """Takes one step of a Flax ``nn.GRUCell``, and keeps the activations that `unroll_gru` takes.
 
     Args:
       params: the cell's params.
@@ -115,6 +122,14 @@ def step_gru(
 
     Returns:
       ``h_t``, and the activations.
+
+    Example:
+      >>> from flax import linen as nn
+      >>> cell, hidden = nn.GRUCell(4), jnp.zeros(4)
+      >>> params = cell.init(jax.random.key(0), hidden, jnp.ones(3))["params"]
+      >>> following, _ = step_gru(params, hidden, jnp.ones(3))
+      >>> bool(jnp.allclose(following, cell.apply({"params": params}, hidden, jnp.ones(3))[0]))
+      True
     """
     if prepared is not None and jnp.result_type(hidden, inputs) == jnp.float32:
         rows = (x.astype(jnp.float32) for x in (hidden, inputs))
@@ -133,7 +148,7 @@ def unroll_gru(
     precision: Precision = "default",
     activations: GRUActivations | None = None,
 ) -> jax.Array:
-    """What a Flax ``nn.GRUCell`` says to known sequences, ``h_1 .. h_T``.
+    """Runs a Flax ``nn.GRUCell`` over known sequences: ``h_1 .. h_T``.
 
     The same values and gradients as stepping the cell by `jax.lax.scan`, several times cheaper to
     differentiate, above all twice; the equations are at the top of the module.
@@ -152,6 +167,13 @@ def unroll_gru(
 
     Raises:
       ConfigError: as `gru_states` does.
+
+    Example:
+      >>> from flax import linen as nn
+      >>> cell, hidden = nn.GRUCell(4), jnp.zeros(4)
+      >>> params = cell.init(jax.random.key(0), hidden, jnp.ones(3))["params"]
+      >>> unroll_gru(params, jnp.ones((5, 3)), hidden).shape
+      (5, 4)
     """
     kernels, biases, recurrent = _weights(params)
     # One product for all gates is faster than three, above all for the gradient of its weights.
@@ -170,7 +192,7 @@ def _weights(params: Any) -> tuple[list[jax.Array], list[jax.Array], GRUWeights]
 
 @jax.custom_vjp
 def affine(inputs: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
-    """A dense layer, ``x W + b``, whose weight gradient is ``x^T g`` over all batch axes at once.
+    """Computes ``x W + b``, with a weight gradient ``x^T g`` over all batch axes at once.
 
     JAX's own rule gives the transpose of ``g^T x``, for which XLA on CPU copies ``g`` transposed.
 
@@ -182,6 +204,10 @@ def affine(inputs: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
     Returns:
       ``[..., O]``. To be differentiated in reverse mode first: its rule is a ``custom_vjp``, which
       forward mode alone refuses (forward over reverse is fine).
+
+    Example:
+      >>> affine(jnp.array([1.0, 2.0]), jnp.eye(2), jnp.array([0.5, 0.5])).tolist()
+      [1.5, 2.5]
     """
     return inputs @ kernel + bias
 
@@ -207,7 +233,7 @@ def gru_states(
     precision: Precision = "default",
     activations: GRUActivations | None = None,
 ) -> jax.Array:
-    """Hidden states of one layer from projected inputs; the equations are at the module's top.
+    """Computes the hidden states of one layer from projected inputs; equations at the module's top.
 
     Streams that share the weights are best given as batch axes: then weight gradients are one
     product over all steps and streams. Under `jax.vmap` over weights each member has its own.
@@ -236,6 +262,12 @@ def gru_states(
     Differentiable in reverse mode any number of times (in C or by the kernel: once), and in forward
     mode over reverse mode (``jax.jvp`` of ``jax.grad``); not in forward mode alone, which
     `jax.custom_vjp` does not offer.
+
+    Example:
+      >>> zeros = jnp.zeros((2, 3))  # T = 2 steps, H = 3 units
+      >>> weights = GRUWeights(Gates(*[jnp.zeros((3, 3))] * 3), jnp.zeros(3))
+      >>> gru_states(weights, Gates(zeros, zeros, zeros), jnp.ones(3)).tolist()
+      [[0.5, 0.5, 0.5], [0.25, 0.25, 0.25]]
     """
     dtype = jnp.result_type(*jax.tree.leaves((weights, projected, initial)))
     loop = choose_loop(implementation, precision, projected.reset.shape[-1], dtype)
