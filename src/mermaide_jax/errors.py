@@ -237,9 +237,9 @@ def check_choice(name: str, value: Choice, allowed: Iterable[Choice]) -> Choice:
     Example:
       >>> check_choice("game", "maze", ["maze", "market"])
       'maze'
-      >>> check_choice("game", "mase", ["maze", "market"])
+      >>> check_choice("game", "mase", ["maze", "slot"])
       Traceback (most recent call last):
-      mermaide_jax.errors.ConfigError: game: got 'mase', expected one of maze, market (did you mean 'maze'?)
+      mermaide_jax.errors.ConfigError: game: got 'mase', expected one of maze, slot (did you mean ...
     """
     names = list(allowed)
     if value in names:

@@ -58,8 +58,8 @@ def reinforce_loss(log_probs: jax.Array, advantages: jax.Array) -> jax.Array:
       scalar. Source: Williams (1992).
 
     Example:
-      >>> float(reinforce_loss(jnp.log(jnp.array([0.5, 0.5])), jnp.array([1.0, -1.0])))
-      0.0
+      >>> float(reinforce_loss(jnp.log(jnp.array([0.5, 0.5])), jnp.array([1.0, 1.0])))
+      1.386...
     """
     return -jnp.sum(log_probs * jax.lax.stop_gradient(advantages))
 

@@ -252,7 +252,7 @@ def get(kind: Kind, name: str, argument: str | None = None) -> Member:
       'beta'
       >>> get("family", "usb")
       Traceback (most recent call last):
-      mermaide_jax.errors.ConfigError: family: got 'usb', expected one of ucb, ... (did you mean 'ucb'?)
+      mermaide_jax.errors.ConfigError: family: got 'usb', expected one of ucb, ...
     """
     check_choice(argument or kind, name, names(kind))
     return _members[kind, name]

@@ -49,8 +49,8 @@ def ucb_width(counts: jax.Array) -> jax.Array:
       ``[A]`` float32.
 
     Example:
-      >>> ucb_width(jnp.array([1.0, 4.0])).round(2).tolist()
-      [1.26..., 0.63...]
+      >>> print(np.round(ucb_width(jnp.array([1.0, 4.0])), 2))
+      [1.27 0.63]
     """
     log_time = jnp.log(jnp.maximum(jnp.sum(counts), 1.0))
     return jnp.sqrt(log_time / jnp.maximum(counts, 1.0))

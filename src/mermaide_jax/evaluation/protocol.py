@@ -94,7 +94,8 @@ def evaluate(
       ... )
       >>> game = games.make_intervention_game(agent, config)
       >>> never = principals.random(game.pay_target)
-      >>> evaluate(jax.random.key(1), game, never, 0.0, tasks, num_episodes=5).interventions.tolist()
+      >>> scores = evaluate(jax.random.key(1), game, never, 0.0, tasks, num_episodes=5)
+      >>> scores.interventions.tolist()
       [0.0, 0.0]
     """
     return summarise(collect(key, game, principal, params, tasks, num_episodes))
@@ -133,7 +134,7 @@ def adapt_to_tasks(
       >>> learned = principals.learned_principal(small, game.observation_size, 3, 2)
       >>> params = learned.init_params(jax.random.key(1))
       >>> adapt = training.make_adapt(training.TrainingConfig(), learned)
-      >>> adapted = adapt_to_tasks(jax.random.key(2), game, learned, adapt, params, tasks, num_shots=1)
+      >>> adapted = adapt_to_tasks(jax.random.key(2), game, learned, adapt, params, tasks, 1)
       >>> jax.tree.leaves(adapted)[0].shape[0]
       2
     """

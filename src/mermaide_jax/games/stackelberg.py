@@ -129,7 +129,8 @@ def decode_share(config: StackelbergConfig, intervention: jax.Array, target: jax
       target: int32 scalar.
 
     Example:
-      >>> decode_share(StackelbergConfig(num_arms=3), jnp.float32(0.25), jnp.int32(1)).bonus.tolist()
+      >>> config = StackelbergConfig(num_arms=3)
+      >>> decode_share(config, jnp.float32(0.25), jnp.int32(1)).bonus.tolist()
       [0.0, 0.25, 0.0]
     """
     if config.kind == "continuous":

@@ -24,7 +24,8 @@ def tanh(x: jax.Array) -> jax.Array:
     Derivatives of every order are those of ``d tanh = (1 - tanh^2) dx``.
 
     Example:
-      >>> bool(jnp.allclose(tanh(jnp.array([-1.0, 0.0, 9.0])), jnp.tanh(jnp.array([-1.0, 0.0, 9.0]))))
+      >>> x = jnp.array([-1.0, 0.0, 9.0])
+      >>> bool(jnp.allclose(tanh(x), jnp.tanh(x)))
       True
     """
     if x.dtype != jnp.float32:

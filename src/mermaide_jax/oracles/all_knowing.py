@@ -230,7 +230,8 @@ def play_all_knowing(
       >>> tasks = games.finite_tasks(
       ...     jax.random.key(0), "ucb", agent, (0.3, 0.5), 2, 2, games.Economics()
       ... )
-      >>> game, keys = games.make_intervention_game(agent, config), jax.random.split(jax.random.key(1))
+      >>> game = games.make_intervention_game(agent, config)
+      >>> keys = jax.random.split(jax.random.key(1))
       >>> play_all_knowing(*keys, game, tasks, 1, num_rollouts=2, tuning_episodes=1).reward.shape
       (2, 1, 2)
     """

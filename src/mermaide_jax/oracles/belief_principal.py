@@ -68,7 +68,8 @@ def belief_principal(config: GameConfig) -> Principal:
       ...     jax.random.key(0), "ucb", agent, (0.3,), 2, 2, games.Economics(noise=0.0)
       ... )
       >>> table = belief_table(oracles.solve_belief(agent, config, tasks))
-      >>> game, task = games.make_intervention_game(agent, config), jax.tree.map(lambda x: x[0], tasks)
+      >>> game = games.make_intervention_game(agent, config)
+      >>> task = jax.tree.map(lambda leaf: leaf[0], tasks)
       >>> best = belief_principal(config)
       >>> games.rollout(jax.random.key(1), game, best, table, task).reward.shape
       (2,)

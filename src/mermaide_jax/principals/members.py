@@ -77,7 +77,8 @@ def candidates_of(name: str, game: Game, options: Any) -> jax.Array:
       options: of the study; a grid that is a function is called with the game and these.
 
     Example:
-      >>> game = games.make_intervention_game(agents.ucb(3), games.GameConfig(num_arms=3, horizon=4))
+      >>> config = games.GameConfig(num_arms=3, horizon=4)
+      >>> game = games.make_intervention_game(agents.ucb(3), config)
       >>> candidates_of("first_k", game, options=None).tolist()
       [0, 1, 2, 3, 4]
     """

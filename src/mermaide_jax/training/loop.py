@@ -208,7 +208,8 @@ def make_chunk(
     Example:
       >>> halve = lambda key, x, target: (x + (target - x) / 2, {"error": target - x})
       >>> keys = jax.random.split(jax.random.key(0), 2)
-      >>> states = init_streams(Trainer(lambda key: jnp.float32(0.0), halve), jax.random.clone(keys))
+      >>> trainer = Trainer(lambda key: jnp.float32(0.0), halve)
+      >>> states = init_streams(trainer, jax.random.clone(keys))
       >>> chunk = make_chunk(halve, num_streams=2, max_length=4)
       >>> states, metrics = chunk(keys, states, jnp.array([1.0, 2.0]), jnp.array([3, 3]))
       >>> states.learner.tolist()
