@@ -239,7 +239,7 @@ def check_choice(name: str, value: Choice, allowed: Iterable[Choice]) -> Choice:
       'maze'
       >>> check_choice("game", "mase", ["maze", "slot"])
       Traceback (most recent call last):
-      mermaide_jax.errors.ConfigError: game: got 'mase', expected one of maze, slot (did you mean ...
+      mermaide_jax.errors.ConfigError: game: got 'mase', expected one of maze, slot (did ...
     """
     names = list(allowed)
     if value in names:

@@ -63,6 +63,16 @@ def parse_options(
     Raises:
       ConfigError: one line that names the option, the value and what is allowed.
       SystemExit: after printing help, with code 0.
+
+    Example:
+      >>> @dataclasses.dataclass(frozen=True)
+      ... class Options:
+      ...     cost: float = 0.75
+      >>> parse_options(Options, ["--cost", "0.5"])
+      Options(cost=0.5)
+      >>> parse_options(Options, ["--cost", "dear"])
+      Traceback (most recent call last):
+      mermaide_jax.errors.ConfigError: --cost: got 'dear', expected a number
     """
     import sys
 
@@ -88,7 +98,7 @@ def parse_options(
 
 
 def as_option(error: ConfigError, owners: Collection[type] = ()) -> str:
-    """The message of a config's own check, with the option in place of the field.
+    """Rewords the message of a config's own check, with the option in place of the field.
 
     Which config refused the value is read from the traceback: the checks know their own fields
     alone, and some names occur twice (`seed`, `agents.seed`).
@@ -99,6 +109,10 @@ def as_option(error: ConfigError, owners: Collection[type] = ()) -> str:
 
     Returns:
       Such as ``--game.cost: got -1.0, expected a finite number >= 0``.
+
+    Example:
+      >>> as_option(ConfigError("reward_low: got 3, expected a number in [0, 1]"))
+      '--reward-low: got 3, expected a number in [0, 1]'
     """
     frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
     built = [type(f.f_locals.get("self")) for f in frames if f.f_code.co_name == "__post_init__"]
@@ -113,7 +127,15 @@ def as_option(error: ConfigError, owners: Collection[type] = ()) -> str:
 
 
 def option_names(owner: type) -> list[str]:
-    """All options of a dataclass, nested ones with their prefix, as the help spells them."""
+    """Lists all options of a dataclass, nested ones with their prefix, as the help spells them.
+
+    Example:
+      >>> @dataclasses.dataclass(frozen=True)
+      ... class Options:
+      ...     reward_low: float = 0.0
+      >>> option_names(Options)
+      ['--reward-low']
+    """
     return [
         f"--{prefix}{field.name}".replace("_", "-")
         for kind, prefix in _parts(owner)

@@ -149,6 +149,7 @@ def update_history(history: ArmHistory, seen: Seen, pays_arms: bool) -> ArmHisto
       ...     payment=jnp.array([1.0]),
       ...     target=jnp.array([0.0, 1.0]),
       ...     rest=jnp.zeros(0),
+      ...     beliefs=jnp.zeros((2, 0)),
       ... )
       >>> update_history(empty_history(2), seen, pays_arms=False).paid.tolist()
       [0.0, 1.0]
@@ -188,7 +189,7 @@ def arm_features(history: ArmHistory, seen: Seen, pays_arms: bool) -> Reading:
     """Makes of a history what the networks read at one step, or at all.
 
     Example:
-      >>> seen = Seen(jnp.zeros(2), jnp.zeros(1), jnp.array([1.0, 0.0]), jnp.zeros(0))
+      >>> seen = Seen(jnp.zeros(2), jnp.zeros(1), jnp.array([1.0, 0.0]), jnp.zeros(0), None)
       >>> arm_features(empty_history(2), seen, pays_arms=False).own.shape
       (2, 9)
     """

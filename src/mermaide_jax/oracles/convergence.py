@@ -52,6 +52,12 @@ def make_references(
       rollouts: imagined episodes of the all-knowing planner, each a reference ``rollouts_NUMBER``.
       episodes: ``M``, with each agent.
       tuning_episodes: other episodes with each agent, on which parameters are chosen.
+
+    Example:
+      >>> config = games.GameConfig(num_arms=3, horizon=4)
+      >>> game = games.make_intervention_game(agents.ucb(3), config)
+      >>> sorted(make_references(game, widths=[2], rollouts=[4], episodes=1, tuning_episodes=1))
+      ['beam_2', 'guided_each', 'prescient', 'prescient_each', 'rollouts_4', 'rule_each']
     """
     plain, thresholds = prescient(game.pay_target), leads()
 
@@ -102,6 +108,16 @@ def measure_reference(reference: Reference, key: chex.PRNGKey, *tasks: Task) -> 
       reference: of `make_references`.
       key: typed key, not consumed: every reference is to play the same episodes.
       *tasks: ``N`` agents, and others to tune on.
+
+    Example:
+      >>> agent, config = agents.ucb(2), games.GameConfig(num_arms=2, horizon=2)
+      >>> tasks = games.finite_tasks(
+      ...     jax.random.key(0), "ucb", agent, (0.3, 0.5), 2, 2, games.Economics()
+      ... )
+      >>> game = games.make_intervention_game(agent, config)
+      >>> reference = make_references(game, [2], [], episodes=3, tuning_episodes=1)["beam_2"]
+      >>> measure_reference(reference, jax.random.key(1), tasks, tasks).scores.shape
+      (2, 3)
     """
     arguments = (*jax.random.split(jax.random.clone(key)), *tasks)
     compiled = jax.jit(reference).lower(*arguments).compile()

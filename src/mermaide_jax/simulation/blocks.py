@@ -46,7 +46,12 @@ def map_blocks(
 
 
 def fill(leaf: jax.Array, block_size: int) -> jax.Array:
-    """``[N, ...]`` lengthened to whole blocks by repeating the last agent."""
+    """Lengthens ``[N, ...]`` to whole blocks by repeating the last agent.
+
+    Example:
+      >>> fill(jnp.array([1, 2, 3]), block_size=2).tolist()
+      [1, 2, 3, 3]
+    """
     missing = -leaf.shape[0] % block_size
     if not missing:
         return leaf

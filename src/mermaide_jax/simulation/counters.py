@@ -33,11 +33,16 @@ _COS = (
 
 
 def stream_keys(key: chex.PRNGKey, number: int) -> jax.Array:
-    """Keys of independent streams, ``[number, 2]`` uint32; the first do not depend on ``number``.
+    """Makes keys of independent streams, ``[number, 2]`` uint32; the first are those of fewer.
 
     Args:
       key: typed key of any implementation, consumed.
       number: number of streams.
+
+    Example:
+      >>> few, more = (stream_keys(jax.random.key(0), number) for number in (2, 5))
+      >>> bool((few == more[:2]).all())
+      True
     """
     base = jax.random.bits(key, (2,), jnp.uint32)
     stream = jnp.arange(number, dtype=jnp.uint32)
@@ -45,16 +50,25 @@ def stream_keys(key: chex.PRNGKey, number: int) -> jax.Array:
 
 
 def uniform(word: jax.Array) -> jax.Array:
-    """Uniform on the multiples of 2^-24 in [0, 1), float32, from the upper 24 bits."""
+    """Makes of a word a uniform multiple of 2^-24 in [0, 1), float32, from its upper 24 bits.
+
+    Example:
+      >>> float(uniform(jnp.uint32(2**31)))
+      0.5
+    """
     return (word >> jnp.uint32(8)).astype(jnp.int32).astype(jnp.float32) * np.float32(2.0**-24)
 
 
 def below(word: jax.Array, bound: jax.Array) -> jax.Array:
-    """``floor(word * bound / 2^32)``: uniform on ``0..bound-1``, off by less than bound / 2^32.
+    """Computes ``floor(word * bound / 2^32)``: uniform on ``0..bound-1``, up to ``bound / 2^32``.
 
     Args:
       word: uint32.
       bound: int32, from 1 to 65535.
+
+    Example:
+      >>> int(below(jnp.uint32(2**31), jnp.int32(10)))
+      5
     """
     bound = bound.astype(jnp.uint32)
     carry = ((word & jnp.uint32(0xFFFF)) * bound) >> jnp.uint32(16)
@@ -62,11 +76,15 @@ def below(word: jax.Array, bound: jax.Array) -> jax.Array:
 
 
 def normal_pair(words: WordPair) -> tuple[jax.Array, jax.Array]:
-    """Two independent standard normals from two words, float32, by Box and Muller (1958).
+    """Makes of two words two independent standard normals, float32, by Box and Muller (1958).
 
     ``sqrt(-2 log u) * (cos x, sin x)``: ``u`` in steps of 2^-31 near 0, so that values reach 6.6;
     ``x`` in [-pi/2, pi/2), whose cosine takes its sign from one more bit. The elementary functions
     are polynomials, absolute error below 1e-6.
+
+    Example:
+      >>> [bool(jnp.isfinite(x)) for x in normal_pair((jnp.uint32(1), jnp.uint32(2)))]
+      [True, True]
     """
     half = (words[0] >> jnp.uint32(1)).astype(jnp.int32).astype(jnp.float32) + np.float32(0.5)
     radius = lax.sqrt(_log(half * np.float32(2.0**-31)) * np.float32(-2))
@@ -79,9 +97,13 @@ def normal_pair(words: WordPair) -> tuple[jax.Array, jax.Array]:
 
 
 def inverse_sqrt(x: jax.Array) -> jax.Array:
-    """``1 / sqrt(x)`` for normal ``x > 0``, within 2 units of the last place; no division or root.
+    """Computes ``1 / sqrt(x)`` for normal ``x > 0``, within 2 units of the last place.
 
     An initial guess from the exponent, then three steps of Newton's method.
+
+    Example:
+      >>> round(float(inverse_sqrt(jnp.float32(4.0))), 5)
+      0.5
     """
     guess = np.int32(0x5F3759DF) - (lax.bitcast_convert_type(x, jnp.int32) >> jnp.int32(1))
     y, minus_half = lax.bitcast_convert_type(guess, jnp.float32), x * np.float32(-0.5)
@@ -91,7 +113,12 @@ def inverse_sqrt(x: jax.Array) -> jax.Array:
 
 
 def reciprocal(x: jax.Array) -> jax.Array:
-    """``1 / x`` for normal ``x > 0``, within 2 units of the last place; no division."""
+    """Computes ``1 / x`` for normal ``x > 0``, within 2 units of the last place; no division.
+
+    Example:
+      >>> round(float(reciprocal(jnp.float32(4.0))), 5)
+      0.25
+    """
     guess = np.int32(0x7EF311C7) - lax.bitcast_convert_type(x, jnp.int32)
     y = lax.bitcast_convert_type(guess, jnp.float32)
     for _ in range(3):

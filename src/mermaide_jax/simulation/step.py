@@ -64,7 +64,12 @@ class Clock(NamedTuple):
 
 
 def sqrt_log(time: jax.Array) -> jax.Array:
-    """``sqrt(log t)`` of a step, 0 for the first two."""
+    """Computes ``sqrt(log t)`` of a step, 0 for the first two.
+
+    Example:
+      >>> round(float(sqrt_log(jnp.int32(2)))), float(sqrt_log(jnp.int32(0)))
+      (1, 0.0)
+    """
     return jnp.sqrt(jnp.log(jnp.maximum(time.astype(jnp.float32), np.float32(1))))
 
 

@@ -60,11 +60,15 @@ def _cannot_compile() -> str | None:
 
 
 def unsupported_reason(hidden: int, dtype: Any) -> str | None:
-    """What the loops take and do not get here, in words; None if they can run.
+    """Tells what the loops take and do not get here, in words; None if they can run.
 
     Args:
       hidden: units.
       dtype: of the arrays.
+
+    Example:
+      >>> unsupported_reason(64, jnp.float16)
+      'float32 arrays only'
     """
     if jax.default_backend() != "cpu":
         return "CPUs only"
