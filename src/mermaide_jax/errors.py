@@ -57,7 +57,7 @@ class ContractError(ConfigError):
 
 
 def shorten(text: str, longest: int = 2 * _LONGEST_VALUE) -> str:
-    """The text on one line, its end left out if it is very long.
+    """Puts a text on one line, its end left out if it is very long.
 
     Example:
       >>> shorten("one  two  three", longest=9)

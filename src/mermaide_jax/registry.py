@@ -211,7 +211,7 @@ def register(
 
 
 def members(kind: Kind) -> list[Member]:
-    """All members of a kind, in the order in which they are shown.
+    """Lists all members of a kind, in the order in which they are shown.
 
     Raises:
       ConfigError: no such kind.
@@ -227,7 +227,7 @@ def members(kind: Kind) -> list[Member]:
 
 
 def names(kind: Kind) -> list[str]:
-    """The names of all members of a kind, in the order in which they are shown.
+    """Lists the names of all members of a kind, in the order in which they are shown.
 
     Example:
       >>> names("network")
@@ -237,7 +237,7 @@ def names(kind: Kind) -> list[str]:
 
 
 def get(kind: Kind, name: str, argument: str | None = None) -> Member:
-    """The member of that name.
+    """Finds the member of that name.
 
     Args:
       kind: see `Kind`.
@@ -272,7 +272,7 @@ def make(kind: Kind, name: str, *args: Any, **kwargs: Any) -> Any:
 
 
 def label(kind: Kind, name: str) -> str:
-    """What people read for a name; one that is not registered is shown as it is.
+    """Gives what people read for a name; one that is not registered is shown as it is.
 
     Example:
       >>> label("family", "epsilon_greedy"), label("family", "unheard_of")

@@ -63,7 +63,7 @@ def check_game(
 
 
 def nothing(game: Game) -> jax.Array:
-    """The intervention that does nothing: 0, of the dtype of the game's interventions.
+    """Gives the intervention that does nothing: 0, of the dtype of the game's interventions.
 
     Example:
       >>> game = games.make_stackelberg_game(games.StackelbergConfig(kind="continuous"))

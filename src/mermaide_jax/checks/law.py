@@ -72,7 +72,7 @@ def check_probabilities(name: str, law: chex.Array) -> None:
 
 
 def divergence(frequencies: np.ndarray, law: np.ndarray) -> float:
-    """Kullback-Leibler divergence ``sum f log(f / p)`` in nats; infinite where ``p`` alone is 0.
+    """Computes the divergence ``sum f log(f / p)`` in nats; infinite where ``p`` alone is 0.
 
     Example:
       >>> divergence(np.array([1.0, 0.0]), np.array([0.5, 0.5]))  # log 2
@@ -84,7 +84,7 @@ def divergence(frequencies: np.ndarray, law: np.ndarray) -> float:
 
 
 def critical_value(size: int, level: float = LEVEL) -> float:
-    """The ``x`` beyond ``A - 1`` for which the bound of `check_law` is ``level``, by bisection.
+    """Finds the ``x`` beyond ``A - 1`` for which the bound of `check_law` is ``level``, by bisection.
 
     Example:
       >>> round(critical_value(4), 1)

@@ -75,7 +75,7 @@ def with_inner_rate(meta: MetaSGDParams, rate: jax.Array | float) -> MetaSGDPara
 def sgd_with_rates(
     log_rates: Any, longest_gradient: float | None = None
 ) -> optax.GradientTransformation:
-    """SGD with a rate for each leaf or parameter, and a step that can be bounded.
+    """Makes SGD with a rate for each leaf or parameter, and a step that can be bounded.
 
         step_l = -exp(log_rate_l) g_l / sqrt(1 + |g|^2 / G^2)
 

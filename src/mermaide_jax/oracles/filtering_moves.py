@@ -63,7 +63,7 @@ class Particle(NamedTuple):
 
 
 def upper_index(particle: Particle, history: History, time: jax.Array) -> jax.Array:
-    """Upper confidence indices ``[A]`` before one step, or ``[T, A]`` if ``time`` is ``[T]``."""
+    """Computes upper indices ``[A]`` before one step, or ``[T, A]`` if ``time`` is ``[T]``."""
     return particle.estimates[history.last[time]] + particle.beta * history.width[time]
 
 
@@ -75,7 +75,7 @@ def sweep(
     present: jax.Array,
     prior: UCBPrior,
 ) -> Particle:
-    """One Gibbs sweep: every arm as a whole, every estimate, all mean rewards, ``beta``.
+    """Makes one Gibbs sweep: every arm as a whole, every estimate, all mean rewards, ``beta``.
 
     Args:
       key: typed key, consumed.

@@ -91,7 +91,7 @@ def _difference(own: np.ndarray, base: np.ndarray) -> np.ndarray:
 
 
 def format_ablations(records: Iterable[Mapping[str, Any]]) -> str:
-    """The table as text, one line for each record.
+    """Formats the table as text, one line for each record.
 
     Args:
       records: as for `ablation_figure`, with the columns `DIFFERENCE`, run (``"base"``: the base
@@ -125,7 +125,7 @@ def _interval(record: Mapping[str, Any], names: tuple[str, ...], form: str) -> s
 
 
 def ablation_figure(records: Sequence[Record], titles: Mapping[str, str]) -> Figure:
-    """One panel for each group and family: every variant with its interval, by K.
+    """Draws a panel for each group and family: every variant with its interval, by K.
 
     Panels show the score; the share of the attainable where some variant plays another game than
     the base, whose scores have another scale. Dotted lines: the base.

@@ -14,12 +14,22 @@ __all__ = ["attained_records", "oracles", "scripts"]
 
 
 def scripts() -> tuple[str, ...]:
-    """Names the principals the best of which is worth a share of 0 (trait ``attained=0``)."""
+    """Names the principals the best of which is worth a share of 0 (trait ``attained=0``).
+
+    Example:
+      >>> scripts()
+      ('never', 'always', 'random', 'first_k')
+    """
     return tuple(name for name in registry.names("principal") if _worth(name) == 0)
 
 
 def oracles() -> tuple[str, ...]:
-    """Names the upper references; the first is that of the tables (trait ``attained=1``)."""
+    """Names the upper references; the first is that of the tables (trait ``attained=1``).
+
+    Example:
+      >>> oracles()[0]
+      'all_knowing'
+    """
     return tuple(sorted(names_of("reference"), key=lambda name: _worth(name) != 1))
 
 

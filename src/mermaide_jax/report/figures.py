@@ -58,7 +58,7 @@ def write_figures(directory: str | os.PathLike[str], results: Results) -> list[P
 
 
 def representative_episodes(episodes: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """For each agent rule, the episode to show: of median score, not the prettiest.
+    """Chooses for each family the episode to show: of median score, not the prettiest.
 
     Args:
       episodes: as in `Results.episodes`.

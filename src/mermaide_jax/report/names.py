@@ -22,33 +22,63 @@ __all__ = [
 
 
 def principal_label(name: str) -> str:
-    """The principal's label; an unknown name is shown as it is."""
+    """Gives the principal's label; an unknown name is shown as it is.
+
+    Example:
+      >>> principal_label("mermaide"), principal_label("unheard_of")
+      ('MERMAIDE', 'unheard_of')
+    """
     return registry.label("principal", name)
 
 
 def family_label(name: str) -> str:
-    """The family's label; an unknown name is shown as it is."""
+    """Gives the family's label; an unknown name is shown as it is.
+
+    Example:
+      >>> family_label("ucb")
+      'UCB'
+    """
     return registry.label("family", name)
 
 
 def is_learned(name: str) -> bool:
-    """Whether a principal is trained; one that is not registered counts as one that is not."""
+    """Tells whether a principal is trained; one that is not registered is not.
+
+    Example:
+      >>> is_learned("mermaide"), is_learned("always")
+      (True, False)
+    """
     return role_of(name) == "learned"
 
 
 def is_scripted(name: str) -> bool:
-    """Whether a principal is known not to adapt, so that its scores are the same for every K."""
+    """Tells whether a principal is known not to adapt, so that its scores are the same for every K.
+
+    Example:
+      >>> is_scripted("always"), is_scripted("unheard_of")
+      (True, False)
+    """
     known = [member.name for member in registry.members("principal")]
     return name in known and not is_learned(name)
 
 
 def learned_principals() -> tuple[str, ...]:
-    """The principals that are trained, in canonical order."""
+    """Lists the principals that are trained, in canonical order.
+
+    Example:
+      >>> learned_principals()[0]
+      'mermaide'
+    """
     return names_of("learned")
 
 
 def coefficient_label(family: str, coefficient: float | None) -> str:
-    """Such as "beta = 0.27"; empty if the family has no coefficient."""
+    """Writes such as "beta = 0.27"; empty if the family has no coefficient.
+
+    Example:
+      >>> coefficient_label("ucb", 0.27), coefficient_label("best_response", 0.0)
+      ('beta = 0.27', '')
+    """
     member = next((m for m in registry.members("family") if m.name == family), None)
     if coefficient is None or (member is not None and not member.parameters):
         return ""
@@ -57,11 +87,15 @@ def coefficient_label(family: str, coefficient: float | None) -> str:
 
 
 def in_order(names: Iterable[str], kind: registry.Kind = "principal") -> list[str]:
-    """The distinct names, registered ones first in canonical order, then the others as they came.
+    """Sorts distinct names: registered ones in canonical order, then the others as they came.
 
     Args:
       names: of members.
       kind: what they name.
+
+    Example:
+      >>> in_order(["mine", "never", "mermaide", "never"])
+      ['mermaide', 'never', 'mine']
     """
     present = list(dict.fromkeys(names))
     known = [name for name in registry.names(kind) if name in present]
@@ -69,7 +103,12 @@ def in_order(names: Iterable[str], kind: registry.Kind = "principal") -> list[st
 
 
 def families_and_shots(pairs: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
-    """The distinct pairs of family and K: families in canonical order, K ascending."""
+    """Sorts the distinct pairs of family and K: families in canonical order, K ascending.
+
+    Example:
+      >>> families_and_shots([("epsilon_greedy", 0), ("ucb", 1), ("ucb", 0)])
+      [('ucb', 0), ('ucb', 1), ('epsilon_greedy', 0)]
+    """
     present = set(pairs)
     families = in_order((family for family, _ in sorted(present)), "family")
     return sorted(present, key=lambda pair: (families.index(pair[0]), pair[1]))

@@ -62,7 +62,7 @@ def compare_protocols(
 
 
 def short_table(scores: pd.DataFrame, principal: str = "mermaide") -> pd.DataFrame:
-    """A line for each protocol, family and K: the scores side by side, and one principal's share.
+    """Puts scores side by side: a line for each protocol, family and K, and one principal's share.
 
     Args:
       scores: of `compare_protocols`.
@@ -82,7 +82,7 @@ def short_table(scores: pd.DataFrame, principal: str = "mermaide") -> pd.DataFra
 def protocols_figure(
     scores: pd.DataFrame, improvements: pd.DataFrame, principal: str = "mermaide"
 ) -> Figure:
-    """A row for each family: a principal's share of the attainable, and its improvements at each K.
+    """Draws a row for each family: a principal's share of the attainable, and its gains at each K.
 
     Args:
       scores: of `compare_protocols`.

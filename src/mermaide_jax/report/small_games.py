@@ -42,7 +42,7 @@ def shares_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def share_of(part: pd.DataFrame, name: str) -> dict[str, float]:
-    """The share ``(x - script) / (V - script)`` of sums over priors, and the least and greatest.
+    """Computes ``(x - script) / (V - script)`` of sums over priors, and the least and greatest.
 
     Args:
       part: scores of one game, a line for each prior.

@@ -43,7 +43,7 @@ DPI = 150
 
 
 def new_figure(width: float, height: float, constrained: bool = True) -> Figure:
-    """An empty figure of this size in inches, with a canvas of its own and no global state."""
+    """Makes an empty figure of this size in inches, with a canvas of its own and no global state."""
     layout = "constrained" if constrained else None
     figure = Figure(figsize=(width, height), layout=layout, dpi=DPI)
     FigureCanvasAgg(figure)
@@ -51,7 +51,7 @@ def new_figure(width: float, height: float, constrained: bool = True) -> Figure:
 
 
 def styled() -> Any:
-    """A context in which figures are made and written in our style."""
+    """Enters a context in which figures are made and written in our style."""
     return matplotlib.rc_context(STYLE)  # pyright: ignore[reportArgumentType]
 
 
@@ -66,7 +66,7 @@ def save_png(figure: Figure, path: Path) -> None:
 
 
 def quiet_grid(axes: Axes, axis: str = "x") -> None:
-    """Pale lines behind the marks, along one axis."""
+    """Draws pale lines behind the marks, along one axis."""
     axes.grid(axis=axis, color=PALE, linewidth=0.6, alpha=0.7)  # pyright: ignore[reportArgumentType]
     axes.set_axisbelow(True)
 

@@ -162,7 +162,7 @@ def collapsed_seeds(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def format_collapsed(counts: pd.DataFrame) -> str:
-    """The table of `collapsed_seeds` as plain text, one line per principal.
+    """Formats the table of `collapsed_seeds` as plain text, one line per principal.
 
     Args:
       counts: from `collapsed_seeds`.
@@ -203,7 +203,7 @@ _NOTES = {
 
 
 def format_table(frame: pd.DataFrame) -> str:
-    """A plain-text table, one block per group, at most 100 columns wide.
+    """Formats a plain-text table, one block per group, at most 100 columns wide.
 
     Args:
       frame: from `summarize`.
@@ -228,7 +228,7 @@ def _notes(present: set[str]) -> list[str]:
 
 
 def markdown_table(frame: pd.DataFrame) -> str:
-    """The same as one Markdown table, with a column per group key.
+    """Formats the same as one Markdown table, with a column per group key.
 
     Args:
       frame: from `summarize`.

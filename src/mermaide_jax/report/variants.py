@@ -19,7 +19,7 @@ __all__ = ["variant_figure", "variant_gains", "variant_table"]
 def variant_table(
     found: Mapping[str, Sequence[Record]], references: Sequence[Record], column: str = "variant"
 ) -> pd.DataFrame:
-    """A line for each family of agents and variant: score, share of the attainable and the rest.
+    """Makes a line for each family of agents and variant: score, share of the attainable, the rest.
 
     Args:
       found: rows of scores (`study.records.score_rows`) of one principal at one K, by variant.
@@ -46,7 +46,7 @@ def variant_gains(
     principal: str,
     by: Sequence[str] = ("family",),
 ) -> pd.DataFrame:
-    """What a variant of a principal earns more than another, run by run, in each group of rows.
+    """Measures what a variant of a principal earns more than another, run by run, in each group.
 
     Args:
       rows: of the one variant.
@@ -79,7 +79,7 @@ def variant_gains(
 def variant_figure(
     table: pd.DataFrame, labels: Mapping[str, str], column: str = "variant"
 ) -> Figure:
-    """Share of the attainable by variant, a panel for each family; nothing where there is none.
+    """Draws the share of the attainable by variant, a panel for each family.
 
     Args:
       table: of `variant_table`.

@@ -19,7 +19,13 @@ _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 
 
 def config_to_dict(config: Any) -> dict[str, Any]:
-    """Turns a nested config into plain values that `json` writes, numpy scalars into numbers."""
+    """Turns a nested config into plain values that `json` writes, numpy scalars into numbers.
+
+    Example:
+      >>> from mermaide_jax.games import GameConfig
+      >>> config_to_dict(GameConfig(num_arms=3))["magnitudes"]
+      [0.25, 0.5, 0.75, 1.0]
+    """
     return msgspec.to_builtins(config, enc_hook=_number)
 
 
@@ -43,6 +49,14 @@ def config_from_dict(cls: type[Config], values: Any, where: str = "config") -> C
 
     Raises:
       ConfigError: an unknown field, a value of another type, or one that the dataclass refuses.
+
+    Example:
+      >>> from mermaide_jax.games import GameConfig
+      >>> config_from_dict(GameConfig, {"num_arms": 3}).num_arms
+      3
+      >>> config_from_dict(GameConfig, {"arms": 3})
+      Traceback (most recent call last):
+      mermaide_jax.errors.ConfigError: config: got ['arms'], expected the fields [...]
     """
     _check_fields(cls, values, where)
     try:

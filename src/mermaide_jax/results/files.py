@@ -27,6 +27,11 @@ def prepare_output(directory: str | os.PathLike[str], force: bool = False) -> Pa
     Raises:
       ConfigError: naming `--out`, if it is a file, holds files and `force` is off, or cannot be
         made or written to.
+
+    Example:
+      >>> import pathlib, tempfile
+      >>> prepare_output(pathlib.Path(tempfile.mkdtemp()) / "new", force=False).is_dir()
+      True
     """
     path = Path(directory)
     try:
@@ -60,6 +65,13 @@ def write_atomically(
 
     Raises:
       OSError: if the disk refuses; exceptions of the writers pass through. The former files stay.
+
+    Example:
+      >>> import pathlib, tempfile
+      >>> directory = pathlib.Path(tempfile.mkdtemp())
+      >>> paths = write_atomically(directory, {"note.txt": text_writer("all or none")})
+      >>> paths["note.txt"].read_text()
+      'all or none'
     """
     staged: dict[str, Path] = {}
     try:
@@ -77,7 +89,7 @@ def write_atomically(
 
 
 def text_writer(text: str) -> Callable[[Path], None]:
-    """A function that writes the text to a path, for `write_atomically`."""
+    """Makes a function that writes the text to a path, for `write_atomically`."""
 
     def write(path: Path) -> None:
         path.write_text(text, encoding="utf-8")

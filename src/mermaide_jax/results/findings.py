@@ -24,7 +24,7 @@ _MEASURE = {"value": float, "low": float, "high": float, "command": str}
 
 
 def read_findings(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The blocks of a findings file; none if there is no such file.
+    """Reads the blocks of a findings file; none if there is no such file.
 
     Args:
       path: of `findings.json`.

@@ -12,7 +12,7 @@ _RECORDS = ("rows", "episodes", "attained")
 
 
 def upgrade_columns(names: Iterable[str]) -> list[str]:
-    """The present names of columns, whatever the format that has them."""
+    """Gives the present names of columns, whatever the format that has them."""
     return [_COLUMNS.get(name, name) for name in names]
 
 

@@ -38,6 +38,10 @@ def collect_versions() -> dict[str, str]:
     Returns:
       Distribution name to version; "unknown" for this package if it is run without being
       installed. Other distributions that are absent are left out.
+
+    Example:
+      >>> "jax" in collect_versions()
+      True
     """
     versions = {"python": platform.python_version(), "mermaide_jax": _UNKNOWN}
     for key, name in (("mermaide_jax", "mermaide-jax"), *((n, n) for n in _DISTRIBUTIONS)):
@@ -49,7 +53,7 @@ def collect_versions() -> dict[str, str]:
 
 
 def source_revision() -> str:
-    """The git revision of this project's checkout, if it runs from one.
+    """Finds the git revision of this project's checkout, if it runs from one.
 
     Looks around the imported package first, then around the working directory, and accepts only a
     checkout of this project: a virtual environment may lie inside somebody else's repository.
@@ -57,6 +61,11 @@ def source_revision() -> str:
     Returns:
       The output of `git describe`, ending in "-dirty" if files were changed; "unknown" if there is
       no such checkout or no git. Never raises.
+
+    Example:
+      >>> revision = source_revision()
+      >>> revision is None or isinstance(revision, str)
+      True
     """
     for start in (Path(__file__).parent, Path(".")):
         root = _git(start, "rev-parse", "--show-toplevel")
@@ -67,7 +76,12 @@ def source_revision() -> str:
 
 
 def describe_devices() -> str:
-    """Such as ``2 x cpu (AMD EPYC 9R14)``."""
+    """Describes the devices, such as ``2 x cpu (AMD EPYC 9R14)``.
+
+    Example:
+      >>> describe_devices().partition(" x ")[0].isdigit()
+      True
+    """
     devices = jax.devices()
     kind = devices[0].device_kind
     if devices[0].platform == "cpu":
@@ -76,7 +90,7 @@ def describe_devices() -> str:
 
 
 def script_record(began: float) -> dict[str, Any]:
-    """How the script that runs made its results, to be written beside them.
+    """Records how the script that runs made its results, to be written beside them.
 
     Args:
       began: `time.monotonic` at its start.

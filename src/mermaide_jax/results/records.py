@@ -23,7 +23,7 @@ RUN = ("seed", "k_shot", "horizon")
 def checked(
     name: str, records: Iterable[Mapping[str, Any]], columns: Mapping[str, type]
 ) -> list[Record]:
-    """The records as plain ones, checked; what was not measured is None.
+    """Checks records and makes them plain; what was not measured is None.
 
     Args:
       name: of the whole, for errors.
@@ -41,12 +41,17 @@ def checked(
 
 
 def checked_rows(rows: Iterable[Mapping[str, Any]]) -> list[Record]:
-    """`checked` of `Results.rows`."""
+    """Checks `Results.rows`, see `checked`."""
     return checked("rows", rows, ROW_COLUMNS)
 
 
 def grouped(records: Iterable[Record], keys: Sequence[str]) -> dict[tuple[Any, ...], list[Record]]:
-    """The records by their values of `keys`, groups in order of first appearance."""
+    """Groups records by their values of `keys`, in order of first appearance.
+
+    Example:
+      >>> grouped([{"a": 1, "b": 2}, {"a": 1, "b": 3}], ["a"])
+      {(1,): [{'a': 1, 'b': 2}, {'a': 1, 'b': 3}]}
+    """
     groups: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
         groups.setdefault(_values(record, keys), []).append(record)
@@ -89,7 +94,13 @@ def _values(record: Record, keys: Sequence[str]) -> tuple[Any, ...]:
 
 
 def frame_records(frame: pd.DataFrame) -> list[Record]:
-    """The lines of a table as dictionaries."""
+    """Lists the lines of a table as dictionaries.
+
+    Example:
+      >>> import pandas as pd
+      >>> frame_records(pd.DataFrame({"K": [0, 1]}))
+      [{'K': 0}, {'K': 1}]
+    """
     return [{str(key): value for key, value in line.items()} for line in frame.to_dict("records")]
 
 

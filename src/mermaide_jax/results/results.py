@@ -182,7 +182,7 @@ def reduce_results(results: Results) -> Results:
 
 
 def merge_results(parts: Sequence[Results]) -> Results:
-    """One study of several that differ in agents' families, seeds or principals alone.
+    """Merges studies that differ in agents' families, seeds or principals alone.
 
     A long study can so be run in parts, side by side. Parts with other principals may also train
     otherwise: a baseline whose own schedule was tuned is so put beside the rest. Shares of the

@@ -163,7 +163,7 @@ def _fits(value: Any, kind: type) -> bool:
 
 
 def to_plain(value: Any) -> Any:
-    """The value as JSON knows it: arrays become lists, NaN and infinity become None.
+    """Makes a value what JSON knows: arrays become lists, NaN and infinity become None.
 
     Args:
       value: nested dictionaries, lists, tuples, dataclasses, NumPy or JAX arrays and scalars.
@@ -173,6 +173,10 @@ def to_plain(value: Any) -> Any:
 
     Raises:
       ConfigError: if a part is none of these.
+
+    Example:
+      >>> to_plain({"x": np.array([1.0, np.nan])})
+      {'x': [1.0, None]}
     """
     if value is None or isinstance(value, bool | str | int):
         return value

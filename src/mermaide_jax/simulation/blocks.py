@@ -19,7 +19,7 @@ def map_blocks(
     schedule: jax.Array | None,
     block_size: int,
 ) -> Simulation:
-    """One block of agents after the other.
+    """Runs one block of agents after the other.
 
     Args:
       one_block: ``one_block(agents, params, bandits, schedule)``, with leading axis ``block_size``

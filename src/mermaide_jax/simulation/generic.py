@@ -24,7 +24,7 @@ def simulate_any(
     rounds: int,
     record: bool,
 ) -> Simulation:
-    """See `simulate`; leaves of ``params`` and of ``bandits`` have leading axis ``N``.
+    """Simulates agents of any family, see `simulate`; leaves have leading axis ``N``.
 
     The rewards' noise is that of the specialised rules; the key of each act is two more words.
     """

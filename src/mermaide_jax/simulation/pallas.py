@@ -44,7 +44,7 @@ def simulate_fused(
     record: bool,
     platform: str,
 ) -> Simulation:
-    """See `simulate`; leaves of ``params`` and of ``bandits`` have leading axis ``N``.
+    """Simulates a specialised family in one kernel, see `simulate`; leaves have leading axis ``N``.
 
     On ``platform`` ``"gpu"`` the kernel is compiled by Triton, on ``"tpu"`` by Mosaic; on ``"cpu"``
     its operations are interpreted one by one.

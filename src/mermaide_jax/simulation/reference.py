@@ -19,7 +19,7 @@ def simulate_plainly(
     horizon: int,
     record: bool,
 ) -> Simulation:
-    """See `simulate`; leaves of ``params`` and of ``bandits`` have leading axis ``N``.
+    """Simulates by ``vmap`` of the agent, see `simulate`; leaves have leading axis ``N``.
 
     Agent ``i`` has the key ``fold_in(key, i)``; its draws are those of `jax.random`.
     """

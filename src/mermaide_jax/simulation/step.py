@@ -74,7 +74,7 @@ def sqrt_log(time: jax.Array) -> jax.Array:
 
 
 def words_of(keys: Keys, block: Block, time: jax.Array, rounds: int) -> Callable:
-    """``words(stream)``: two rows of random words of this step."""
+    """Makes ``words(stream)``: two rows of random words of this step."""
     counter = (block.agents, jnp.full_like(block.agents, time.astype(jnp.uint32)))
 
     def words(stream: int) -> counters.WordPair:
@@ -84,7 +84,7 @@ def words_of(keys: Keys, block: Block, time: jax.Array, rounds: int) -> Callable
 
 
 def start(family: FastFamily, block: Block, num_arms: int) -> State:
-    """No pulls; a tuple of rows."""
+    """Starts without pulls; a tuple of rows."""
     shape = block.agents.shape
     mean = jnp.broadcast_to(jnp.float32(family.initial_value(block.params)), shape)
     weight = jnp.full(shape, UNTRIED if family.widths else np.float32(0))
@@ -92,7 +92,7 @@ def start(family: FastFamily, block: Block, num_arms: int) -> State:
 
 
 def counts_of(family: FastFamily, weights: jax.Array) -> jax.Array:
-    """Number of pulls, float32."""
+    """Counts the pulls, float32."""
     if not family.widths:
         return weights
     return jnp.floor(counters.reciprocal(weights * weights) + np.float32(0.5))
@@ -119,7 +119,7 @@ def advance(
     stage: Callable[[Callable], Callable] = stages.plain,
     careful: bool = False,
 ) -> tuple[State, jax.Array, jax.Array]:
-    """One step.
+    """Advances all agents of a block by one step.
 
     Args:
       family: static.
@@ -240,7 +240,7 @@ def _in_pairs(function: Callable, rows: Sequence[jax.Array]) -> jax.Array:
 
 
 def pick(rows: Rows, arm: jax.Array) -> jax.Array:
-    """``rows[arm]`` of each agent, by comparing: faster than a gather for some tens of arms."""
+    """Picks ``rows[arm]`` of each agent by comparing: faster than a gather for some tens of arms."""
     picked = rows[0]
     for index in range(1, len(rows)):
         picked = jnp.where(arm == np.int32(index), rows[index], picked)

@@ -26,7 +26,7 @@ _VECTOR = 16
 
 
 def largest_kernel(family: FastFamily, num_arms: int) -> int:
-    """Most agents in a block that is compiled into one kernel.
+    """Gives the most agents in a block that is compiled into one kernel.
 
     As XLA's cost model counts the dearest stage: 10 for each byte of two rows per arm, 1 for each
     operation, of which a stream of random numbers takes some 250.
@@ -58,7 +58,7 @@ def simulate_blocks(
     record: bool,
     hints: bool,
 ) -> Simulation:
-    """See `simulate`; leaves of ``params`` and of ``bandits`` have leading axis ``N``."""
+    """Simulates a specialised family block by block, see `simulate`; leaves have leading axis ``N``."""
     keys = counters.stream_keys(key, 1 + family.num_streams(bandits.mean_rewards.shape[1]))
     run = functools.partial(_run_block, family, horizon, rounds, record, hints)
     if hints and block_size <= largest_kernel(family, bandits.mean_rewards.shape[1]):

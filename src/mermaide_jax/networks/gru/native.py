@@ -83,7 +83,7 @@ def unsupported_reason(hidden: int, dtype: Any) -> str | None:
 def run(
     name: str, step: Any, constants: Any, initial: jax.Array, inputs: Any
 ) -> tuple[jax.Array, Any]:
-    """All steps of a loop of `mermaide_jax.networks.gru.gru`.
+    """Takes all steps of a loop of `mermaide_jax.networks.gru.gru`.
 
     Args:
       name: of the function of a step, by which C has the loop.
@@ -165,7 +165,7 @@ def _packed(matrices: Any) -> jax.Array:
 
 
 def cell(prepared: Prepared, hidden: jax.Array, inputs: jax.Array) -> tuple[jax.Array, ...]:
-    """One step from inputs that are not projected yet, in one call.
+    """Takes one step from inputs that are not projected yet, in one call.
 
     Args:
       prepared: the weights.

@@ -35,7 +35,7 @@ def persistent_scan(
     interpret: bool = False,
     compiler_params: Any = None,
 ) -> tuple[Any, Any]:
-    """``jax.lax.scan(partial(step, constants), initial, inputs, reverse=reverse)``, in one kernel.
+    """Does ``jax.lax.scan(partial(step, constants), initial, inputs, reverse=...)`` in one kernel.
 
     Not differentiable in reverse mode: give it to rules of custom derivatives.
 

@@ -83,7 +83,7 @@ class Ablations(Options):
 
 
 def base_config(options: Ablations) -> StudyConfig:
-    """What every variant changes."""
+    """Gives what every variant changes."""
     preset = registry.get("preset", options.preset, "--preset").value
     beam = min(preset.evaluation.clairvoyant_beam, 8)  # a reference to scale by, not to converge
     check_at_least("--seeds", options.seeds, 1)
@@ -144,7 +144,7 @@ def run(options: Ablations, show: Show = silent) -> list[str]:
 
 
 def compare(entries: Iterable[Variant], plan: Plan, runs: Runs) -> list[Record]:
-    """One record for each entry, family and K; the base first. Runs that are missing have none."""
+    """Makes a record for each entry, family and K; the base first. Missing runs have none."""
     records: list[Record] = []
     for entry in (Variant(BASE, BASE, {}), *entries):
         name, config = plan[entry.group, entry.label]

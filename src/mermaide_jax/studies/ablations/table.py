@@ -126,7 +126,7 @@ Plan = dict[tuple[str, str], tuple[str, StudyConfig]]
 
 
 def changed(config: StudyConfig, changes: Mapping[str, Any]) -> StudyConfig:
-    """The study with some fields of its parts changed.
+    """Changes some fields of the parts of a study.
 
     Args:
       config: the study.
@@ -148,7 +148,7 @@ def changed(config: StudyConfig, changes: Mapping[str, Any]) -> StudyConfig:
 
 
 def as_played(config: StudyConfig) -> StudyConfig:
-    """The study without how its principals learn and what they observe.
+    """Takes out of a study how its principals learn and what they observe.
 
     Studies that are equal in this play the same game with the same agents (whose arms may be
     counted otherwise), so their scores are on the same scale.
@@ -163,7 +163,7 @@ def as_played(config: StudyConfig) -> StudyConfig:
 
 
 def planned(base: StudyConfig) -> Plan:
-    """The whole table around a base, which comes first; equal studies share one directory."""
+    """Plans the whole table around a base, which comes first; equal studies share one directory."""
     places, plan = {base: BASE}, {(BASE, BASE): (BASE, base)}
     for entry in VARIANTS:
         config = changed(base, entry.changes)

@@ -26,7 +26,7 @@ _LEAST = 1e-6
 
 
 def recorded_episodes(results: Results) -> list[Record]:
-    """The recorded episodes of UCB agents with predictions, of the greatest K.
+    """Lists the recorded episodes of UCB agents with predictions, of the greatest K.
 
     Raises:
       ConfigError: there are none, or interventions are not binary.

@@ -201,12 +201,17 @@ def _check_seed(name: str, seed: int) -> None:
 
 
 def principal_configs(name: str, config: StudyConfig) -> tuple[NetworkConfig, TrainingConfig]:
-    """The configs of learned principal ``name``: the same code and episode budget for all.
+    """Gives the configs of learned principal ``name``: the same code and episode budget for all.
 
     Baselines may have a first entropy bonus of their own (``baseline_entropy``).
 
     Raises:
       ConfigError: ``name`` is not a learned principal.
+
+    Example:
+      >>> network, training = principal_configs("reinforce", StudyConfig())
+      >>> network.world_model, training.is_meta
+      (False, False)
     """
     errors.check_choice("principal", name, names_of("learned"))
     member = registry.get("principal", name)

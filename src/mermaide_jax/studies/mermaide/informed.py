@@ -25,7 +25,7 @@ PRINCIPAL = "world_model_without_meta"
 def families_alone(
     results: Results, families: Sequence[str] = (), seeds: int = 1
 ) -> list[StudyConfig]:
-    """For each family the config of a finished study, of its first seeds and at 0-shot.
+    """Makes for each family the config of a finished study, of its first seeds and at 0-shot.
 
     Args:
       results: of the study.
@@ -62,7 +62,7 @@ def families_alone(
 
 
 def known_rows(results: Results, configs: Sequence[StudyConfig]) -> list[Record]:
-    """The rows of the finished study at 0-shot, of the families and seeds of `families_alone`."""
+    """Lists the rows of the finished study at 0-shot, of the families and seeds of `families_alone`."""
     families = [config.agents.families[0] for config in configs]
     seeds = sorted({row["seed"] for row in results.rows})[: configs[0].seeds]
     return [

@@ -62,13 +62,13 @@ class Trained(NamedTuple):
 def build(
     name: str, config: StudyConfig, setting: Setting
 ) -> tuple[LearnedPrincipal, TrainingConfig]:
-    """The networks of principal ``name`` and how it is trained."""
+    """Makes the networks of principal ``name``, and says how it is trained."""
     network, training = principal_configs(name, config)
     return build_networks(network, setting.game), training
 
 
 def build_networks(network: Any, game: Game) -> LearnedPrincipal:
-    """A learned principal for a game."""
+    """Makes a learned principal for a game."""
     sizes = (game.observation_size, game.num_arms, game.num_interventions)
     return learned_principal(network, *sizes, game.payment_kind == "arms")
 
@@ -76,7 +76,7 @@ def build_networks(network: Any, game: Game) -> LearnedPrincipal:
 def build_trainer(
     name: str, config: StudyConfig, setting: Setting
 ) -> tuple[Trainer, tuple[Phase, ...]]:
-    """How principal ``name`` is trained, and the phases before that.
+    """Makes the trainer of principal ``name``, and the phases before that.
 
     Each stream trains with the agents of its own population; its data are the number of the
     population and the tasks by family.
@@ -185,7 +185,7 @@ class _Saver:
 
 
 def load_principal(name: str, config: StudyConfig, setting: Setting, directory: Path) -> Trained:
-    """The newest checkpoint of principal ``name``."""
+    """Loads the newest checkpoint of principal ``name``."""
     return Trained(*_restore(name, config, setting, directory))
 
 
@@ -311,7 +311,7 @@ def _player(
 
 
 def stream_keys(setting: Setting, use: str) -> chex.PRNGKey:
-    """``[S]`` keys for one use after training, the same for every principal and ``K``."""
+    """Gives ``[S]`` keys for one use after training, the same for every principal and ``K``."""
     salt = {"adapt": 2, "play": 3, "tune": 4}[use]
     return jax.vmap(jax.random.fold_in, (0, None))(setting.keys, salt)
 

@@ -25,7 +25,7 @@ def score_rows(
     num_shots: int,
     parameter: np.ndarray | None = None,
 ) -> list[Record]:
-    """One row for each stream and test agent.
+    """Makes a row for each stream and test agent.
 
     Args:
       principal: its name.
@@ -57,13 +57,13 @@ def score_rows(
 
 
 def without_world_model(scores: Scores) -> Scores:
-    """The same scores with nothing said of a world model that is not there."""
+    """Takes out of scores what is said of a world model that is not there."""
     nothing = np.full_like(scores.score, np.nan)
     return scores._replace(world_model_log_likelihood=nothing, world_model_accuracy=nothing)
 
 
 def curve_rows(principal: str, setting: Setting, trained: Trained, warm_up: int) -> list[Record]:
-    """Training curves, `CURVE_EVERY` updates averaged into one point.
+    """Makes training curves, `CURVE_EVERY` updates averaged into one point.
 
     Args:
       principal: its name.
@@ -96,7 +96,7 @@ def curve_rows(principal: str, setting: Setting, trained: Trained, warm_up: int)
 def episode_records(
     principal: str, config: StudyConfig, setting: Setting, played: Trajectory, num_shots: int
 ) -> list[Record]:
-    """One record for each test agent of the first stream of each group.
+    """Makes a record for each test agent of the first stream of each group.
 
     Args:
       principal: its name.

@@ -35,7 +35,7 @@ def announce(who: str) -> Callable[[Stream], None]:
 
 
 def bandits_of(tasks: tuple[Task, ...]) -> Bandit:
-    """The bandits of all agents of a set, leading axis ``[N]``."""
+    """Gives the bandits of all agents of a set, leading axis ``[N]``."""
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *(part.env for part in tasks))
 
 
@@ -95,7 +95,7 @@ def play_planned(
 def replayed_rows(
     name: str, config: StudyConfig, setting: Setting, scores: Scores, num_shots: int, episodes: int
 ) -> list[Record]:
-    """The rows of `records.score_rows`, with the number of episodes that were played again."""
+    """Makes the rows of `records.score_rows`, with the number of episodes that were played again."""
     scores = jax.tree.map(np.asarray, scores)
     rows = score_rows(name, config, setting, scores, num_shots)
     return [row | {"episodes": episodes} for row in rows]

@@ -50,7 +50,7 @@ class Evaluated(NamedTuple):
 
 
 def learned_names(config: StudyConfig) -> list[str]:
-    """The learned principals of a study, in their order."""
+    """Lists the learned principals of a study, in their order."""
     return [name for name in config.principals if role_of(name) == "learned"]
 
 
@@ -94,7 +94,7 @@ def train_study(
 
 
 def load_study(directory: Path) -> tuple[StudyConfig, dict[str, Trained]]:
-    """The config and the trained principals that `train_study` saved.
+    """Loads the config and the trained principals that `train_study` saved.
 
     Raises:
       ConfigError: no config or no complete checkpoint there, or they do not fit each other.
@@ -137,7 +137,7 @@ def evaluate_study(
 
 
 def study_curves(config: StudyConfig, trained: Mapping[str, Trained]) -> list[Record]:
-    """Training curves of the learned principals, as records."""
+    """Makes the training curves of the learned principals, as records."""
     setting = make_setting(config)
     rows: list[Record] = []
     for name, result in trained.items():
@@ -159,7 +159,7 @@ def make_results(
     started: float,
     command: str,
 ) -> Results:
-    """Everything that a study leaves behind, with where and how it was made.
+    """Gathers everything that a study leaves behind, with where and how it was made.
 
     Args:
       config: the study.
@@ -183,7 +183,7 @@ def make_results(
 
 
 def load_config(directory: Path) -> StudyConfig:
-    """The config that `train_study` saved.
+    """Loads the config that `train_study` saved.
 
     Raises:
       ConfigError: there is none, or it is not a config of this version.
@@ -217,7 +217,7 @@ def _evaluate_learned(
 
 
 def check_resumable(config: StudyConfig, directory: Path) -> None:
-    """A resumed run must train as before; what is tested, and how, may differ.
+    """Refuses to resume otherwise than before; what is tested, and how, may differ.
 
     Raises:
       ConfigError: no config there, or one that differs in what training depends on.

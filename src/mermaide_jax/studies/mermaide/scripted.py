@@ -26,7 +26,7 @@ _TUNING_EPISODES = 16
 def evaluate_scripted(
     name: str, config: StudyConfig, setting: Setting
 ) -> tuple[Scores, np.ndarray | None]:
-    """Scores ``[S, m]`` on the test agents, and the number ``[S]`` chosen on the training agents.
+    """Scores a principal that is not trained on the test agents, its number chosen on the others.
 
     Args:
       name: a principal that is not trained; those that plan have no number.
@@ -78,7 +78,7 @@ def player_of(
 
 
 def episodes_played(name: str, options: EvaluationOptions) -> int:
-    """Fresh episodes that principal ``name`` plays with each test agent."""
+    """Counts the fresh episodes that principal ``name`` plays with each test agent."""
     member = registry.get("principal", name).value
     return member.episodes(options) if isinstance(member, Planned) else options.episodes
 

@@ -169,7 +169,7 @@ def make_setting(config: StudyConfig) -> Setting:
 
 
 def make_games(config: StudyConfig) -> dict[str, Game]:
-    """The game with each family of a study."""
+    """Makes the game with each family of a study."""
     member, options = registry.get("game", config.game.name), config.game
     pull = options.initial_pull
     return {

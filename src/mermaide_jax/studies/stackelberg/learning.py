@@ -151,7 +151,7 @@ def outer_gradient(
     is_meta: bool,
     entropy: chex.Numeric = 0.0,
 ) -> tuple[meta.MetaSGDParams, jax.Array]:
-    """One estimate of the gradient of the outer objective, and the mean reward of the queries.
+    """Estimates the gradient of the outer objective, and the mean reward of the queries.
 
     The inner rates serve the second term alone; their part of the gradient is not weighted by
     ``1 - w``.

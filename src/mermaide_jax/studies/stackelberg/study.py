@@ -75,7 +75,7 @@ class Experiment:
 
 
 def games(options: Experiment) -> list[SweepConfig]:
-    """The headline game; if not reduced, also with actions alone seen, and the other offers."""
+    """Lists the games: the headline; if not reduced, also actions alone seen, and the other offers."""
     if options.reduced:
         few = {"seeds": 3, "updates": 600, "most": 2000, "fresh_most": 500, "others": ()}
         options = dataclasses.replace(options, noises=(0.0, 0.25, 1.0), **few)
@@ -99,12 +99,12 @@ def games(options: Experiment) -> list[SweepConfig]:
 
 
 def is_measured(options: Experiment) -> bool:
-    """Whether the finding can be: the headline without noise, after 10 interactions."""
+    """Tells whether the finding can be: the headline without noise, after 10 interactions."""
     return options.reduced or (0.0 in options.noises and options.most >= 10)
 
 
 def run(sweeps: list[SweepConfig]) -> pd.DataFrame:
-    """All games, one record per game, noise, seed, principal and number of interactions."""
+    """Runs all games: a record per game, noise, seed, principal and number of interactions."""
     rows: list[dict[str, Any]] = []
     for sweep in sweeps:
         began = time.monotonic()
@@ -124,7 +124,7 @@ def by_seed(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ratio(payoff: np.ndarray, best: np.ndarray) -> np.ndarray:
-    """Mean payoff over seeds over the mean payoff of the equilibrium, ``[..., C]``."""
+    """Divides the mean payoff over seeds by the mean payoff of the equilibrium, ``[..., C]``."""
     return payoff.mean(axis=-2) / best.mean(axis=-2)
 
 
@@ -153,7 +153,7 @@ def _need(times: list[int], payoff: np.ndarray, best: np.ndarray) -> Interval:
 
 
 def need_ratio(rows: pd.DataFrame, last: int) -> dict[str, Any]:
-    """Sample need of the meta-learned over that of the fresh principal, in one game and setting.
+    """Divides the sample need of the meta-learned principal by that of the fresh one.
 
     Where the fresh principal does not reach 95%, the largest number tested stands in for its need,
     so that the ratio is an upper bound; where the meta-learned does not, there is no ratio.
@@ -172,7 +172,7 @@ def need_ratio(rows: pd.DataFrame, last: int) -> dict[str, Any]:
 
 
 def finding(table: pd.DataFrame, curves: pd.DataFrame, needs: pd.DataFrame, command: str) -> dict:
-    """The block F1: the headline at zero noise, and every other number below it."""
+    """Makes the block F1: the headline at zero noise, and every other number below it."""
     last = int(curves[curves["principal"] == "fresh"]["interactions"].max())
     at_10 = curves[curves["interactions"] == 10]
     settings = table.groupby(KEYS[:2], sort=False)

@@ -138,7 +138,7 @@ def run_sweep(config: SweepConfig, note: Callable[[str], None] = print) -> list[
 
 
 def offer(key: chex.PRNGKey, config: LearningConfig, network: Any, state: Any, task: Task):
-    """The most likely offer by what is known of an agent, `Offered`; ``key`` is consumed."""
+    """Finds the most likely offer by what is known of an agent, `Offered`; ``key`` is consumed."""
     outputs = config.principal.outputs(network, summarise_state(config.game, state, task))
     choice = config.principal.law.mode(outputs)
     share = decode_share(config.game, choice, task.env.target).bonus[task.env.target]
@@ -149,7 +149,7 @@ def offer(key: chex.PRNGKey, config: LearningConfig, network: Any, state: Any, t
 def offers_of_trained(
     config: LearningConfig, interactions: tuple[int, ...], keys: Any, tasks: Task, params: Any
 ) -> Offered:
-    """A trained principal explores ``T`` interactions and adapts on the first ``n`` of them.
+    """Lets a trained principal explore ``T`` interactions and adapt on the first ``n`` of them.
 
     Args:
       config: interactions beyond its horizon add readings only.
@@ -180,7 +180,7 @@ def offers_of_trained(
 
 
 def offers_of_fresh(config: SweepConfig, keys: Any, tasks: Task, rates: jax.Array) -> Offered:
-    """A fresh principal for each agent learns from that agent alone, by REINFORCE.
+    """Lets a fresh principal for each agent learn from that agent alone, by REINFORCE.
 
     One step of Adam after every batch of interactions, on their rewards less the mean of the
     others' (`losses.leave_one_out_baseline`).
