@@ -169,6 +169,27 @@ def test_a_permute_by_the_inverse_order():
     refusal("permutation", "probabilities", GOOD._replace(permute=back))
 
 
+def test_a_permute_that_changes_more_than_names():
+    """The law does not see what is added to every arm, but the params are not the former ones."""
+    more = lambda params, order: Prior(params.means[order] + np.float32(1))  # noqa: E731
+    unchanged = GOOD._replace(
+        act=lambda key, params, state, offer: ties.random_argmax(key, state.means),
+        probabilities=lambda params, state, offer: ties.argmax_probabilities(state.means),
+        permute=more,
+    )
+    refusal("permutation", "permute", unchanged)
+
+
+def test_a_law_that_is_right_but_for_ties():
+    def act(key, params, state, offer):
+        return jnp.argmax(sample_means.untried_first(state, state.means)).astype(jnp.int32)
+
+    def law(params, state, offer):
+        return ties.argmax_probabilities(sample_means.untried_first(state, state.means))
+
+    refusal("law", "act", GOOD._replace(act=act, probabilities=law))
+
+
 def test_a_permute_that_gives_other_params():
     wrong = GOOD._replace(permute=lambda params, order: params.means[order])
     refusal("shapes", "permute", wrong)

@@ -6,6 +6,7 @@ from typing import Any
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mermaide_jax.base import Agent, Params
 from mermaide_jax.checks import trees
@@ -29,8 +30,9 @@ def check_agent(
 ) -> None:
     """Checks that a learning rule keeps every promise of `base.Agent`.
 
-    A few steps are played on random rewards and offers; before the first step, among the initial
-    pulls and later, each function is checked by `check_function`, the law of ``act`` by `check_law`
+    A few steps are played with random offers, on random rewards and on rewards that are all equal;
+    before the first step, among the initial pulls and later, each function is checked by
+    `check_function`, and the law of ``act`` by `check_law`:
 
         probabilities(params, state, offer)[a] = P(act(key, params, state, offer) = a)
 
@@ -44,7 +46,7 @@ def check_agent(
       params: those of one agent, best with another value for each arm.
       key: typed key, consumed; None: a fixed one.
       remake: makes the same agent anew from equal arguments, which must give an equal one.
-      num_draws: how often ``act`` is drawn in each of the three states.
+      num_draws: how often ``act`` is drawn in each of the six states.
 
     Raises:
       ContractError: the first promise that is broken; see `mermaide_jax.checks`.
@@ -89,23 +91,32 @@ def _check_forms(agent: Agent, params: Params) -> int:
 
 
 def _situations(key: chex.PRNGKey, agent: Agent, params: Params, num_arms: int) -> Any:
-    """Params, states and offers before the first step, at the third and after the first pulls."""
-    key_offers, key_rewards, key = jax.random.split(key, 3)
+    """Params, states and offers before the first step, at the third and after the first pulls.
+
+    Met twice: on random rewards, and on equal ones, which leave ties.
+    """
+    key_offers, key_rewards, key_play = jax.random.split(key, 3)
     length = 2 * num_arms + 1
     offers = jax.random.uniform(key_offers, (length, num_arms), jnp.float32)
-    rewards = jax.random.normal(key_rewards, (length, num_arms), jnp.float32)
+    drawn = jax.random.normal(key_rewards, (length, num_arms), jnp.float32)
 
-    def step(carry, seen):
-        key, state = carry
-        key, key_act = jax.random.split(key)
-        offer, row = seen
-        action = agent.act(key_act, params, state, offer)
-        return (key, agent.update(params, state, action, row[action])), state
+    @jax.jit
+    @jax.vmap
+    def states(key: chex.PRNGKey, rewards: jax.Array):
+        def step(carry, seen):
+            key, state = carry
+            key, key_act = jax.random.split(key)
+            offer, row = seen
+            action = agent.act(key_act, params, state, offer)
+            return (key, agent.update(params, state, action, row[action])), state
 
-    states = jax.lax.scan(step, (key, agent.init(params)), (offers, rewards))[1]
-    moments = jnp.asarray((0, 2, length - 1))
-    at = lambda tree: jax.tree.map(lambda leaf: leaf[moments], tree)  # noqa: E731
-    return trees.repeat(params, 3), at(states), at(offers)
+        return jax.lax.scan(step, (key, agent.init(params)), (offers, rewards))[1]
+
+    met = states(jax.random.split(key_play), jnp.stack([drawn, jnp.zeros_like(drawn)]))
+    moments = np.array([0, 2, length - 1])
+    at = lambda leaf: jnp.concatenate(leaf[:, moments])  # noqa: E731
+    both = jnp.concatenate([offers[moments]] * 2)
+    return trees.repeat(params, both.shape[0]), jax.tree.map(at, met), both
 
 
 def _check_functions(key: chex.PRNGKey, agent: Agent, met: Any) -> None:
@@ -164,3 +175,7 @@ def _check_permutation(key: chex.PRNGKey, agent: Agent, params: Params, num_arms
         if (found := trees.difference(got, same)) is not None:
             shown = "the same by the new names after permute"
             raise ContractError(name, "permutation", found, shown)
+    back = agent.permute(agent.permute(params, order), jnp.argsort(order))
+    if (found := trees.difference(back, params)) is not None:
+        shown = "the former params after the inverse order"
+        raise ContractError("permute", "permutation", found, shown)

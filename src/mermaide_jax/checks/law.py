@@ -84,7 +84,7 @@ def divergence(frequencies: np.ndarray, law: np.ndarray) -> float:
 
 
 def critical_value(size: int, level: float = LEVEL) -> float:
-    """Finds the ``x`` beyond ``A - 1`` for which the bound of `check_law` is ``level``, by bisection.
+    """Finds the ``x > A - 1`` for which the bound of `check_law` is ``level``, by bisection.
 
     Example:
       >>> round(critical_value(4), 1)

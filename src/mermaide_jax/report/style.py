@@ -43,7 +43,7 @@ DPI = 150
 
 
 def new_figure(width: float, height: float, constrained: bool = True) -> Figure:
-    """Makes an empty figure of this size in inches, with a canvas of its own and no global state."""
+    """Makes an empty figure, sized in inches, with a canvas of its own and no global state."""
     layout = "constrained" if constrained else None
     figure = Figure(figsize=(width, height), layout=layout, dpi=DPI)
     FigureCanvasAgg(figure)

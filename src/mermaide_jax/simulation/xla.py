@@ -58,7 +58,7 @@ def simulate_blocks(
     record: bool,
     hints: bool,
 ) -> Simulation:
-    """Simulates a specialised family block by block, see `simulate`; leaves have leading axis ``N``."""
+    """Simulates a specialised family by blocks, see `simulate`; leaves have leading axis ``N``."""
     keys = counters.stream_keys(key, 1 + family.num_streams(bandits.mean_rewards.shape[1]))
     run = functools.partial(_run_block, family, horizon, rounds, record, hints)
     if hints and block_size <= largest_kernel(family, bandits.mean_rewards.shape[1]):

@@ -62,7 +62,7 @@ def families_alone(
 
 
 def known_rows(results: Results, configs: Sequence[StudyConfig]) -> list[Record]:
-    """Lists the rows of the finished study at 0-shot, of the families and seeds of `families_alone`."""
+    """Lists the rows of the finished study at 0-shot, those of `families_alone`."""
     families = [config.agents.families[0] for config in configs]
     seeds = sorted({row["seed"] for row in results.rows})[: configs[0].seeds]
     return [

@@ -95,7 +95,7 @@ def play_planned(
 def replayed_rows(
     name: str, config: StudyConfig, setting: Setting, scores: Scores, num_shots: int, episodes: int
 ) -> list[Record]:
-    """Makes the rows of `records.score_rows`, with the number of episodes that were played again."""
+    """Makes the rows of `records.score_rows`, with the number of episodes played again."""
     scores = jax.tree.map(np.asarray, scores)
     rows = score_rows(name, config, setting, scores, num_shots)
     return [row | {"episodes": episodes} for row in rows]
