@@ -240,7 +240,7 @@ def _in_pairs(function: Callable, rows: Sequence[jax.Array]) -> jax.Array:
 
 
 def pick(rows: Rows, arm: jax.Array) -> jax.Array:
-    """Picks ``rows[arm]`` of each agent by comparing: for some tens of arms faster than a gather."""
+    """Picks ``rows[arm]`` of each agent by comparing: for tens of arms faster than a gather."""
     picked = rows[0]
     for index in range(1, len(rows)):
         picked = jnp.where(arm == np.int32(index), rows[index], picked)

@@ -247,7 +247,8 @@ def gru_states(
         of a block of streams), ``"fastest"`` (of those, for what is differentiated in reverse mode
         once), or ``"auto"``: the scan, until the kernel has been measured on an accelerator.
       precision: of the operands of the recurrent products in the loops: ``"default"`` (JAX's own
-        on the device), ``"full"``, ``"tf32"``, ``"bf16"``; docs/explanation/accelerators.md has their errors.
+        on the device), ``"full"``, ``"tf32"``, ``"bf16"``; their errors are in
+        docs/explanation/accelerators.md.
       activations: what these very steps were made of, ``[T, ..., H]``, of whoever took them before
         (`step_gru`) with the same weights and inputs; then no step is taken anew, and derivatives
         are the same. Its shapes are checked, the rest is believed.

@@ -75,7 +75,7 @@ class Experiment:
 
 
 def games(options: Experiment) -> list[SweepConfig]:
-    """Lists the games: the headline; if not reduced, also those with actions alone and other offers."""
+    """Lists the games: the headline and, if not reduced, those with other offers and channels."""
     if options.reduced:
         few = {"seeds": 3, "updates": 600, "most": 2000, "fresh_most": 500, "others": ()}
         options = dataclasses.replace(options, noises=(0.0, 0.25, 1.0), **few)
