@@ -1,5 +1,6 @@
-"""Code on the pages runs, commands are ones that the command line takes, tables follow the registry."""
+"""Code on the pages runs, commands are taken by the command line, tables follow the registry."""
 
+import ast
 import contextlib
 import importlib.util
 import os
@@ -51,6 +52,13 @@ def test_the_code_of_a_page_runs(page, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(ROOT)
     with guests_leave():
         exec(compile(code_of(page), str(page), "exec"), {"__name__": "page"})
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if "```py\n" in p.read_text()], ids=name_of)
+def test_code_that_needs_a_device_is_python(page):
+    for language, code in FENCE.findall(page.read_text(encoding="utf-8")):
+        if language == "py":
+            assert ast.parse(code).body
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if commands_of(p)], ids=name_of)
