@@ -276,12 +276,13 @@ def test_an_optimiser_that_searches_along_a_line(minibatches, x64):
     """L-BFGS is at the minimum of a quadratic after a few steps, where SGD is not."""
     num_steps = 12
     support = jax.tree.map(lambda x: np.stack([x] * num_steps), SUPPORT) if minibatches else SUPPORT
-    ends = {
-        name: jax.jit(inner_loop(quadratic, optimizer, num_steps, minibatches=minibatches))(
-            jnp.asarray(START), support
+    searches = {"lbfgs": (optax.lbfgs(), True), "sgd": (optax.sgd(0.01), False)}
+    ends = {}
+    for name, (optimizer, search) in searches.items():
+        adapt = inner_loop(
+            quadratic, optimizer, num_steps, minibatches=minibatches, line_search=search
         )
-        for name, optimizer in (("lbfgs", optax.lbfgs()), ("sgd", optax.sgd(0.01)))
-    }
+        ends[name] = jax.jit(adapt)(jnp.asarray(START), support)
     np.testing.assert_allclose(ends["lbfgs"], CENTRE, atol=1e-6)
     assert np.abs(ends["sgd"] - CENTRE).max() > 1e-2
     # One call is the optimiser's own loop.
