@@ -126,7 +126,11 @@ def init_streams(trainer: Trainer, keys: chex.PRNGKey) -> TrainState:
       >>> init_streams(trainer, jax.random.split(jax.random.key(0), 3)).update.tolist()
       [0, 0, 0]
     """
-    return jax.jit(jax.vmap(lambda key: start_state(trainer, key)))(keys)
+
+    def init(key: chex.PRNGKey) -> TrainState:
+        return start_state(trainer, key)
+
+    return jax.jit(jax.vmap(init))(keys)
 
 
 def advance(update: Update, key: chex.PRNGKey, state: TrainState, data: Any) -> tuple[Any, Any]:
