@@ -257,7 +257,9 @@ def test_a_stream_of_another_length_is_refused(num_steps, length):
 @pytest.mark.parametrize("num_steps", [1, 3])
 def test_an_optimiser_that_goes_by_the_value(num_steps, x64):
     """Polyak's step ``(L - L_min) / |g|^2``, in value and derivative."""
-    adapt = inner_loop(quadratic, optax.polyak_sgd(max_learning_rate=10.0), num_steps)
+    adapt = inner_loop(
+        quadratic, optax.polyak_sgd(max_learning_rate=10.0), num_steps, pass_loss=True
+    )
 
     def by_hand(theta):
         for _ in range(num_steps):
@@ -280,7 +282,7 @@ def test_an_optimiser_that_searches_along_a_line(minibatches, x64):
     ends = {}
     for name, (optimizer, search) in searches.items():
         adapt = inner_loop(
-            quadratic, optimizer, num_steps, minibatches=minibatches, line_search=search
+            quadratic, optimizer, num_steps, minibatches=minibatches, pass_loss=search
         )
         ends[name] = jax.jit(adapt)(jnp.asarray(START), support)
     np.testing.assert_allclose(ends["lbfgs"], CENTRE, atol=1e-6)

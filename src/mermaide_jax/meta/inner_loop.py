@@ -26,7 +26,7 @@ def inner_loop(
     first_order: bool = False,
     adapts: Any = True,
     minibatches: bool = False,
-    line_search: bool = False,
+    pass_loss: bool = False,
     reference: bool = False,
 ) -> Adapt:
     """Makes ``adapt(params, support) -> params``: ``num_steps`` steps on ``loss(params, support)``.
@@ -46,8 +46,9 @@ def inner_loop(
         (``{"policy": True, "world_model": False}``).
       minibatches: whether ``support`` is a stream with leading axis ``num_steps``, of which step
         ``j`` sees the ``j``-th; else every step sees all of it.
-      line_search: give the optimiser the value, the gradient and the loss itself, as those need
-        that search along a line (`optax.lbfgs`); the loss is then evaluated once more in each step.
+      pass_loss: give the optimiser the loss too (``value``, ``grad``, ``value_fn``), as those need
+        that go by its value (`optax.polyak_sgd`) or search along a line (`optax.lbfgs`); it is then
+        evaluated once more in each step.
       reference: differentiate through the inner gradient by ``jax.grad`` itself, in place of the
         same Hessian-vector product in forward mode (`hessian_aware_grad`).
 
@@ -81,7 +82,7 @@ def inner_loop(
             grads = gradient(params, data)
             if first_order:
                 grads = jax.lax.stop_gradient(grads)
-            extra = _for_line_search(loss, params, data, grads) if line_search else {}
+            extra = _extra_arguments(loss, params, data, grads) if pass_loss else {}
             updates, state = optimizer.update(grads, state, params, **extra)
             updates = jax.tree.map(hold, adapts, updates)
             return (optax.apply_updates(params, updates), state), None
@@ -96,8 +97,8 @@ def inner_loop(
     return adapt
 
 
-def _for_line_search(loss: Loss, params: Params, data: Any, grads: Params) -> dict[str, Any]:
-    """What optimisers that search along a line need: the value, and the loss itself."""
+def _extra_arguments(loss: Loss, params: Params, data: Any, grads: Params) -> dict[str, Any]:
+    """What optimisers need that go by the loss: its value, and the function itself."""
     value_fn = lambda p: loss(p, data)  # noqa: E731
     return {"value": value_fn(params), "grad": grads, "value_fn": value_fn}
 
