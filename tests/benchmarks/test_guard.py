@@ -1,5 +1,6 @@
 """The guard: no more work than the committed baseline, and more work is noticed."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -11,7 +12,11 @@ import pytest
 from benchmarks.guard import __main__ as guard
 from benchmarks.guard import baseline
 from benchmarks.guard.baseline import complaints
+from benchmarks.guard.counting import count_traced
 from benchmarks.guard.programs import Program, Sizes, measure_growth, measure_program, programs
+from benchmarks.workloads.populations import mixed_set
+from mermaide_jax.games import GameConfig, collect
+from mermaide_jax.principals import random
 
 ROOT = Path(__file__).parents[2]
 VERSION = baseline.jax_version()
@@ -165,6 +170,21 @@ def test_work_grows_with_steps_and_agents_alone():
     growth = measure_growth(Sizes(horizon=6, tasks=3, features=4, arms=3))
     assert growth["horizon"] <= 2.0
     assert growth["tasks"] <= 2.0
+
+
+def test_a_mixed_set_does_the_work_of_its_families_and_no_more():
+    """Counted, as the suite `populations` measures it."""
+    played, tasks = mixed_set(24, 2, GameConfig(5, 7))
+    scripted, key = random(played[0].pay_target), jax.random.key(0)
+
+    def work(game, tasks):
+        play = lambda key, tasks: collect(key, game, scripted, 0.5, tasks, 1).reward  # noqa: E731
+        return dataclasses.asdict(count_traced(play, key, tasks))
+
+    whole = work(played, tasks)
+    parts = [work(*part) for part in zip(played, tasks, strict=True)]
+    for quantity, count in whole.items():
+        assert count <= 1.01 * sum(part[quantity] for part in parts), quantity
 
 
 @pytest.mark.parametrize("version", baseline.versions())
