@@ -335,7 +335,7 @@ def test_reproduce_writes_everything(finished, capsys):
     names = {path.name for path in finished.iterdir()}
     assert names == {
         "config.json", "checkpoints", "results.json", "results.parquet", "curves.parquet",
-        "score.png", "training.png", "episode_ucb.png",
+        "episodes.parquet", "attained.parquet", "score.png", "training.png", "episode_ucb.png",
     }  # fmt: skip
     results = read_results(finished)
     assert results.command.startswith("mermaide reproduce --preset smoke ")
@@ -410,7 +410,7 @@ def test_show_draws_again(finished, tmp_path, capsys):
     ("spoil", "said"),
     [
         (lambda text: text[: len(text) // 2], "expected complete JSON, not a truncated file"),
-        (lambda text: text.replace('"format_version": 2', '"format_version": 99'), "got 99"),
+        (lambda text: text.replace('"format_version": 3', '"format_version": 99'), "got 99"),
     ],
 )
 def test_show_refuses_spoilt_results(finished, spoil, said, tmp_path, capsys):

@@ -87,7 +87,7 @@ def test_a_field_that_is_missing_has_its_default_if_it_has_one():
     with pytest.raises(ConfigError, match=r"^config: got \['flag'\], expected the fields \['flag'"):
         config_from_dict(Whole, {"flag": True})
     for values in ([], None, "text"):
-        with pytest.raises(ConfigError, match="^config: got (list|NoneType|str), expected the fi"):
+        with pytest.raises(ConfigError, match=r"^config: got (list|NoneType|str), expected the fi"):
             config_from_dict(Whole, values)
 
 
