@@ -92,7 +92,7 @@ def test_renaming_back_gives_the_params_and_renaming_twice_is_renaming_once(fami
     assert_same(twice, agent.permute(params, first[second]))
 
 
-def test_what_an_agent_is_told_is_told_it_in_the_names_of_the_game(family):
+def test_what_an_agent_is_told_is_in_the_names_of_the_game(family):
     agent, make_params = family
     mu, order = jnp.linspace(0, 1, ARMS, dtype=jnp.float32), jnp.int32([2, 0, 3, 1])
     params = make_params(jnp.float32(0.3), mu)

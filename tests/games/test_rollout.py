@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from families import FAMILIES, HabitsParams, games_of, habits, tasks_of
+from families import FAMILIES, games_of, tasks_of
 from streams import assert_same, keys
 
 from mermaide_jax import agents, base, games, principals
@@ -127,26 +127,6 @@ def test_what_an_agent_does_depends_on_its_own_key_and_task_alone(family):
     other = play_in_order(MIXED, jnp.where(own, keys(5, number), keys(9, number)), others)
     assert_same(at(one, own), at(other, own))
     assert (one.reward[~own] != other.reward[~own]).any()
-
-
-def flops(*families_met):
-    """Operations of a step of the game with sets of agents, each of a family of its own."""
-    several = tuple(games.make_intervention_game(agent, CONFIG) for agent, _ in families_met)
-    parts = tuple(task for _, task in families_met)
-    play = lambda key: games.collect(key, several, PRINCIPAL, 0.5, parts, 1)  # noqa: E731
-    analysis = jax.jit(play).lower(jax.random.key(0)).cost_analysis()
-    return analysis["flops"]
-
-
-@pytest.mark.parametrize("number", [2, 12])
-def test_a_set_of_many_families_costs_what_its_parts_cost(number):
-    """Were each family to act for all agents, it would be ``number`` times as much."""
-    bandits = tasks("ucb").env
-    params = HabitsParams(bandits.mean_rewards, jnp.ones(NUMBER))
-    members = [(habits(ARMS), games.Task(params, bandits)) for _ in range(number)]
-    parts = [flops(member) for member in members[:2]] * (number // 2)
-    assert min(parts) > 1000
-    assert 0.9 * sum(parts) < flops(*members) < 1.1 * sum(parts)
 
 
 def test_the_parts_of_a_set_come_one_after_the_other():
