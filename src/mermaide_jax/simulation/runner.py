@@ -82,9 +82,12 @@ def simulate(
     if implementation == "reference":
         return _reference(*inputs, agent=agent, horizon=horizon, record=record)
     static = {"horizon": horizon, "rounds": rounds, "record": record}
+    # Any agent runs by `vmap`; what limits it is memory traffic, so blocks keep states in the cache.
     if family is None:
         size = block_size or min(num_agents, generic.BLOCK_SIZE)
         return _generic(*inputs, agent=agent, block_size=size, **static)
+    # A specialised family has its whole step in one fused kernel where Pallas compiles one. On CPUs
+    # Pallas only interprets, and XLA does as well with hints on what to fuse (`stages`).
     platform = jax.default_backend()
     on_cpu = platform == "cpu"
     if implementation == "pallas" or (implementation == "auto" and _compiles(family, platform)):

@@ -70,6 +70,7 @@ class Populations:
         def run(index: jax.Array, tasks: Mapping[str, Task], *args: Any) -> Any:
             if len(branches) == 1:
                 return branches[0](tasks, *args)
+            # Under `vmap` all branches would run: `over_streams` takes streams one by one on CPUs.
             return jax.lax.switch(index, branches, tasks, *args)
 
         return run
