@@ -61,6 +61,14 @@ def paired_differences(
     Raises:
       ConfigError: if a row lacks a column, or a group has no seed with the same agents in both, or
         one seed twice with an agent.
+
+    Example:
+      >>> from mermaide_jax.results.schema import ROW_COLUMNS
+      >>> row = {name: kind() for name, kind in ROW_COLUMNS.items()} | {"principal": "mermaide"}
+      >>> rows = [row | {"seed": s, "agent": n, "score": 1.0 + n} for s in (0, 1) for n in (0, 1)]
+      >>> more = [row | {"score": row["score"] + 2.0} for row in rows]
+      >>> [line["difference"] for line in paired_differences(more, rows)]
+      [2.0]
     """
     sides = [
         grouped([row for row in checked_rows(side) if row["principal"] == principal], by)

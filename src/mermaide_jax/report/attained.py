@@ -66,6 +66,14 @@ def attained_records(
     Raises:
       ConfigError: if there is no row, a row lacks a column, a run is there twice, or an option is
         impossible.
+
+    Example:
+      >>> from mermaide_jax.results.schema import ROW_COLUMNS
+      >>> row = {name: kind() for name, kind in ROW_COLUMNS.items()}
+      >>> scores = {"never": 0.0, "mermaide": 3.0, "all_knowing": 4.0}
+      >>> rows = [row | {"principal": name, "score": score} for name, score in scores.items()]
+      >>> {line["principal"]: line["share"] for line in attained_records(rows)}
+      {'never': 0.0, 'mermaide': 0.75, 'all_knowing': 1.0}
     """
     oracle = oracles()[0] if oracle is None else oracle
     found: list[Record] = []

@@ -66,6 +66,12 @@ def representative_episodes(episodes: Iterable[Mapping[str, Any]]) -> dict[str, 
     Returns:
       Agent rule to the record nearest the median score among those of the first principal, in
       canonical order, and its smallest K.
+
+    Example:
+      >>> episode = {"principal": "mermaide", "family": "ucb", "k_shot": 0}
+      >>> found = representative_episodes([episode | {"score": score} for score in (1.0, 9.0, 2.0)])
+      >>> found["ucb"]["score"]
+      2.0
     """
     records = list(episodes)
     chosen = {}

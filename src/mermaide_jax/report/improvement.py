@@ -52,6 +52,15 @@ def improvement_records(
         scored with every agent or one twice, or an option is impossible.
 
     Source: `Agarwal et al. (2021) <https://arxiv.org/abs/2108.13264>`_, section 4.3.
+
+    Example:
+      >>> from mermaide_jax.results.schema import ROW_COLUMNS
+      >>> row = {name: kind() for name, kind in ROW_COLUMNS.items()}
+      >>> runs = [row | {"seed": s, "agent": n, "score": float(n)} for s in (0, 1) for n in (0, 1)]
+      >>> own = [run | {"principal": "mermaide", "score": run["score"] + 1.0} for run in runs]
+      >>> others = [run | {"principal": "reinforce"} for run in runs]
+      >>> [line["value"] for line in improvement_records(own + others, ["reinforce"])]
+      [1.0]
     """
     found = []
     options = {"confidence": confidence, "resamples": resamples, "seed": seed}

@@ -56,6 +56,16 @@ def intervention_records(
 
     Raises:
       ConfigError: if there is no row, a row lacks a column, or an option is impossible.
+
+    Example:
+      >>> from mermaide_jax.results.schema import ROW_COLUMNS
+      >>> row = {name: kind() for name, kind in ROW_COLUMNS.items()} | {"horizon": 10}
+      >>> rows = [
+      ...     row | {"principal": "never", "success_rate": 0.1},
+      ...     row | {"principal": "always", "success_rate": 0.6, "interventions": 10.0},
+      ... ]
+      >>> intervention_records(rows)[-1]["interventions"]
+      10.0
     """
     options = {"confidence": confidence, "resamples": resamples, "seed": seed}
     found = []
@@ -113,7 +123,7 @@ _MEASURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def interventions_figure(records: Iterable[Record], cost: float) -> Figure:
-    """Payments an episode, and target pulls gained by each, with intervals; a row for each rule.
+    """Draws payments an episode, and target pulls gained by each, with intervals.
 
     Learned principals have a mark for each of the two smallest K. A payment that brings less than
     the dashed line costs more than it earns.

@@ -43,7 +43,12 @@ DPI = 150
 
 
 def new_figure(width: float, height: float, constrained: bool = True) -> Figure:
-    """Makes an empty figure, sized in inches, with a canvas of its own and no global state."""
+    """Makes an empty figure, sized in inches, with a canvas of its own and no global state.
+
+    Example:
+      >>> new_figure(4.0, 3.0).get_size_inches().tolist()
+      [4.0, 3.0]
+    """
     layout = "constrained" if constrained else None
     figure = Figure(figsize=(width, height), layout=layout, dpi=DPI)
     FigureCanvasAgg(figure)
@@ -56,7 +61,15 @@ def styled() -> Any:
 
 
 def save_png(figure: Figure, path: Path) -> None:
-    """Writes the figure as PNG of 256 colours, a third of the size; equal figures, equal files."""
+    """Writes the figure as PNG of 256 colours, a third of the size; equal figures, equal files.
+
+    Example:
+      >>> import pathlib, tempfile
+      >>> path = pathlib.Path(tempfile.mkdtemp()) / "figure.png"
+      >>> save_png(new_figure(1.0, 1.0), path)
+      >>> path.read_bytes()[1:4]
+      b'PNG'
+    """
     with styled():
         drawn = io.BytesIO()
         figure.savefig(drawn, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
@@ -66,7 +79,12 @@ def save_png(figure: Figure, path: Path) -> None:
 
 
 def quiet_grid(axes: Axes, axis: str = "x") -> None:
-    """Draws pale lines behind the marks, along one axis."""
+    """Draws pale lines behind the marks, along one axis.
+
+    Example:
+      >>> axes = new_figure(4.0, 3.0).subplots()
+      >>> quiet_grid(axes, "y")
+    """
     axes.grid(axis=axis, color=PALE, linewidth=0.6, alpha=0.7)  # pyright: ignore[reportArgumentType]
     axes.set_axisbelow(True)
 
@@ -82,6 +100,10 @@ def spread(positions: Sequence[float], gap: float, low: float, high: float) -> l
 
     Returns:
       New positions, in the order given.
+
+    Example:
+      >>> spread([1.0, 1.1], gap=1.0, low=0.0, high=5.0)
+      [0.5..., 1.5...]
     """
     wanted = np.asarray(positions, dtype=float)
     if wanted.size == 0:
@@ -121,6 +143,10 @@ def interval_marks(
       marker: of the points.
       label: for the legend.
       vertical: whether values run upwards; else to the right.
+
+    Example:
+      >>> axes = new_figure(4.0, 3.0).subplots()
+      >>> interval_marks(axes, [0, 1], [1.0, 2.0], [0.5, 1.5], [1.5, 2.5], "black")
     """
     at, point, *ends = (np.asarray(x, dtype=float) for x in (places, value, low, high))
     bars = axes.vlines if vertical else axes.hlines

@@ -75,6 +75,12 @@ def summarize(
 
     Raises:
       ConfigError: if a row lacks a column, a run is there twice, or `by` names no column.
+
+    Example:
+      >>> row = {name: kind() for name, kind in ROW_COLUMNS.items()} | {"principal": "mermaide"}
+      >>> rows = [row | {"agent": n, "score": float(n)} for n in range(4)]
+      >>> summarize(rows)[["principal", "runs", "score"]].to_dict("records")
+      [{'principal': 'mermaide', 'runs': 4, 'score': 1.5}]
     """
     records = checked_rows(rows)
     keys = [check_choice("by", name, [c for c in ROW_COLUMNS if c != "principal"]) for name in by]
@@ -145,6 +151,12 @@ def collapsed_seeds(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
     Raises:
       ConfigError: if a row lacks a column.
+
+    Example:
+      >>> row = {name: kind() for name, kind in ROW_COLUMNS.items()} | {"horizon": 100}
+      >>> rows = [row | {"principal": "mermaide", "agent": n, "interventions": 0.0} for n in (0, 1)]
+      >>> collapsed_seeds(rows)["collapsed"].tolist()  # it never pays
+      [1]
     """
     records = [r for r in checked_rows(rows) if is_learned(r["principal"])]
     shot = min((row["k_shot"] for row in records), default=0)
@@ -169,6 +181,12 @@ def format_collapsed(counts: pd.DataFrame) -> str:
 
     Returns:
       Lines to print under a table; empty if no principal learns.
+
+    Example:
+      >>> row = {name: kind() for name, kind in ROW_COLUMNS.items()} | {"horizon": 100}
+      >>> rows = [row | {"principal": "mermaide", "family": "ucb", "interventions": 50.0}]
+      >>> print(format_collapsed(collapsed_seeds(rows)).splitlines()[1])
+      MERMAIDE: UCB 0 of 1
     """
     if counts.empty:
         return ""
@@ -210,6 +228,12 @@ def format_table(frame: pd.DataFrame) -> str:
 
     Returns:
       The text, with a legend under it.
+
+    Example:
+      >>> row = {name: kind() for name, kind in ROW_COLUMNS.items()}
+      >>> rows = [row | {"principal": "mermaide", "family": "ucb", "score": 1.5}]
+      >>> print(format_table(summarize(rows)).splitlines()[0])
+      UCB agents, 0-shot
     """
     blocks = []
     for title, part in _groups(frame):
@@ -235,6 +259,12 @@ def markdown_table(frame: pd.DataFrame) -> str:
 
     Returns:
       The Markdown text.
+
+    Example:
+      >>> row = {name: kind() for name, kind in ROW_COLUMNS.items()}
+      >>> rows = [row | {"principal": "mermaide", "family": "ucb", "score": 1.5}]
+      >>> print(markdown_table(summarize(rows)).splitlines()[2][:22])
+      | UCB | 0 | MERMAIDE |
     """
     keys = _keys(frame)
     names = {"family": "Agents", "k_shot": "K", "coefficient": "Coefficient"}

@@ -89,7 +89,15 @@ def write_atomically(
 
 
 def text_writer(text: str) -> Callable[[Path], None]:
-    """Makes a function that writes the text to a path, for `write_atomically`."""
+    """Makes a function that writes the text to a path, for `write_atomically`.
+
+    Example:
+      >>> import pathlib, tempfile
+      >>> path = pathlib.Path(tempfile.mkdtemp()) / "note.txt"
+      >>> text_writer("said")(path)
+      >>> path.read_text()
+      'said'
+    """
 
     def write(path: Path) -> None:
         path.write_text(text, encoding="utf-8")

@@ -31,6 +31,10 @@ def read_findings(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises:
       ConfigError: if the file is not a JSON object.
+
+    Example:
+      >>> read_findings("no_such_directory/findings.json")
+      {}
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -63,6 +67,13 @@ def merge_finding(
     Raises:
       ConfigError: if a measure lacks a part, or the file holds something else.
       OSError: if the disk refuses.
+
+    Example:
+      >>> import pathlib, tempfile
+      >>> path = pathlib.Path(tempfile.mkdtemp()) / "findings.json"
+      >>> measure = {"value": 1.0, "low": 0.9, "high": 1.1, "command": "python experiments/mine.py"}
+      >>> sorted(merge_finding(path, "F9", {"score": measure}))
+      ['F9']
     """
     target = Path(path)
     plain = to_plain(block)

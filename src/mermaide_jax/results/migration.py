@@ -12,7 +12,12 @@ _RECORDS = ("rows", "episodes", "attained")
 
 
 def upgrade_columns(names: Iterable[str]) -> list[str]:
-    """Gives the present names of columns, whatever the format that has them."""
+    """Gives the present names of columns, whatever the format that has them.
+
+    Example:
+      >>> upgrade_columns(["agent_rule", "score"])
+      ['family', 'score']
+    """
     return [_COLUMNS.get(name, name) for name in names]
 
 
@@ -24,6 +29,10 @@ def upgrade_records(records: Iterable[Record]) -> list[Record]:
 
     Returns:
       The same in the present words; others are left as they are.
+
+    Example:
+      >>> upgrade_records([{"agent_rule": "ucb", "principal": "planner"}])
+      [{'family': 'ucb', 'principal': 'clairvoyant'}]
     """
     return [_upgrade_record(record) for record in records]
 

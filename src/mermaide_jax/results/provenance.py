@@ -97,6 +97,11 @@ def script_record(began: float) -> dict[str, Any]:
 
     Returns:
       command, device, versions, revision and wall_time_s, as in `Results`.
+
+    Example:
+      >>> import time
+      >>> sorted(script_record(time.monotonic()))
+      ['command', 'device', 'revision', 'versions', 'wall_time_s']
     """
     return {
         "command": shlex.join(["python", *sys.argv]),

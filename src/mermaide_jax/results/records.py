@@ -32,6 +32,10 @@ def checked(
 
     Raises:
       ConfigError: if there is no record, or one lacks a column.
+
+    Example:
+      >>> checked("points", [{"x": np.float32(0.5)}], {"x": float})
+      [{'x': 0.5}]
     """
     plain = to_plain(list(records))
     if not plain:
@@ -41,7 +45,13 @@ def checked(
 
 
 def checked_rows(rows: Iterable[Mapping[str, Any]]) -> list[Record]:
-    """Checks `Results.rows`, see `checked`."""
+    """Checks `Results.rows`, see `checked`.
+
+    Example:
+      >>> row = {name: kind() for name, kind in ROW_COLUMNS.items()}
+      >>> checked_rows([row | {"score": np.nan}])[0]["score"] is None
+      True
+    """
     return checked("rows", rows, ROW_COLUMNS)
 
 
@@ -71,6 +81,13 @@ def score_tables(parts: Sequence[Sequence[Record]], run: Sequence[str] = ("seed"
 
     Raises:
       ConfigError: if a part has two rows of one run with one agent.
+
+    Example:
+      >>> row = {name: kind() for name, kind in ROW_COLUMNS.items()}
+      >>> cells = [(0, 0), (0, 1), (1, 0), (1, 1)]
+      >>> rows = [row | {"seed": s, "agent": n, "score": s + n / 2} for s, n in cells]
+      >>> score_tables([rows])[0].tolist()
+      [[0.0, 0.5], [1.0, 1.5]]
     """
     runs: dict[tuple[Any, ...], int] = {}
     agents: dict[tuple[Any, ...], int] = {}

@@ -106,7 +106,12 @@ EPISODE_SCHEMA = _schema(
 
 
 def python_types(schema: pa.Schema) -> dict[str, type]:
-    """Gives the type in Python of every column of a schema, for `check_records`."""
+    """Gives the type in Python of every column of a schema, for `check_records`.
+
+    Example:
+      >>> python_types(ROW_SCHEMA)["score"]
+      <class 'float'>
+    """
     kinds = {_TEXT: str, _INTEGER: int, _EXACT: float, _SINGLE: float}
     return {field.name: kinds.get(field.type, list) for field in schema}
 
@@ -132,6 +137,12 @@ def check_records(
 
     Raises:
       ConfigError: naming the first record and column that do not fit, and what is allowed.
+
+    Example:
+      >>> check_records("points", [{"x": 0.5}], {"x": float})
+      >>> check_records("points", [{"y": 0.5}], {"x": float})
+      Traceback (most recent call last):
+      mermaide_jax.errors.ConfigError: points[0]: got ..., expected ...
     """
     for index, record in enumerate(records):
         if not isinstance(record, Mapping):

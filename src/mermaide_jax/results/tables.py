@@ -31,6 +31,15 @@ def table_writer(records: Sequence[Record], schema: pa.Schema) -> Callable[[Path
       records: as `check_records` accepts them; columns beyond those of the schema are kept, null
         where a record has none.
       schema: of the records.
+
+    Example:
+      >>> import pathlib, tempfile
+      >>> from mermaide_jax.results.schema import ROW_COLUMNS, ROW_SCHEMA
+      >>> row = {name: kind() for name, kind in ROW_COLUMNS.items()} | {"score": 1.5}
+      >>> path = pathlib.Path(tempfile.mkdtemp()) / "rows.parquet"
+      >>> table_writer([row], ROW_SCHEMA)(path)
+      >>> read_table(path, ROW_SCHEMA)[0]["score"]
+      1.5
     """
     extra = dict.fromkeys(name for r in records for name in r if name not in schema.names)
     arrays = [pa.array([r[field.name] for r in records], field.type) for field in schema]
@@ -44,7 +53,16 @@ def table_writer(records: Sequence[Record], schema: pa.Schema) -> Callable[[Path
 
 
 def frame_writer(frame: pd.DataFrame) -> Callable[[Path], None]:
-    """Makes what writes a table of an experiment as Parquet, its floats in single precision."""
+    """Makes what writes a table of an experiment as Parquet, its floats in single precision.
+
+    Example:
+      >>> import pathlib, tempfile
+      >>> import pandas as pd
+      >>> path = pathlib.Path(tempfile.mkdtemp()) / "scores.parquet"
+      >>> frame_writer(pd.DataFrame({"score": [0.5]}))(path)
+      >>> pd.read_parquet(path)["score"].tolist()
+      [0.5]
+    """
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     for place, field in enumerate(table.schema):
         if field.type == pa.float64():
@@ -79,6 +97,13 @@ def read_table(path: Path, schema: pa.Schema) -> list[Record]:
     Raises:
       ConfigError: in one line naming the file, if it is missing, truncated, of another format
         version, or lacks a column.
+
+    Example:
+      >>> import pathlib
+      >>> from mermaide_jax.results.schema import ROW_SCHEMA
+      >>> read_table(pathlib.Path("no_such.parquet"), ROW_SCHEMA)
+      Traceback (most recent call last):
+      mermaide_jax.errors.ConfigError: no_such.parquet: ...
     """
     table = _parquet(path)
     version = (table.schema.metadata or {}).get(_VERSION.encode(), b"none").decode()
@@ -111,6 +136,13 @@ def read_bytes(path: Path) -> bytes:
 
     Raises:
       ConfigError: naming the file, if it is missing or cannot be read.
+
+    Example:
+      >>> import pathlib, tempfile
+      >>> path = pathlib.Path(tempfile.mkdtemp()) / "note.txt"
+      >>> _ = path.write_text("said")
+      >>> read_bytes(path)
+      b'said'
     """
     try:
         return path.read_bytes()
