@@ -38,7 +38,12 @@ def upgrade_records(records: Iterable[Record]) -> list[Record]:
 
 
 def upgrade_content(content: Record) -> Record:
-    """Brings what a `results.json` of format 1 holds to the present format."""
+    """Brings what a `results.json` of format 1 holds to the present format.
+
+    Example:
+      >>> upgrade_content({"format_version": 1, "config": {}})["config"]
+      {}
+    """
     lists = {key: content[key] for key in _RECORDS if isinstance(content.get(key), list)}
     upgraded = content | {key: upgrade_records(records) for key, records in lists.items()}
     if isinstance(content.get("config"), dict):
@@ -52,6 +57,10 @@ def upgrade_config(config: Record) -> Record:
     Args:
       config: as `json.loads` gave it. One of the present format is left as it is: its principals
         may well have names of their own that meant something else once.
+
+    Example:
+      >>> upgrade_config({"evaluation": {"planner_beam": 4}})
+      {'evaluation': {'clairvoyant_beam': 4}}
     """
     evaluation, entropy = config.get("evaluation"), config.get("baseline_entropy")
     is_former = isinstance(entropy, dict)

@@ -112,6 +112,14 @@ def write_results(directory: str | os.PathLike[str], results: Results) -> Path:
     Raises:
       ConfigError: if a record lacks a column or holds a value of another type.
       OSError: if the disk refuses.
+
+    Example:
+      >>> import tempfile
+      >>> from mermaide_jax.results.schema import ROW_COLUMNS
+      >>> row = {name: kind() for name, kind in ROW_COLUMNS.items()} | {"score": 1.5}
+      >>> results = Results({}, {}, "a CPU", 1.0, "", [row], [], [], "mermaide reproduce")
+      >>> write_results(tempfile.mkdtemp(), results).name
+      'results.json'
     """
     plain = to_plain(results)
     writers = {}
@@ -136,6 +144,14 @@ def read_results(directory: str | os.PathLike[str]) -> Results:
     Raises:
       ConfigError: in one line naming the file, what was found and what is allowed, if a file is
         missing, truncated, not what its name says, of another format version, or incomplete.
+
+    Example:
+      >>> import tempfile
+      >>> from mermaide_jax.results.schema import ROW_COLUMNS
+      >>> row = {name: kind() for name, kind in ROW_COLUMNS.items()} | {"score": 1.5}
+      >>> results = Results({}, {}, "a CPU", 1.0, "", [row], [], [], "mermaide reproduce")
+      >>> read_results(write_results(tempfile.mkdtemp(), results).parent).rows[0]["score"]
+      1.5
     """
     path = Path(directory) / RESULTS_FILE
     content = _read_json(path)
@@ -177,6 +193,11 @@ def reduce_results(results: Results) -> Results:
 
     Returns:
       The same rows and shares, at most 25 points of a curve (`tables.thin_curves`).
+
+    Example:
+      >>> results = Results({}, {}, "a CPU", 1.0, "", [], [], [{"action": [0]}], "mermaide reproduce")
+      >>> reduce_results(results).episodes
+      []
     """
     return dataclasses.replace(results, episodes=[], curves=thin_curves(results.curves))
 
@@ -200,6 +221,11 @@ def merge_results(parts: Sequence[Results]) -> Results:
     Raises:
       ConfigError: no parts, parts that differ in more, a principal that was trained in two ways,
         a run that is there twice, or seeds with a gap.
+
+    Example:
+      >>> merge_results([])
+      Traceback (most recent call last):
+      mermaide_jax.errors.ConfigError: ...
     """
     if not parts:
         refuse("parts", [], "at least one study")

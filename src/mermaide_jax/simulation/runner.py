@@ -82,7 +82,7 @@ def simulate(
     if implementation == "reference":
         return _reference(*inputs, agent=agent, horizon=horizon, record=record)
     static = {"horizon": horizon, "rounds": rounds, "record": record}
-    # Any agent runs by `vmap`; what limits it is memory traffic, so blocks keep states in the cache.
+    # Any agent runs by `vmap`; memory traffic limits it, so blocks keep states in the cache.
     if family is None:
         size = block_size or min(num_agents, generic.BLOCK_SIZE)
         return _generic(*inputs, agent=agent, block_size=size, **static)
