@@ -18,6 +18,8 @@ PUBLISHED = DOCS / "results" / "speed.json"
 PAGE = DOCS / "results" / "performance.md"
 KNOWN = ("command", "created", "revision", "machine", "versions", "suites", "wall_time_s")
 
+_UNKNOWN = {"ratio": None}
+
 Ratios = dict[str, dict[str, Any]]
 
 
@@ -29,7 +31,7 @@ def main(folder: Path, others: dict[str, Path]) -> None:
         found = {
             key: row | {"measured_on": title}
             for key, row in rows.items()
-            if row["ratio"] is not None and key in ratios and ratios[key]["ratio"] is None
+            if row["ratio"] is not None and ratios.get(key, _UNKNOWN)["ratio"] is None
         }
         ratios |= found
         runs += elsewhere[title] if found else []

@@ -32,10 +32,16 @@ def save(folder, created, **ratios):
 def test_newest_measurements_and_another_machines_for_what_lacks(publish, tmp_path):
     save(tmp_path / "here" / "old", "2026-01-01", a=row(1.0, False), b=row(3.0, True), c=row(None))
     save(tmp_path / "here" / "new", "2026-02-01", a=row(4.0, True), b=row(None), c=row(None))
-    save(tmp_path / "there", "2026-03-01", a=row(1.5, False), b=row(5.0, True), c=row(7.0, True))
+    save(tmp_path / "there", "2026-03-01", a=row(1.5, False), b=row(5.0, True), c=row(7.0, True),
+         d=row(9.0, True))  # fmt: skip
     publish.main(tmp_path / "here", {"There": tmp_path / "there"})
     published = json.loads(publish.PUBLISHED.read_text())
-    assert {key: r["ratio"] for key, r in published["ratios"].items()} == {"a": 4, "b": 3, "c": 7}
+    assert {key: r["ratio"] for key, r in published["ratios"].items()} == {
+        "a": 4,
+        "b": 3,
+        "c": 7,
+        "d": 9,
+    }
     assert published["ratios"]["c"]["measured_on"] == "There"
     assert [run["command"] for run in published["runs"]] == ["new", "old", "there"]
     page = publish.PAGE.read_text().splitlines()
