@@ -143,9 +143,9 @@ def test_an_agent_is_the_same_however_it_was_spelled():
         assert_same(one, other)
 
 
-WITHOUT_TRITON = """
+WITHOUT_MOSAIC = """
 import sys
-sys.modules["jax.experimental.pallas.triton"] = None
+sys.modules["jax.experimental.pallas.mosaic_gpu"] = None
 from mermaide_jax import agents
 from mermaide_jax.simulation import Bandits, simulate
 import jax, numpy as np
@@ -155,25 +155,43 @@ for implementation in ("auto", "pallas"):
 """
 
 
-def test_triton_is_not_needed_where_it_is_not_used():
+def test_mosaic_is_not_needed_where_it_is_not_used():
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TRITON], capture_output=True, text=True, check=False
+        [sys.executable, "-c", WITHOUT_MOSAIC], capture_output=True, text=True, check=False
     )
     assert (done.stdout, done.returncode) == ("8\n8\n", 0), done.stderr
 
 
-def test_the_pallas_kernel_lowers_for_a_gpu():
-    """Where this jaxlib has Triton's part; it runs nowhere here."""
-    from mermaide_jax.simulation import families, runner
+KERNEL = {"number": 140, "horizon": 5, "record": True, "implementation": "pallas"}
 
-    family, row = families.fast_family_of(agents.ucb(ARMS), ARMS), jnp.ones(128)
-    traced = runner._fused.trace(
-        *(jax.random.key(0), 0, family.params(row), Bandits(jnp.ones((128, ARMS)), row, row), None),
-        **{"family": family, "horizon": 8, "rounds": 20, "record": False, "block_size": 128},
-        platform="gpu",
-    )
-    text = traced.lower(lowering_platforms=("cuda",)).as_text()
-    assert "triton" in text
+
+@pytest.mark.parametrize("name", ["ucb", "epsilon_greedy", "prior", "thompson"])
+@pytest.mark.parametrize("shape", [None, (5,), (5, 140)])
+def test_the_pallas_kernel_lowers_for_a_gpu(name, shape, monkeypatch):
+    """Mosaic knows every operation, and takes Hopper where there is no GPU to ask."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    schedule = None if shape is None else jnp.ones(shape)
+    program = jax.jit(functools.partial(run, name, schedule=schedule, **KERNEL))
+    assert "mosaic_gpu" in program.trace().lower(lowering_platforms=("cuda",)).as_text()
+
+
+@pytest.mark.parametrize("name", ["prior", "thompson"])
+def test_the_kernel_of_a_gpu_plays_the_same_trajectories(name, monkeypatch):
+    plgpu = pytest.importorskip("jax.experimental.pallas.mosaic_gpu")
+    if not hasattr(plgpu, "force_gpu_interpret_mode"):
+        pytest.skip("the interpreter of this JAX does not know all operations")
+    schedule = jnp.asarray([1.0, 0, 0, 1, 0])
+    expected = run(name, schedule=schedule, **KERNEL | {"implementation": "xla"})
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    with plgpu.force_gpu_interpret_mode():
+        found = run(name, schedule=schedule, **KERNEL)
+    assert_same(found, expected, 2e-6)
+
+
+def test_a_gpus_kernel_has_an_agent_a_thread(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    with pytest.raises(ConfigError, match="block_size: got 64, expected 128 or None"):
+        run(block_size=64, **KERNEL)
 
 
 def test_agents_shared_among_devices():

@@ -27,7 +27,7 @@ from mermaide_jax.simulation.step import (
 )
 
 BLOCK_SIZE = 128
-"""Agents in one program: a power of two, as Triton wants, and whole vectors of a TPU."""
+"""Agents in one program: the threads of a GPU's warpgroup, and whole vectors of a TPU."""
 
 
 def simulate_fused(
@@ -46,8 +46,8 @@ def simulate_fused(
 ) -> Simulation:
     """Simulates a specialised family in one kernel, see `simulate`; leaves have leading axis ``N``.
 
-    On ``platform`` ``"gpu"`` the kernel is compiled by Triton, on ``"tpu"`` by Mosaic; on ``"cpu"``
-    its operations are interpreted one by one.
+    On a ``platform`` ``"gpu"`` or ``"tpu"`` the kernel is compiled by its Mosaic; on ``"cpu"`` its
+    operations are interpreted one by one.
     """
     num_agents, num_arms = bandits.mean_rewards.shape
     keys = counters.stream_keys(key, 1 + family.num_streams(num_arms))
@@ -56,27 +56,23 @@ def simulate_fused(
     noise, target = jnp.asarray(bandits.noise), jnp.asarray(bandits.target)
     agents = jnp.arange(noise.shape[0], dtype=jnp.uint32) + first_agent
     block = Block(agents, params, bandits.mean_rewards.T, noise, target)
-    if schedule is not None and schedule.ndim == 2:
+    each = schedule is not None and schedule.ndim == 2
+    if schedule is not None and each:
         schedule = fill(schedule.T).T
-    inputs = (keys, schedule, block)
     rows = lambda dtype, number: jax.ShapeDtypeStruct((number, len(agents)), dtype)  # noqa: E731
     outputs = (rows(jnp.float32, num_arms), rows(jnp.float32, num_arms))
     if record:
         outputs += (rows(jnp.int32, horizon), rows(jnp.float32, horizon))
-    last = functools.partial(_by_last_axis, block_size=block_size)
-    specs = (_whole(keys), _schedule_spec(schedule, last), jax.tree.map(last, block))
-    leaves, structure = jax.tree.flatten(inputs)
-    stage = stages.stage if platform == "cpu" else stages.plain
-    means, weights, *recorded = pl.pallas_call(
-        functools.partial(_kernel, family, rounds, horizon, stage, structure, len(leaves)),
-        out_shape=outputs,
-        grid=(len(agents) // block_size,),
-        in_specs=jax.tree.leaves(specs),
-        out_specs=tuple(map(last, outputs)),
-        interpret=platform == "cpu",
-        compiler_params=_compiler_params(platform),
-        name="simulate",
-    )(*leaves)
+    operands, structure = jax.tree.flatten((keys, schedule, block))
+    split = jax.tree.leaves((False, schedule if schedule is None else each, _all_true(block)))
+    if platform == "gpu":
+        mosaic = importlib.import_module("mermaide_jax.simulation.mosaic")
+        run, stage, row = mosaic.run_blocks, mosaic.stage, mosaic.row
+    else:
+        run = functools.partial(_run_blocks, block_size, platform == "cpu")
+        stage, row = (stages.stage if platform == "cpu" else stages.plain), stages.plain
+    program = functools.partial(_kernel, family, rounds, horizon, stage, row, structure)
+    means, weights, *recorded = run(program, operands, split, outputs)
     state = State(means, weights)
     counts, total, share = summarise(family, target, state, horizon)
     keep = slice(num_agents)
@@ -84,12 +80,23 @@ def simulate_fused(
     return Simulation(counts.T[keep], total[keep], share[keep], *recorded)
 
 
-def _compiler_params(platform: str) -> Any:
-    if platform != "gpu":
-        return None
-    # Imported here, as not every JAX has it.
-    triton = importlib.import_module("jax.experimental.pallas.triton")
-    return triton.CompilerParams(num_warps=4)
+def _all_true(tree: Any) -> Any:
+    return jax.tree.map(lambda _: True, tree)
+
+
+def _run_blocks(block_size: int, interpret: bool, program, operands, split, outputs) -> Any:
+    """As `mermaide_jax.simulation.mosaic.run_blocks`, on a TPU or interpreted."""
+    last = functools.partial(_by_last_axis, block_size=block_size)
+    specs = [last(x) if part else _whole(x) for x, part in zip(operands, split, strict=True)]
+    return pl.pallas_call(
+        program,
+        out_shape=outputs,
+        grid=(outputs[0].shape[-1] // block_size,),
+        in_specs=specs,
+        out_specs=tuple(map(last, outputs)),
+        interpret=interpret,
+        name="simulate",
+    )(*operands)
 
 
 def _by_last_axis(leaf, block_size: int) -> pl.BlockSpec:
@@ -102,15 +109,8 @@ def _whole(leaf) -> pl.BlockSpec:
     return pl.BlockSpec(leaf.shape, lambda _: (0,) * leaf.ndim)
 
 
-def _schedule_spec(schedule, last) -> pl.BlockSpec | None:
-    if schedule is None:
-        return None
-    return last(schedule) if schedule.ndim == 2 else _whole(schedule)
-
-
-def _kernel(
-    family: FastFamily, rounds: int, horizon: int, stage, structure, num_inputs: int, *refs
-) -> None:
+def _kernel(family: FastFamily, rounds: int, horizon: int, stage, row, structure, *refs) -> None:
+    num_inputs = structure.num_leaves
     keys_ref, schedule, block = jax.tree.unflatten(structure, refs[:num_inputs])
     means_ref, weights_ref, *recorded = refs[num_inputs:]
     num_arms, size = means_ref.shape
@@ -130,13 +130,14 @@ def _kernel(
         if schedule is not None:
             paid = schedule[time] if schedule.ndim == 1 else schedule[time, :]
             bonus = jnp.broadcast_to(paid, (size,))
-        clock = Clock(time, sqrt_log(time), bonus)
+        clock = Clock(time, stage(sqrt_log)(time), bonus)
         state, arm, reward = advance(family, rounds, keys, block, state, clock, stage, careful=True)
-        for ref, row in zip(recorded, (arm, reward), strict=False):
-            ref[time, :] = row
+        for ref, value in zip(recorded, (arm, reward), strict=False):
+            ref[time, :] = value
         return state
 
-    state = lax.fori_loop(0, horizon, step, start(family, block, num_arms))
+    state = jax.tree.map(row, start(family, block, num_arms))
+    state = lax.fori_loop(0, horizon, step, state)
     for arm in range(num_arms):
         means_ref[arm, :] = state.means[arm]
         weights_ref[arm, :] = state.weights[arm]

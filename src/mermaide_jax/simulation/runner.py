@@ -92,6 +92,9 @@ def simulate(
     on_cpu = platform == "cpu"
     if implementation == "pallas" or (implementation == "auto" and _compiles(family, platform)):
         size = block_size or pallas.BLOCK_SIZE
+        if platform == "gpu" and size != pallas.BLOCK_SIZE:
+            threads = f"{pallas.BLOCK_SIZE} or None, as a kernel on a GPU has an agent a thread"
+            errors.refuse("block_size", size, threads)
         return _fused(*inputs, family=family, block_size=size, platform=platform, **static)
     size = block_size or xla.default_block_size(family, num_agents, num_arms)
     return _blocks(*inputs, family=family, block_size=size, hints=on_cpu, **static)

@@ -1,5 +1,5 @@
 /* The loops of `mermaide_jax.networks.gru.gru` on CPUs, called by XLA through its foreign function
-   interface. The equations are at the top of recurrence.py, what calls this is recurrence_native.py.
+   interface. The equations are at the top of gru.py, what calls this is native.py.
 
    Arrays are dense and of float32: states [M, N, H], sequences [M, T, N, X], weights [G, ...] with
    G = 1 (all M members share them) or M a multiple of G (M / G members share each). All rows that
@@ -185,7 +185,7 @@ static XLA_FFI_Error *fail(const XLA_FFI_CallFrame *frame, const char *message) 
 
 /* Answers what XLA asks of every handler once, its version; whether that was all. */
 static int answered(XLA_FFI_CallFrame *frame) {
-  XLA_FFI_Extension_Base *extension = frame->extension_start;
+  __typeof__(frame->extension_start) extension = frame->extension_start; /* its name differs */
   if (!extension || extension->type != XLA_FFI_Extension_Metadata) return 0;
   XLA_FFI_Metadata *metadata = ((XLA_FFI_Metadata_Extension *)extension)->metadata;
   metadata->api_version.struct_size = XLA_FFI_Api_Version_STRUCT_SIZE;
@@ -199,15 +199,15 @@ static int answered(XLA_FFI_CallFrame *frame) {
 static XLA_FFI_Error *read_sizes(Call *call, XLA_FFI_CallFrame *frame, int args, int rets,
                                  int sequence, int weights) {
   if (frame->args.size != args || frame->rets.size != rets)
-    return fail(frame, "recurrence.c: another number of buffers than expected");
+    return fail(frame, "gru.c: another number of buffers than expected");
   call->frame = frame;
   XLA_FFI_Buffer *buffer = argument(call, sequence), *weight = argument(call, weights);
   if (buffer->rank != 4 || buffer->dtype != XLA_FFI_DataType_F32)
-    return fail(frame, "recurrence.c: sequences are [M, T, N, H] of float32");
+    return fail(frame, "gru.c: sequences are [M, T, N, H] of float32");
   call->M = buffer->dims[0], call->T = buffer->dims[1], call->N = buffer->dims[2];
   call->H = buffer->dims[3];
   if (call->H % WIDTH || weight->dims[0] < 1 || call->M % weight->dims[0])
-    return fail(frame, "recurrence.c: units in whole vectors, members in equal groups");
+    return fail(frame, "gru.c: units in whole vectors, members in equal groups");
   call->share = call->M / weight->dims[0];
   call->rows = call->share * call->N;
   return NULL;
@@ -217,7 +217,7 @@ static XLA_FFI_Error *read_sizes(Call *call, XLA_FFI_CallFrame *frame, int args,
 static float *scratch(int64_t floats) { return aligned_alloc(64, (size_t)(floats + 15) / 16 * 64); }
 
 static XLA_FFI_Error *no_memory(const XLA_FFI_CallFrame *frame) {
-  return fail(frame, "recurrence.c: no memory for packed weights");
+  return fail(frame, "gru.c: no memory for packed weights");
 }
 
 /* Rows whose products are made together: few enough that these wait in the cache. */

@@ -34,6 +34,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 
+from mermaide_jax._jax.operations import replace_operations
 from mermaide_jax.errors import refuse
 from mermaide_jax.networks.gru import native
 from mermaide_jax.networks.gru.loops import Dot, Implementation, Loop, Precision, choose_loop
@@ -348,6 +349,12 @@ def _attribute(step: GRUActivations, state: jax.Array) -> tuple[_Adjoint, jax.Ar
     return _Adjoint(state, at_products, at_candidate), state * update
 
 
+# Not all compilers of kernels know the sum that derivatives are added up by.
+_attribute_tangent = replace_operations(
+    functools.partial(jax.jvp, _attribute), {"add_any": jnp.add}
+)
+
+
 def _sum_of_products(left: jax.Array, right: jax.Array) -> jax.Array:
     """``sum left^T right`` over all axes but the last, as one product."""
     left, right = (array.reshape(-1, array.shape[-1]) for array in (left, right))
@@ -468,7 +475,7 @@ def _backward(loop: Loop, kernels: Gates, steps: GRUActivations, cotangents: jax
 def _backward_tangent_step(dot: Dot, transposed: Gates | jax.Array, carry: jax.Array, inputs):
     primals, cotangent, *tangents, injection = inputs
     tangents = (*tangents, cotangent + carry)
-    _, (adjoint, kept) = jax.jvp(_attribute, primals, tangents)
+    _, (adjoint, kept) = _attribute_tangent(primals, tangents)
     passed, adjoint = _through(dot, transposed, adjoint)
     return kept + injection + passed, adjoint
 

@@ -44,10 +44,10 @@ _NATIVE_UNITS = 64
 """Fewer are not worth the second that a compiler takes."""
 _VMEM_BYTES = 8 * 2**20
 """For blocks: half of what the TPUs of least VMEM have."""
-_SHARED_BYTES = 48 * 1024
-"""What every CUDA device has, should it not say."""
-_GPU_BLOCK = 16
-"""Streams of one program: the least a tensor core takes; with more, registers are spilled."""
+_SHARED_BYTES = 227 * 1024
+"""What a block may have on Hopper, should the device not say."""
+_HOPPER = "9.0"
+_INTERPRETED_BLOCK = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,10 +56,11 @@ class Loop:
 
     Attributes:
       device: ``"scan"``, ``"in_place"``: any device, by a loop of XLA; ``"native"``: CPUs, in C;
-        else for whom the kernel is made: ``"interpreter"``, ``"gpu"``, ``"tpu"``.
+        else for whom the kernel is made: ``"gpu"``, ``"tpu"``, or ``"interpreter"`` (that of a TPU,
+        interpreted on any device).
       precision: of the operands of the recurrent products.
-      block: streams of one program; chosen by their number if None.
-      chunk: steps of one program; chosen by the memory of the device if None.
+      block: streams of one program; chosen by their number if None, and not on GPUs.
+      chunk: steps of one program; chosen by the memory of the device if None, and not on GPUs.
     """
 
     device: Device = "scan"
@@ -100,29 +101,31 @@ class Loop:
         batch, streams = initial.shape[:-1], math.prod(initial.shape[:-1])
         inputs = jax.tree.map(lambda x: x.reshape(len(x), 1, streams, x.shape[-1]), inputs)
         constants = jax.tree.map(lambda x: x[None], constants)
-        kernel = _foldable(functools.partial(self._kernel, run, reverse))
+        kernel = _foldable(functools.partial(self._kernel, step, reverse))
         final, outputs = kernel(constants, initial.reshape(1, streams, -1), inputs)
         outputs = jax.tree.map(lambda x: x.reshape(len(x), *batch, x.shape[-1]), outputs)
         return final.reshape(initial.shape), outputs
 
     def _kernel(
-        self, step: Any, reverse: bool, constants: Any, initial: jax.Array, inputs: Any
+        self, step: Step, reverse: bool, constants: Any, initial: jax.Array, inputs: Any
     ) -> tuple[jax.Array, Any]:
         """One kernel for ``G`` sets of constants with ``N`` streams each; see `_foldable`."""
+        if self.device == "gpu":
+            return _mosaic().persistent_scan(step, constants, initial, inputs, reverse=reverse)
         block = self.block or self._streams(initial.shape[1])
         run = functools.partial(
             persistent_scan,
-            step,
+            functools.partial(step, self._dot),
             block=block,
             chunk=self.chunk or self._steps(inputs, block),
             reverse=reverse,
             interpret=self.device == "interpreter",
-            compiler_params=_compiler_params(self.device, initial.shape[-1]),
         )
         return jax.vmap(run, in_axes=(0, 0, 1), out_axes=(0, 1))(constants, initial, inputs)
 
     def _streams(self, number: int) -> int:
-        return min(128, 8 * math.ceil(number / 8)) if self.device == "tpu" else _GPU_BLOCK
+        tpu = self.device == "tpu"
+        return min(128, 8 * math.ceil(number / 8)) if tpu else _INTERPRETED_BLOCK
 
     def _steps(self, inputs: Any, block: int) -> int | None:
         """Steps a program: all, but on a TPU only what VMEM holds, inputs and outputs twice."""
@@ -139,10 +142,7 @@ class Loop:
             return jnp.dot(rows, matrix.astype(jnp.bfloat16), preferred_element_type=dtype)
         if self.precision == "full":
             return jnp.dot(rows, matrix, precision="highest")
-        if self.precision == "tf32":
-            if self.device == "gpu":
-                return jnp.dot(rows, matrix, precision=jax.lax.DotAlgorithmPreset.TF32_TF32_F32)
-            # Elsewhere the operands are rounded as a GPU rounds them.
+        if self.precision == "tf32":  # operands are rounded as a GPU rounds them
             rows, matrix = (jax.lax.reduce_precision(x, 8, 10) for x in (rows, matrix))
         return rows @ matrix
 
@@ -197,12 +197,9 @@ def _foldable(kernel: Callable[[Any, Any, Any], tuple[Any, Any]]) -> Any:
     return folded
 
 
-def _compiler_params(device: str, hidden: int) -> Any:
-    if device != "gpu":
-        return None
-    triton = importlib.import_module("jax.experimental.pallas.triton")
-    # Fewer warps spill registers.
-    return triton.CompilerParams(num_warps=8 if hidden >= 64 else 4, num_stages=1)
+def _mosaic() -> Any:
+    """The module of the kernel for GPUs, imported for those that have one alone."""
+    return importlib.import_module("mermaide_jax.networks.gru.mosaic")
 
 
 def choose_loop(
@@ -276,21 +273,21 @@ def _unsupported(device: str, precision: Precision, hidden: int, dtype: Any) -> 
 
 def _unsupported_on_gpu(precision: Precision, hidden: int) -> str | None:
     said = jax.config.jax_default_matmul_precision  # pyright: ignore[reportAttributeAccessIssue]
-    if precision == "default" and said in ("highest", "float32"):
-        precision = "full"
-    # Products of float32 are not for tensor cores: with more units they spill registers.
-    most = 64 if precision == "full" else 128
-    if hidden & (hidden - 1) or not 16 <= hidden <= most:
-        return f"a power of two from 16 to {most} units only"
-    # Three matrices, and the operands of their products.
-    needed = 3 * hidden * (hidden + _GPU_BLOCK) * (2 if precision == "bf16" else 4)
-    shared = getattr(jax.devices()[0], "shared_memory_per_block_optin", _SHARED_BYTES)
-    if needed > shared:
-        return f"a device with {needed} bytes of shared memory a block only"
+    if precision == "full" or (precision == "default" and said in ("highest", "float32")):
+        # Products of float32 are not for tensor cores.
+        return "'default' (unless JAX's own is 'highest'), 'tf32' or 'bf16' precision only"
     try:
-        importlib.import_module("jax.experimental.pallas.triton")
+        mosaic = _mosaic()
     except ImportError:
-        return "a JAX that has Pallas' Triton backend only"
+        return "a JAX that has Pallas' Mosaic GPU backend only"
+    device = jax.devices()[0]
+    if getattr(device, "compute_capability", _HOPPER) != _HOPPER:
+        return "a GPU of compute capability 9.0 (Hopper) only"
+    if hidden % mosaic.UNITS:
+        return f"a multiple of {mosaic.UNITS} units only"
+    needed = mosaic.bytes_needed(hidden, 2 if precision == "bf16" else 4)
+    if needed > getattr(device, "shared_memory_per_block_optin", _SHARED_BYTES):
+        return f"a device with {needed} bytes of shared memory a block only"
     return None
 
 

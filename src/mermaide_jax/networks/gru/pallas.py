@@ -3,10 +3,11 @@
 A scan on an accelerator starts several kernels a step, and each reads the recurrent weights anew.
 `persistent_scan` runs all steps in one: each program of the grid takes a block of streams, loads
 the constants (the weights) once, carries the state from step to step, and touches the memory of the
-device only for the inputs and outputs of each step. Lowered by Triton on GPUs and by Mosaic on
-TPUs; ``interpret=True`` runs the same program anywhere, slowly, for tests.
+device only for the inputs and outputs of each step. It is for TPUs; ``interpret=True`` runs the
+same program anywhere, slowly, for tests. `mermaide_jax.networks.gru.mosaic` has that for NVIDIA's
+GPUs.
 
-On a TPU, blocks lie in VMEM, so that long sequences come in chunks of steps, the second axis of the
+Blocks lie in VMEM, so that long sequences come in chunks of steps, the second axis of the
 grid; the state waits in its output block from one chunk to the next.
 """
 
@@ -33,7 +34,6 @@ def persistent_scan(
     chunk: int | None = None,
     reverse: bool = False,
     interpret: bool = False,
-    compiler_params: Any = None,
 ) -> tuple[Any, Any]:
     """Does ``jax.lax.scan(partial(step, constants), initial, inputs, reverse=...)`` in one kernel.
 
@@ -49,7 +49,6 @@ def persistent_scan(
       chunk: steps a program; all of them if None.
       reverse: whether time runs backwards.
       interpret: whether the kernel is interpreted, on any device.
-      compiler_params: of Pallas for the device at hand.
 
     Returns:
       The last carry, and the outputs of all steps.
@@ -94,7 +93,6 @@ def persistent_scan(
             ),
             out_shape=out_leaves,
             interpret=interpret,
-            compiler_params=compiler_params,
             name="persistent_scan",
         )(*leaves),
     )
@@ -111,8 +109,7 @@ class _Blocks:
 
     def __init__(self, grid: tuple[int, int], block: int, chunk: int, reverse: bool):
         self.block, self.chunk, self.num_chunks, self.reverse = block, chunk, grid[1], reverse
-        # Triton takes three axes in all, and each `vmap` adds one.
-        self.grid = grid if grid[1] > 1 else grid[:1]
+        self.grid = grid
 
     def time(self, place: jax.Array | int) -> jax.Array | int:
         """The chunk of steps that comes at a place of the grid's second axis."""
@@ -122,12 +119,12 @@ class _Blocks:
         return pl.BlockSpec(array.shape, lambda *_: (0,) * array.ndim)
 
     def of_state(self, array: Any) -> pl.BlockSpec:
-        return pl.BlockSpec((self.block, array.shape[-1]), lambda stream, *_: (stream, 0))
+        return pl.BlockSpec((self.block, array.shape[-1]), lambda stream, _: (stream, 0))
 
     def of_steps(self, array: Any) -> pl.BlockSpec:
         return pl.BlockSpec(
             (self.chunk, self.block, array.shape[-1]),
-            lambda stream, place=0: (self.time(place), stream, 0),
+            lambda stream, place: (self.time(place), stream, 0),
         )
 
 
