@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from types import ModuleType
+from typing import get_args
 
 import hypothesis
 import jax
@@ -47,6 +49,17 @@ def x64() -> Iterator[None]:
     """Double precision, for comparisons with finite differences and plain numpy."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture
+def guest_registry(monkeypatch) -> ModuleType:
+    """The registry with all that is the library's; what a test registers is forgotten after it."""
+    from mermaide_jax import registry
+
+    for kind in get_args(registry.Kind):
+        registry.members(kind)  # those found later would be forgotten too, and not found again
+    monkeypatch.setattr(registry, "_members", dict(registry._members))
+    return registry
 
 
 @pytest.fixture

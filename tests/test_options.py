@@ -1,4 +1,4 @@
-"""Options: every kind of refusal is one line that names the option, the value and what is allowed."""
+"""Options: every refusal is one line that names the option, the value and what is allowed."""
 
 import dataclasses
 from pathlib import Path
@@ -123,11 +123,11 @@ def test_a_missing_or_unknown_command_is_refused_with_those_there_are():
     )
     owners = (Options, Flat)
     assert parse("other --cost 1", either, owners=owners) == Flat(Inner(1.0))
-    with pytest.raises(ConfigError, match="^command: got nothing, expected one of one, other$"):
+    with pytest.raises(ConfigError, match=r"^command: got nothing, expected one of one, other$"):
         parse("", either, owners=owners)
-    with pytest.raises(ConfigError, match="^others: belongs to no option$"):
+    with pytest.raises(ConfigError, match=r"^others: belongs to no option$"):
         parse("others", either, owners=owners)
-    with pytest.raises(ConfigError, match="^--cost: got -1.0, expected a finite number >= 0$"):
+    with pytest.raises(ConfigError, match=r"^--cost: got -1.0, expected a finite number >= 0$"):
         parse("other --cost -1", either, owners=owners)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import platformdirs
 import pytest
 
 from mermaide_jax.cli import compile_cache as module
@@ -20,7 +21,7 @@ posix = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="owners and modes 
 @pytest.fixture
 def directory(compile_cache_on):
     """Where the cache goes."""
-    return cache_directory(os.environ)
+    return cache_directory()
 
 
 @pytest.fixture
@@ -158,13 +159,29 @@ def test_the_size_is_bounded(directory, monkeypatch, capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other places")
 def test_where_it_is(monkeypatch):
-    assert cache_directory({"XDG_CACHE_HOME": "/x"}) == Path("/x/mermaide_jax/compiled", machine())
+    monkeypatch.setenv("XDG_CACHE_HOME", "/x")
+    assert cache_directory() == Path("/x/mermaide_jax/compiled", machine())
     monkeypatch.setenv("HOME", "/home/me")
-    monkeypatch.setenv("USERPROFILE", "/home/me")
     expected = Path("/home/me/.cache/mermaide_jax/compiled", machine())
-    for environ in ({}, {"XDG_CACHE_HOME": ""}, {"XDG_CACHE_HOME": "relative"}):
-        assert cache_directory(environ) == expected
+    for value in ("", "relative"):
+        monkeypatch.setenv("XDG_CACHE_HOME", value)
+        assert cache_directory() == expected
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_directory() == expected
+
+
+def test_it_is_where_caches_of_the_user_are_on_this_system(monkeypatch, tmp_path):
+    asked = []
+
+    def user_cache_path(name, **options):
+        asked.append((name, options))
+        return tmp_path / name
+
+    monkeypatch.setattr(platformdirs, "user_cache_path", user_cache_path)
+    assert cache_directory() == tmp_path / "mermaide_jax" / "compiled" / machine()
+    assert asked == [("mermaide_jax", {"appauthor": False})]
 
 
 def test_unlike_machines_have_directories_of_their_own(monkeypatch):
@@ -205,9 +222,10 @@ def test_no_home(directory, capsys, monkeypatch):
     assert "home directory is not known" in refusal(capsys, directory)
 
 
-def test_no_filelock(directory, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "filelock", None)
-    assert "'filelock' is not installed" in refusal(capsys, directory)
+@pytest.mark.parametrize("package", ["filelock", "platformdirs"])
+def test_a_package_that_is_not_installed(package, directory, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    assert f"the package {package!r} is not installed" in refusal(capsys, directory)
 
 
 @posix
@@ -266,7 +284,7 @@ def test_a_directory_of_another_user_is_refused(directory, above, capsys, monkey
     assert f"{place} belongs to another user" in refusal(capsys, directory)
 
 
-def test_processes_share_it(tmp_path):
+def test_processes_share_it(tmp_path, monkeypatch):
     code = """if True:
         import jax, jax.numpy as jnp, sys
         from mermaide_jax.cli import compile_cache as module
@@ -288,6 +306,7 @@ def test_processes_share_it(tmp_path):
     for run in runs:
         out, error = run.communicate()
         assert (out, error, run.returncode) == (f"{6 * sum(range(8))}\n", "", 0)
-    found = entries(cache_directory(environ))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    found = entries(cache_directory())
     assert len(found) >= 8
     assert int(jnp.int32(len(found))) == len(list(found[0].parent.glob("*-atime")))

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from mermaide_jax import registry
 from mermaide_jax.errors import ConfigError
 from mermaide_jax.report.attained import attained_records, oracles, scripts
 from mermaide_jax.report.summary import format_table, markdown_table, summarize
@@ -13,13 +12,12 @@ SCRIPTS = ("never", "always", "random", "first_k")
 
 
 @pytest.fixture
-def guests(monkeypatch):
+def guests(guest_registry):
     """Registers principals of other people for the time of a test."""
-    monkeypatch.setattr(registry, "_members", dict(registry._members))
 
     def register(name, **traits):
         about = {"label": name.title(), "summary": "a guest"}
-        registry.register("principal", name, lambda game: None, **about, **traits)
+        guest_registry.register("principal", name, lambda game: None, **about, **traits)
 
     return register
 

@@ -17,9 +17,8 @@ from mermaide_jax.report.names import (
 
 
 @pytest.fixture
-def guests(monkeypatch):
+def guests(guest_registry):
     """A family and two principals of other people, for the time of a test."""
-    monkeypatch.setattr(registry, "_members", dict(registry._members))
     softmax = {"label": "Softmax", "summary": "a guest", "parameters": (temperature,)}
     registry.register("family", "softmax", lambda num_arms: None, params=tuple, **softmax)
     registry.register("principal", "thrifty", lambda game: None, label="Thrifty", summary="a guest")

@@ -51,26 +51,30 @@ def compile_cache(enabled: bool) -> Iterator[None]:
             yield
             return
         try:
-            directory = _private_directory(cache_directory(os.environ))
+            directory = _private_directory(cache_directory())
             settings = {"jax_compilation_cache_dir": str(directory)} | {
                 name: value for name, value in _SETTINGS.items() if name.upper() not in os.environ
             }
+        except ModuleNotFoundError as error:
+            _say(f"no compile cache: the package {error.name!r} is not installed")
         except (_Unusable, OSError) as error:
             _say(f"no compile cache: {error}")
     with _configured(settings), _watched(directory):
         yield
 
 
-def cache_directory(environ: Mapping[str, str]) -> Path:
-    """Where the compiled programs of this machine belong, by the XDG base directory specification.
+def cache_directory() -> Path:
+    """Where the compiled programs of this machine belong: below the user's cache directory.
 
-    Args:
-      environ: the environment.
+    That is ``$XDG_CACHE_HOME`` or ``~/.cache`` on Linux, and what is customary elsewhere.
+
+    Raises:
+      ModuleNotFoundError: `platformdirs`, which knows where that is, is not installed.
     """
-    base = environ.get("XDG_CACHE_HOME", "")
-    if not os.path.isabs(base):  # as the specification wants
-        base = os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base, "mermaide_jax", "compiled", machine())
+    import platformdirs  # of the extra [experiments]
+
+    base = platformdirs.user_cache_path("mermaide_jax", appauthor=False)
+    return base / "compiled" / machine()
 
 
 def machine() -> str:
@@ -86,12 +90,11 @@ def _private_directory(directory: Path) -> Path:
 
     Raises:
       _Unusable: somebody else could, or there is nobody to own it.
+      ModuleNotFoundError: `filelock` is not installed.
       OSError: it cannot be made.
     """
-    try:
-        import filelock  # noqa: F401  # JAX needs it to bound the size
-    except ModuleNotFoundError as error:
-        raise _Unusable("the package 'filelock' is not installed") from error
+    import filelock  # noqa: F401  # JAX needs it to bound the size
+
     if not directory.is_absolute():
         raise _Unusable("the home directory is not known")
     for path in (*reversed(directory.parents), directory):

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+import sys
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
@@ -49,7 +50,9 @@ def parse(arguments: list[str], joined: dict[str, list[str]] | None = None) -> C
         return Run(arguments[1:])
     preset, file = _defaults_from(arguments)
     words = [word for given in arguments for word in _SHORTHANDS.get(given, (given,))]
-    study = _join(_study(preset, file), joined or {})
+    study = _study(preset, file)
+    if arguments[:1] in (["train"], ["reproduce"]):
+        study = _join(study, joined or {})
     try:
         return parse_options(
             _commands(preset, study),
@@ -105,11 +108,20 @@ def _merged(base: dict[str, Any], values: Any) -> Any:
 
 
 def _join(study: StudyConfig, joined: dict[str, list[str]]) -> StudyConfig:
-    """The study with the families and principals that were loaded."""
-    more = lambda names, kind: (*names, *(n for n in joined.get(kind, []) if n not in names))  # noqa: E731
-    agents = dataclasses.replace(study.agents, families=more(study.agents.families, "family"))
-    principals = more(study.principals, "principal")
-    return dataclasses.replace(study, agents=agents, principals=principals)
+    """The study with the families and principals that were loaded, those that fit it."""
+    for family in joined.get("family", []):
+        families = tuple(dict.fromkeys((*study.agents.families, family)))
+        try:
+            agents = dataclasses.replace(study.agents, families=families)
+            study = dataclasses.replace(study, agents=agents)
+        except ConfigError as error:
+            _warn(f"{family} is not met unless --agents.families names it ({error})")
+    principals = tuple(dict.fromkeys((*study.principals, *joined.get("principal", []))))
+    return dataclasses.replace(study, principals=principals)
+
+
+def _warn(message: str) -> None:
+    print(f"mermaide: warning: {message}", file=sys.stderr)
 
 
 def _commands(preset: str, study: StudyConfig) -> Any:

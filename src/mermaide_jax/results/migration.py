@@ -62,6 +62,8 @@ def upgrade_config(config: Record) -> Record:
       >>> upgrade_config({"evaluation": {"planner_beam": 4}})
       {'evaluation': {'clairvoyant_beam': 4}}
     """
+    if not isinstance(config, dict):
+        return config  # refused by who reads it
     evaluation, entropy = config.get("evaluation"), config.get("baseline_entropy")
     is_former = isinstance(entropy, dict)
     is_former |= isinstance(evaluation, dict) and not _EVALUATION.keys().isdisjoint(evaluation)

@@ -190,6 +190,7 @@ def test_directories_may_be_called_anything(tmp_path, name, tiny_state):
     assert not checkpoint.has_checkpoint(where)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # orbax's threads
 def test_a_damaged_checkpoint_is_named_as_what_it_is(tmp_path, tiny_state):
     state, metrics, history = tiny_state
     for step in (1, 2):
