@@ -112,7 +112,8 @@ def test_configs_of_format_1():
     for part in ("baseline_entropy", "evaluation"):
         former = CONFIG | {part: FORMER_CONFIG[part], "principals": FORMER_CONFIG["principals"]}
         assert upgrade_config(former) == CONFIG
-    for config in (CONFIG, CONFIG | {"principals": ["planner"]}, {"preset": "quick"}, {}):
+    others = ({"preset": "quick"}, {}, [1], None)  # what is no config is refused by who reads it
+    for config in (CONFIG, CONFIG | {"principals": ["planner"]}, *others):
         assert upgrade_config(config) == config
     no_bonus = FORMER_CONFIG | {"baseline_entropy": {"reinforce": None}}
     assert upgrade_config(no_bonus)["baseline_entropy"] == []

@@ -376,6 +376,9 @@ def test_a_whole_has_the_families_and_seeds_of_all_parts(results):
     )
     families = {"families": ["ucb", "epsilon_greedy"], "train": 3}
     assert whole.config == {"agents": families, "seed": 3, "seeds": 4}
+    # A config says the first seed and how many: one with a gap would say others than there are.
+    with pytest.raises(ConfigError, match=r"^parts: got \[3, 4, 6, 7\], expected seeds in a row"):
+        merge_results([part("ucb", (3, 4)), part("ucb", (6, 7))])
 
 
 def test_a_part_with_other_principals_may_train_otherwise(results):

@@ -70,10 +70,14 @@ def cache_directory() -> Path:
 
     Raises:
       ModuleNotFoundError: `platformdirs`, which knows where that is, is not installed.
+      _Unusable: there is no home directory.
     """
     import platformdirs  # of the extra [experiments]
 
-    base = platformdirs.user_cache_path("mermaide_jax", appauthor=False)
+    try:
+        base = platformdirs.user_cache_path("mermaide_jax", appauthor=False)
+    except RuntimeError as error:
+        raise _Unusable("the home directory is not known") from error
     return base / "compiled" / machine()
 
 
@@ -95,7 +99,7 @@ def _private_directory(directory: Path) -> Path:
     """
     import filelock  # noqa: F401  # JAX needs it to bound the size
 
-    if not directory.is_absolute():
+    if not directory.is_absolute():  # as earlier releases of platformdirs said that there is none
         raise _Unusable("the home directory is not known")
     for path in (*reversed(directory.parents), directory):
         if not path.exists():
