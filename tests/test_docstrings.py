@@ -14,10 +14,10 @@ import pytest
 
 import mermaide_jax
 
-WITHOUT = ("cli", "report", "results", "studies", "throughput")
-"""Packages whose functions need no example each: they take or give whole studies, runs and files of
-one, so that an example would be a study. How they are used is shown by `studies.kit` and the pages;
-whatever examples they have are run like all others."""
+WITHOUT = ("cli", "report", "studies", "throughput")
+"""Packages whose functions need no example each: most take whole studies, the runs of one, or all
+columns of a figure's table, so that an example would be a study. How they are used is shown by
+`studies.kit` and the pages; whatever examples they have are run like all others."""
 
 DEVICES = tuple(
     f"mermaide_jax.{name}."

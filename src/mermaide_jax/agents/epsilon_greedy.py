@@ -42,10 +42,10 @@ def epsilon_greedy(num_arms: int, initial_pull: bool = True) -> Agent:
 
     Example:
       >>> agent = epsilon_greedy(3, initial_pull=False)
-      >>> params = EpsilonGreedyParams(epsilon=0.3)
+      >>> params = EpsilonGreedyParams(epsilon=0.75)
       >>> state = agent.update(params, agent.init(params), jnp.int32(1), jnp.float32(1.0))
-      >>> print(np.round(agent.probabilities(params, state, jnp.zeros(3)), 2))
-      [0.1 0.8 0.1]
+      >>> agent.probabilities(params, state, jnp.zeros(3)).tolist()
+      [0.25, 0.5, 0.25]
     """
 
     def greedy_values(state: sample_means.SampleMeans) -> jax.Array:

@@ -56,8 +56,9 @@ def action_law(agent: Agent, config: GameConfig, task: Task, trajectory: Traject
       >>> game = games.make_intervention_game(agent, config)
       >>> never = principals.random(game.pay_target)
       >>> trajectory = games.rollout(jax.random.key(1), game, never, 0.0, task)
-      >>> action_law(agent, config, task, trajectory)[0].round(2).tolist()  # before the first pull
-      [0.33..., 0.33..., 0.33...]
+      >>> law = action_law(agent, config, task, trajectory)
+      >>> print(np.asarray(law[0]).round(2))  # before the first pull
+      [0.33 0.33 0.33]
     """
 
     def step(state, event):

@@ -94,8 +94,8 @@ def ucb_beliefs(
     Example:
       >>> actions, bonus = jnp.array([0, 1, 2]), jnp.zeros(3)
       >>> beliefs = ucb_beliefs(jax.random.key(0), actions, bonus, num_arms=3, num_particles=8)
-      >>> beliefs[0].round(2).tolist()  # nothing is known before the first pull
-      [0.33..., 0.33..., 0.33...]
+      >>> print(np.asarray(beliefs[0]).round(2))  # nothing is known before the first pull
+      [0.33 0.33 0.33]
     """
     errors.check_at_least("num_sweeps", num_sweeps, 1)
     prior = UCBPrior() if prior is None else prior
@@ -150,8 +150,9 @@ def predict(beliefs: Beliefs) -> jax.Array:
 
     Example:
       >>> prior = oracles.stranger_prior(3, games.Economics())
-      >>> predict(first_beliefs(jax.random.key(0), 4, 3, prior, num_particles=8)).round(2).tolist()
-      [0.33..., 0.33..., 0.33...]
+      >>> beliefs = first_beliefs(jax.random.key(0), 4, 3, prior, num_particles=8)
+      >>> print(np.asarray(predict(beliefs)).round(2))
+      [0.33 0.33 0.33]
     """
     history = _history(beliefs.action, beliefs.bonus, beliefs.num_arms)
     tried = jnp.all(history.counts[beliefs.time] > 0)

@@ -195,7 +195,8 @@ def reduce_results(results: Results) -> Results:
       The same rows and shares, at most 25 points of a curve (`tables.thin_curves`).
 
     Example:
-      >>> results = Results({}, {}, "a CPU", 1.0, "", [], [], [{"action": [0]}], "mermaide reproduce")
+      >>> recorded = [{"action": [0]}]
+      >>> results = Results({}, {}, "a CPU", 1.0, "", [], [], recorded, "mermaide reproduce")
       >>> reduce_results(results).episodes
       []
     """
