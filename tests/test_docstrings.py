@@ -22,9 +22,9 @@ columns of a figure's table, so that an example would be a study. How they are u
 DEVICES = tuple(
     f"mermaide_jax.{name}."
     for name in (
-        *("networks.gru.native", "networks.gru.pallas", "oracles.filtering_moves"),
+        *("networks.gru.mosaic", "networks.gru.native", "networks.gru.pallas"),
         *("simulation.blocks", "simulation.generic", "simulation.pallas", "simulation.reference"),
-        *("simulation.step", "simulation.xla"),
+        *("simulation.mosaic", "simulation.step", "simulation.xla", "oracles.filtering_moves"),
     )
 )
 """Parts of one program each, called by it alone with arrays of its own layout: `unroll_gru`,

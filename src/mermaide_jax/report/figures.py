@@ -43,6 +43,15 @@ def write_figures(directory: str | os.PathLike[str], results: Results) -> list[P
     Raises:
       ConfigError: if the study has no rows, or a record lacks a column.
       OSError: if the disk refuses.
+
+    Example:
+      >>> import tempfile
+      >>> from mermaide_jax.results.schema import ROW_COLUMNS
+      >>> row = {name: kind() for name, kind in ROW_COLUMNS.items()} | {"family": "ucb"}
+      >>> rows = [row | {"principal": "mermaide", "seed": seed, "score": 1.5} for seed in (0, 1)]
+      >>> results = Results({}, {}, "a CPU", 1.0, "", rows, [], [], "mermaide reproduce")
+      >>> [path.name for path in write_figures(tempfile.mkdtemp(), results)]
+      ['score.png']
     """
     figures = {"score.png": score_figure(results.rows)}
     if results.curves:

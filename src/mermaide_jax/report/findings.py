@@ -49,7 +49,12 @@ def bandit_findings(
 
 
 def share_lines(blocks: Blocks) -> list[str]:
-    """Writes a line of text for each family: the share of the attainable with its interval."""
+    """Writes a line of text for each family: the share of the attainable with its interval.
+
+    Example:
+      >>> share_lines({})
+      []
+    """
     lines = []
     for family, share in blocks["attainable_share"].items():
         numbers = [share[name] for name in ("value", "low", "high")]

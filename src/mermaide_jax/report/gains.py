@@ -38,6 +38,16 @@ def shot_gains(found: Mapping[tuple[str, str], Sequence[Record]]) -> pd.DataFram
     Returns:
       A line for each principal, way, family and K: the interquartile means and their difference
       with its interval (`report.ablations.paired_differences`).
+
+    Example:
+      >>> from mermaide_jax.results.schema import ROW_COLUMNS
+      >>> row = {name: kind() for name, kind in ROW_COLUMNS.items()} | {"principal": "mermaide"}
+      >>> cells = [(s, n, k) for s in (0, 1) for n in (0, 1) for k in (0, 1)]
+      >>> rows = [
+      ...     row | {"seed": s, "agent": n, "k_shot": k, "score": n + 2.0 * k} for s, n, k in cells
+      ... ]
+      >>> shot_gains({("mermaide", "all"): rows})["k_shot"].tolist()
+      [1]
     """
     lines = []
     for (name, way), rows in found.items():

@@ -102,6 +102,12 @@ def improvement_figure(records: Sequence[Record]) -> Figure:
 
     Args:
       records: of `improvement_records`, of one principal.
+
+    Example:
+      >>> line = {"family": "ucb", "k_shot": 0, "principal": "mermaide", "baseline": "reinforce"}
+      >>> figure = improvement_figure([line | {"value": 0.9, "low": 0.8, "high": 1.0, "seeds": 5}])
+      >>> len(figure.axes)
+      1
     """
     groups = families_and_shots((record["family"], record["k_shot"]) for record in records)
     families, shots = list(dict.fromkeys(f for f, _ in groups)), sorted({k for _, k in groups})

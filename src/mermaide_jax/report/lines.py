@@ -118,7 +118,15 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
 
 
 def draw_line(axes: Axes, line: Line) -> None:
-    """Draws one line, and its band if it has one."""
+    """Draws one line, and its band if it has one.
+
+    Example:
+      >>> from mermaide_jax.report.style import new_figure
+      >>> axes = new_figure(4.0, 3.0).subplots()
+      >>> draw_line(axes, Line("MERMAIDE", [0, 1, 5], [3.0, 3.5, 3.6]))
+      >>> axes.lines[0].get_ydata().tolist()
+      [3.0, 3.5, 3.6]
+    """
     style = {"color": line.color, "ms": 4, "lw": 1.4, "label": line.label or None}
     axes.plot(line.x, line.value, line.style, **style)  # pyright: ignore
     if line.low is not None and line.high is not None:

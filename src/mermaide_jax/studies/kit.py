@@ -136,7 +136,13 @@ def start(
 
 
 def run_study(name: str, argv: Sequence[str] | None = None, prog: str | None = None) -> int:
-    """Runs a registered study with what the command line says; see `start`."""
+    """Runs a registered study with what the command line says; see `start`.
+
+    Example:
+      >>> run_study("no_such_study")
+      Traceback (most recent call last):
+      mermaide_jax.errors.ConfigError: study: got 'no_such_study', expected one of ...
+    """
     member = registry.get("study", name)
     return start(member.value.run, member.value.options, member.summary, argv, prog)
 
@@ -228,7 +234,12 @@ def file_writers(
     figures: Mapping[str, Figure],
     formats: Mapping[str, str],
 ) -> dict[str, Callable[[Path], None]]:
-    """Makes what writes the files of tables and figures, for `write_atomically`."""
+    """Makes what writes the files of tables and figures, for `write_atomically`.
+
+    Example:
+      >>> sorted(file_writers({"scores": pd.DataFrame({"K": [0, 1]})}, {}, {}))
+      ['scores.csv']
+    """
     writers = {f"{name}.png": functools.partial(save_png, x) for name, x in figures.items()}
     for name, table in tables.items():
         if formats.get(name) == "parquet":

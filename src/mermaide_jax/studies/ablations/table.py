@@ -134,6 +134,10 @@ def changed(config: StudyConfig, changes: Mapping[str, Any]) -> StudyConfig:
 
     Raises:
       ConfigError: there is no such field, or the config refuses the value.
+
+    Example:
+      >>> changed(StudyConfig(), {"game.cost": 0.5}).game.cost
+      0.5
     """
     parts: dict[str, dict[str, Any]] = {}
     for field, value in changes.items():
@@ -152,6 +156,10 @@ def as_played(config: StudyConfig) -> StudyConfig:
 
     Studies that are equal in this play the same game with the same agents (whose arms may be
     counted otherwise), so their scores are on the same scale.
+
+    Example:
+      >>> as_played(StudyConfig()) == as_played(changed(StudyConfig(), {"training.updates": 3}))
+      True
     """
     observed = {"observe_target": True, "observe_intervention": True, "observe_time": False}
     return dataclasses.replace(

@@ -62,13 +62,27 @@ class Trained(NamedTuple):
 def build(
     name: str, config: StudyConfig, setting: Setting
 ) -> tuple[LearnedPrincipal, TrainingConfig]:
-    """Makes the networks of principal ``name``, and says how it is trained."""
+    """Makes the networks of principal ``name``, and says how it is trained.
+
+    Example:
+      >>> from mermaide_jax.studies.mermaide.setting import make_setting
+      >>> config = StudyConfig()
+      >>> learned, training = build("reinforce", config, make_setting(config))
+      >>> learned.config.world_model, training.is_meta
+      (False, False)
+    """
     network, training = principal_configs(name, config)
     return build_networks(network, setting.game), training
 
 
 def build_networks(network: Any, game: Game) -> LearnedPrincipal:
-    """Makes a learned principal for a game."""
+    """Makes a learned principal for a game.
+
+    Example:
+      >>> game = games.make_intervention_game(agents.ucb(3), games.GameConfig(num_arms=3))
+      >>> build_networks(networks.NetworkConfig(architecture="mlp"), game).config.architecture
+      'mlp'
+    """
     sizes = (game.observation_size, game.num_arms, game.num_interventions)
     return learned_principal(network, *sizes, game.payment_kind == "arms")
 
@@ -311,7 +325,13 @@ def _player(
 
 
 def stream_keys(setting: Setting, use: str) -> chex.PRNGKey:
-    """Gives ``[S]`` keys for one use after training, the same for every principal and ``K``."""
+    """Gives ``[S]`` keys for one use after training, the same for every principal and ``K``.
+
+    Example:
+      >>> from mermaide_jax.studies.mermaide.setting import make_setting
+      >>> stream_keys(make_setting(StudyConfig(seeds=3)), "play").shape  # two families
+      (6,)
+    """
     salt = {"adapt": 2, "play": 3, "tune": 4}[use]
     return jax.vmap(jax.random.fold_in, (0, None))(setting.keys, salt)
 

@@ -35,7 +35,15 @@ def announce(who: str) -> Callable[[Stream], None]:
 
 
 def bandits_of(tasks: tuple[Task, ...]) -> Bandit:
-    """Gives the bandits of all agents of a set, leading axis ``[N]``."""
+    """Gives the bandits of all agents of a set, leading axis ``[N]``.
+
+    Example:
+      >>> tasks = games.finite_tasks(
+      ...     jax.random.key(0), "ucb", agents.ucb(3), (0.3, 0.5), 2, 3, games.Economics()
+      ... )
+      >>> bandits_of((tasks, tasks)).target.shape
+      (4,)
+    """
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *(part.env for part in tasks))
 
 

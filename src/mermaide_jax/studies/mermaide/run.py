@@ -50,7 +50,12 @@ class Evaluated(NamedTuple):
 
 
 def learned_names(config: StudyConfig) -> list[str]:
-    """Lists the learned principals of a study, in their order."""
+    """Lists the learned principals of a study, in their order.
+
+    Example:
+      >>> learned_names(StudyConfig(principals=("never", "mermaide")))
+      ['mermaide']
+    """
     return [name for name in config.principals if role_of(name) == "learned"]
 
 
@@ -98,6 +103,11 @@ def load_study(directory: Path) -> tuple[StudyConfig, dict[str, Trained]]:
 
     Raises:
       ConfigError: no config or no complete checkpoint there, or they do not fit each other.
+
+    Example:
+      >>> load_study(Path("nowhere"))
+      Traceback (most recent call last):
+      mermaide_jax.errors.ConfigError: nowhere/config.json: got no readable file, expected ...
     """
     config = load_config(directory)
     setting = make_setting(config)
@@ -187,6 +197,11 @@ def load_config(directory: Path) -> StudyConfig:
 
     Raises:
       ConfigError: there is none, or it is not a config of this version.
+
+    Example:
+      >>> load_config(Path("nowhere"))
+      Traceback (most recent call last):
+      mermaide_jax.errors.ConfigError: nowhere/config.json: got no readable file, expected ...
     """
     path = directory / CONFIG_FILE
     try:
@@ -221,6 +236,11 @@ def check_resumable(config: StudyConfig, directory: Path) -> None:
 
     Raises:
       ConfigError: no config there, or one that differs in what training depends on.
+
+    Example:
+      >>> check_resumable(StudyConfig(), Path("nowhere"))
+      Traceback (most recent call last):
+      mermaide_jax.errors.ConfigError: nowhere/config.json: got no readable file, expected ...
     """
     saved = dataclasses.asdict(load_config(directory))
     wanted = dataclasses.asdict(config)

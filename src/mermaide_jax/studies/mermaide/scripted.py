@@ -32,6 +32,15 @@ def evaluate_scripted(
       name: a principal that is not trained; those that plan have no number.
       config: the study.
       setting: its games and agents.
+
+    Example:
+      >>> from mermaide_jax.studies.mermaide.config import AgentOptions
+      >>> from mermaide_jax.studies.mermaide.setting import make_setting
+      >>> who = AgentOptions(families=("ucb",), train=3, test=2)
+      >>> config = StudyConfig(agents=who, evaluation=EvaluationOptions(episodes=2), seeds=1)
+      >>> scores, number = evaluate_scripted("always", config, make_setting(config))
+      >>> scores.interventions.tolist(), number.tolist()
+      ([[100.0, 100.0]], [1.0])
     """
     member = registry.get("principal", name)
     if isinstance(member.value, Planned):
@@ -78,7 +87,13 @@ def player_of(
 
 
 def episodes_played(name: str, options: EvaluationOptions) -> int:
-    """Counts the fresh episodes that principal ``name`` plays with each test agent."""
+    """Counts the fresh episodes that principal ``name`` plays with each test agent.
+
+    Example:
+      >>> options = EvaluationOptions(episodes=64, all_knowing_episodes=8)
+      >>> episodes_played("always", options), episodes_played("all_knowing", options)
+      (64, 8)
+    """
     member = registry.get("principal", name).value
     return member.episodes(options) if isinstance(member, Planned) else options.episodes
 

@@ -143,6 +143,11 @@ def make_setting(config: StudyConfig) -> Setting:
 
     A stream's key depends on its seed and population alone, so adding seeds leaves the others
     unchanged.
+
+    Example:
+      >>> setting = make_setting(StudyConfig(seeds=1))
+      >>> [stream.population for stream in setting.streams]
+      ['ucb', 'epsilon_greedy']
     """
     populations = config.agents.populations
     numbers = {population: number for number, population in enumerate(populations)}
@@ -170,7 +175,12 @@ def make_setting(config: StudyConfig) -> Setting:
 
 
 def make_games(config: StudyConfig) -> dict[str, Game]:
-    """Makes the game with each family of a study."""
+    """Makes the game with each family of a study.
+
+    Example:
+      >>> sorted(make_games(StudyConfig()))
+      ['epsilon_greedy', 'ucb']
+    """
     member, options = registry.get("game", config.game.name), config.game
     pull = options.initial_pull
     return {
