@@ -1,7 +1,4 @@
-"""Runs the Stackelberg study: see `mermaide_jax.studies.stackelberg.study` for its protocol.
-
-python experiments/stackelberg.py --out results/stackelberg            # or with --reduced
-"""
+"""Runs the Stackelberg study; its protocol: `mermaide_jax.studies.stackelberg.study`."""
 
 import sys
 

@@ -1,7 +1,7 @@
 """Figures of lines with bands: a grid of panels, each with its lines and levels."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -52,7 +52,7 @@ class Panel(NamedTuple):
       xlabel: below it.
       levels: horizontal lines.
       ticks: places of the ticks and their labels; None: as they come.
-      xscale: of the horizontal axis, such as ``"log"``.
+      xscale: of the horizontal axis, such as ``"log"``; or a function and its inverse.
     """
 
     title: str
@@ -60,7 +60,7 @@ class Panel(NamedTuple):
     xlabel: str = ""
     levels: Sequence[Level] = ()
     ticks: tuple[Sequence[float], Sequence[str]] | None = None
-    xscale: str = "linear"
+    xscale: str | tuple[Callable[..., Any], Callable[..., Any]] = "linear"
 
 
 def line_figure(
@@ -110,7 +110,11 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     for level in panel.levels:
         style = {"color": level.color, "linestyle": level.style, "lw": 1, "zorder": 0.5}
         axes.axhline(level.value, label=level.label or None, **style)  # pyright: ignore
-    axes.set(title=panel.title, xlabel=panel.xlabel, xscale=panel.xscale)
+    axes.set(title=panel.title, xlabel=panel.xlabel)
+    if isinstance(panel.xscale, str):
+        axes.set_xscale(panel.xscale)
+    else:
+        axes.set_xscale("function", functions=panel.xscale)
     if panel.ticks is not None:
         axes.set_xticks(*panel.ticks)
         axes.minorticks_off()

@@ -1,6 +1,7 @@
 """Training: streams, chunks, checkpoints and resuming for any update, and MERMAIDE's own."""
 
 from mermaide_jax.training.config import TrainingConfig
+from mermaide_jax.training.descent import DescentState, descend
 from mermaide_jax.training.loop import (
     Phase,
     Progress,
@@ -26,6 +27,7 @@ from mermaide_jax.training.update import (
 )
 
 __all__ = [
+    "DescentState",
     "Episodes",
     "Metrics",
     "Phase",
@@ -35,6 +37,7 @@ __all__ = [
     "Trainer",
     "TrainingConfig",
     "TrainingDiverged",
+    "descend",
     "inner_loss",
     "make_adapt",
     "make_trainer",

@@ -37,19 +37,6 @@ def make_table(kind="continuous", setting="noise 0", payoffs=PAYOFFS):
     )
 
 
-def test_ratio_is_of_the_means():
-    payoffs, best = np.array([[0.1, 0.3], [0.3, 0.5]]), np.array([[0.25], [0.75]])
-    np.testing.assert_allclose(study.ratio(payoffs, best), [0.4, 0.8])
-    np.testing.assert_allclose(study.ratio(payoffs[None], best[None]), [[0.4, 0.8]])
-
-
-def test_payoffs_and_equilibria_lie_by_seed():
-    table = make_table()
-    payoff, best = study.by_seed(table[table["principal"] == "meta"].sample(frac=1, random_state=0))
-    np.testing.assert_array_equal(payoff, PAYOFFS["meta"])
-    np.testing.assert_array_equal(best, [[0.5], [1.5]])
-
-
 def test_the_summary_is_the_hand_computed_one():
     curves, needs = study.summarize(make_table())
     assert len(curves) == 3 * len(TIMES)
@@ -71,7 +58,7 @@ def test_the_summary_is_the_hand_computed_one():
 def test_the_ratio_of_needs_is_a_bound_where_the_fresh_principal_does_not_get_there(
     fresh, expected, reached
 ):
-    found = study.need_ratio(make_table(payoffs=PAYOFFS | {"fresh": fresh}), last=100)
+    found = study.ratio_of_needs(make_table(payoffs=PAYOFFS | {"fresh": fresh}), last=100)
     assert found["value"] == pytest.approx(expected)
     assert found["fresh_reached"] == reached
     assert found["low"] <= found["value"] <= found["high"]
@@ -106,7 +93,7 @@ def test_the_finding_is_the_headline_and_holds_every_other_number_below_it():
     ],
 )
 def test_when_the_finding_is_measured(change, measured):
-    options = dataclasses.replace(study.Experiment(Path("x")), **change)
+    options = dataclasses.replace(study.Experiment(out=Path("x")), **change)
     assert study.is_measured(options) == measured
     headline = study.games(options)[0]
     assert (0.0 in headline.noises and max(headline.interactions) >= 10) == measured

@@ -13,13 +13,11 @@ own; every design choice was made on other seeds than those of the test. The pay
 interactions is that of the most likely offer, on test agents, over the mean equilibrium payoff of
 the same agents. Sample need: the first n at which the mean over seeds is at 95%, linear in log(1+n)
 between the n tested. Intervals: 95% percentile bootstrap over seeds. Headline: continuous offers,
-readings of the rewards. Writes ``curves.parquet``, ``results.json``, ``payoff.png``, ``needs.png``;
-the finding is in ``results.json`` if what is run measures it (`is_measured`).
+readings of the rewards. Writes ``curves.parquet``, ``payoff.png``, ``needs.png`` and
+``about.json``, with the finding if what is run measures it (`is_measured`).
 """
 
 import dataclasses
-import functools
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -30,28 +28,25 @@ import pandas as pd
 from mermaide_jax.errors import check_at_least, refuse
 from mermaide_jax.games.stackelberg import StackelbergConfig, StackelbergKind
 from mermaide_jax.registry import register
-from mermaide_jax.report.curves import curves_figure, needs_figure
-from mermaide_jax.report.style import save_png
-from mermaide_jax.results.files import prepare_output, text_writer, write_atomically
+from mermaide_jax.report import learning_curves
 from mermaide_jax.results.findings import merge_finding
 from mermaide_jax.results.provenance import script_record
-from mermaide_jax.results.schema import to_plain
-from mermaide_jax.results.tables import frame_writer
-from mermaide_jax.statistics import Interval, bootstrap_interval, sample_need
-from mermaide_jax.studies.kit import Study, say
+from mermaide_jax.statistics import Interval
+from mermaide_jax.studies.kit import Options, Study, prepare_output, say, write_experiment
 from mermaide_jax.studies.stackelberg.learning import LearningConfig
 from mermaide_jax.studies.stackelberg.sweep import PRINCIPALS, SweepConfig, run_sweep
 
 LEVEL = 0.95
 KEYS = ["kind", "setting", "principal"]
+EARNED = ("payoff", "equilibrium")
+HEADLINE = ("continuous", "noise 0")
+"""The game and setting of the finding."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Experiment:
+class Experiment(Options):
     """What is run."""
 
-    out: Path
-    """Directory for tables and figures."""
     reduced: bool = False
     """The headline game alone, with fewer seeds, noise levels, updates and interactions."""
     seeds: int = 10
@@ -70,8 +65,6 @@ class Experiment:
     """Most test interactions of fresh principals."""
     findings: Path | None = None
     """Findings file into which the block F1 is merged."""
-    force: bool = False
-    """Accept an output directory that holds files."""
 
 
 def games(options: Experiment) -> list[SweepConfig]:
@@ -79,22 +72,21 @@ def games(options: Experiment) -> list[SweepConfig]:
     if options.reduced:
         few = {"seeds": 3, "updates": 600, "most": 2000, "fresh_most": 500, "others": ()}
         options = dataclasses.replace(options, noises=(0.0, 0.25, 1.0), **few)
-    interactions = tuple(n for n in SweepConfig().interactions if n <= options.most)
-    sweep = functools.partial(
-        SweepConfig,
-        seeds=options.seeds,
-        fresh_interactions=options.fresh_most,
-        interactions=interactions,
-    )
+    sizes: dict[str, Any] = {
+        "seeds": options.seeds,
+        "fresh_interactions": options.fresh_most,
+        "interactions": tuple(n for n in SweepConfig().interactions if n <= options.most),
+    }
     learning = LearningConfig(updates=options.updates, most_interactions=options.most)
     seen = StackelbergConfig(observe="actions", horizon=32)
     actions = dataclasses.replace(learning, game=seen, credit=0.9, most_interactions=32)
-    several = [sweep(learning, noises=options.noises), sweep(actions, noises=(0.0,))]
+    headline = SweepConfig(learning, noises=options.noises, **sizes)
+    several = [headline, SweepConfig(actions, noises=(0.0,), **sizes)]
     half = dataclasses.replace(learning, updates=max(1, options.updates // 2))
     for kind in options.others:
         other = dataclasses.replace(half, game=StackelbergConfig(kind=kind))
         bonus = 1.0 if kind == "magnitude" else 0.5
-        several.append(sweep(other, noises=options.other_noises, bonus=bonus))
+        several.append(SweepConfig(other, noises=options.other_noises, bonus=bonus, **sizes))
     return several[:1] if options.reduced else several
 
 
@@ -116,118 +108,62 @@ def run(sweeps: list[SweepConfig]) -> pd.DataFrame:
     return table.assign(setting=noise.where(table["observe"] != "actions", "actions only"))
 
 
-def by_seed(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Payoffs ``[S, C]`` of one game, setting and principal, and equilibria ``[S, 1]``."""
-    tables = (rows.pivot_table(x, "seed", "interactions") for x in ("payoff", "equilibrium"))
-    payoff, best = (table.to_numpy() for table in tables)
-    return payoff, best[:, :1]
-
-
-def ratio(payoff: np.ndarray, best: np.ndarray) -> np.ndarray:
-    """Divides the mean payoff over seeds by the mean payoff of the equilibrium, ``[..., C]``."""
-    return payoff.mean(axis=-2) / best.mean(axis=-2)
-
-
 def summarize(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Curves of the ratio and sample needs, each with its interval."""
-    curves, needs = [], []
-    for key, rows in table.groupby(KEYS, sort=False):
-        about = dict(zip(KEYS, key, strict=True))
-        times, (payoff, best) = sorted(rows["interactions"].unique()), by_seed(rows)
-        error = rows.groupby("interactions")["bonus_error"].mean()
-        for i, number in enumerate(times):
-            one = lambda p, b: ratio(p, b)[:, 0]  # noqa: E731
-            found = bootstrap_interval(one, payoff[:, [i]], best, resample="runs")._asdict()
-            extra = {
-                "payoff_gap": float((best - payoff[:, [i]]).mean()),
-                "bonus_error": error[number],
-            }
-            curves.append(about | {"interactions": int(number)} | found | extra)
-        needs.append(about | _need(times, payoff, best)._asdict() | {"most": int(times[-1])})
-    return pd.DataFrame(curves), pd.DataFrame(needs)
+    """Computes curves of the ratio and sample needs, each with its interval."""
+    curves, needs = learning_curves.summarize_curves(table, KEYS, *EARNED, LEVEL)
+    error = table.groupby([*KEYS, "interactions"], sort=False)["bonus_error"].mean().rename("error")
+    curves = curves.join(error, on=[*KEYS, "interactions"])
+    return curves.rename(columns={"gap": "payoff_gap", "error": "bonus_error"}), needs
 
 
-def _need(times: list[int], payoff: np.ndarray, best: np.ndarray) -> Interval:
-    need = lambda p, b: sample_need(ratio(p, b), times, LEVEL)  # noqa: E731
-    return bootstrap_interval(need, payoff, best, resample="runs")
-
-
-def need_ratio(rows: pd.DataFrame, last: int) -> dict[str, Any]:
-    """Divides the sample need of the meta-learned principal by that of the fresh one.
-
-    Where the fresh principal does not reach 95%, the largest number tested stands in for its need,
-    so that the ratio is an upper bound; where the meta-learned does not, there is no ratio.
-    """
-    parts = [rows[rows["principal"] == name] for name in ("meta", "fresh")]
-    times = [sorted(part["interactions"].unique()) for part in parts]
-    samples = [by_seed(part) for part in parts]
-
-    def quotient(meta, best_meta, fresh, best_fresh):
-        below = sample_need(ratio(fresh, best_fresh), times[1], LEVEL)
-        return sample_need(ratio(meta, best_meta), times[0], LEVEL) / np.minimum(below, last)
-
-    reached = np.isfinite(_need(times[1], *samples[1]).value)
-    found = bootstrap_interval(quotient, *samples[0], *samples[1], resample="runs")
-    return found._asdict() | {"fresh_reached": bool(reached)}
+def ratio_of_needs(rows: pd.DataFrame, last: int) -> dict[str, Any]:
+    """Divides the sample need of the meta-learned principal by that of the fresh one."""
+    parts = (rows[rows["principal"] == name] for name in ("meta", "fresh"))
+    own = (learning_curves.Curves.of(part, *EARNED) for part in parts)
+    found = learning_curves.need_ratio(*own, LEVEL, last)
+    return found | {"fresh_reached": found.pop("reached")}
 
 
 def finding(table: pd.DataFrame, curves: pd.DataFrame, needs: pd.DataFrame, command: str) -> dict:
     """Makes the block F1: the headline at zero noise, and every other number below it."""
     last = int(curves[curves["principal"] == "fresh"]["interactions"].max())
-    at_10 = curves[curves["interactions"] == 10]
     settings = table.groupby(KEYS[:2], sort=False)
-    ratios = [dict(zip(KEYS[:2], k, strict=True)) | need_ratio(r, last) for k, r in settings]
-    headline = lambda r: (r["kind"], r["setting"]) == ("continuous", "noise 0")  # noqa: E731
-    detail = at_10[[*KEYS, *Interval._fields, "payoff_gap", "bonus_error"]].to_dict("records")
+    ratios = [dict(zip(KEYS, k, strict=False)) | ratio_of_needs(r, last) for k, r in settings]
+    headline = lambda r: (r["kind"], r["setting"]) == HEADLINE  # noqa: E731
+    columns = [*KEYS, *Interval._fields, "payoff_gap", "bonus_error"]
+    detail = curves[curves["interactions"] == 10][columns].to_dict("records")
     value = next(r for r in detail if headline(r) and r["principal"] == "meta")
+    measure = {name: value[name] for name in Interval._fields} | {"command": command}
+    ratio = next(r for r in ratios if headline(r)) | {"command": command, "each": ratios}
+    numbers = {
+        "needs": needs.assign(reached=np.isfinite(needs["value"])).to_dict("records"),
+        "most_interactions": int(curves["interactions"].max()),
+        "most_interactions_fresh": last,
+    }
     return {
-        "payoff_ratio_at_10_interactions": {
-            **{name: value[name] for name in Interval._fields},
-            "command": command,
-            "each": detail,
-        },
-        "interactions_ratio_meta_over_fresh": {
-            **next(r for r in ratios if headline(r)),
-            "command": command,
-            "each": ratios,
-            "needs": needs.assign(reached=np.isfinite(needs["value"])).to_dict("records"),
-            "most_interactions": int(curves["interactions"].max()),
-            "most_interactions_fresh": last,
-        },
+        "payoff_ratio_at_10_interactions": measure | {"each": detail},
+        "interactions_ratio_meta_over_fresh": ratio | numbers,
     }
 
 
 def write(options: Experiment, directory: Path, table: pd.DataFrame, began: float) -> None:
-    """Tables and figures, then what was found; if asked for, also among the findings."""
+    """Writes tables and figures, then what was found; if asked for, also among the findings."""
     curves, needs = summarize(table)
-    head, read = (x[x["kind"] == "continuous"].to_dict("records") for x in (curves, needs))
-    payoff = curves_figure(
-        head, PRINCIPALS, "payoff / equilibrium payoff", LEVEL, dashed=["actions only"]
-    )
-    labels = ("interactions to 95% of equilibrium", "what the principal reads")
-    need = needs_figure(read, PRINCIPALS, *labels)
-    writers = {
-        "curves.parquet": frame_writer(table),
-        "payoff.png": functools.partial(save_png, payoff),
-        "needs.png": functools.partial(save_png, need),
+    head, read = (x[x["kind"] == HEADLINE[0]].to_dict("records") for x in (curves, needs))
+    need = (f"interactions to {LEVEL:.0%} of equilibrium", "what the principal reads")
+    ratio = ("payoff / equilibrium payoff", LEVEL, ["actions only"])
+    figures = {
+        "payoff": learning_curves.curves_figure(head, PRINCIPALS, *ratio),
+        "needs": learning_curves.needs_figure(read, PRINCIPALS, *need),
     }
-    write_atomically(directory, writers)
-    show(curves, needs)
-    about = script_record(began) | {"config": options}
+    formats = {"curves": "parquet"}
+    write_experiment(directory, {"curves": table}, figures, began, formats=formats, config=options)
+    say(learning_curves.format_curves(curves, needs, KEYS))
     if is_measured(options):
-        about["F1"] = finding(table, curves, needs, about["command"])
-    text = json.dumps(to_plain(about), allow_nan=False, indent=1) + "\n"
-    write_atomically(directory, {"results.json": text_writer(text)})
-    if options.findings is not None:
-        merge_finding(options.findings, "F1", about["F1"])
-
-
-def show(curves: pd.DataFrame, needs: pd.DataFrame) -> None:
-    """Prints the ratios after 0, 1, 10, 100 ... interactions, and the needs."""
-    shown = curves[curves["interactions"].isin([0, 1, 10, 100, 1000, 10_000])]
-    ratios = shown.pivot_table("value", KEYS, "interactions", sort=False).round(3)
-    interval = needs.apply(lambda r: f"{r['value']:.1f} [{r['low']:.1f}, {r['high']:.1f}]", axis=1)
-    say(ratios.assign(need=needs.assign(need=interval).set_index(KEYS)["need"]).to_string())
+        block = finding(table, curves, needs, script_record(began)["command"])
+        write_experiment(directory, {}, {}, began, config=options, F1=block)
+        if options.findings is not None:
+            merge_finding(options.findings, "F1", block)
 
 
 def main(options: Experiment) -> None:

@@ -14,27 +14,20 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from mermaide_jax import errors, losses, meta
+from mermaide_jax import errors, meta
 from mermaide_jax.base import Task
-from mermaide_jax.games import Economics, draw_stackelberg_task
+from mermaide_jax.games import Economics, stackelberg
 from mermaide_jax.games.equilibrium import equilibrium
-from mermaide_jax.games.stackelberg import (
-    decode_share,
-    interact,
-    payoff,
-    start_state,
-    state_after,
-    summarise_state,
-)
+from mermaide_jax.results.records import Record
 from mermaide_jax.studies.stackelberg.learning import LearningConfig, make_adapt, make_trainer
-from mermaide_jax.training import Trainer, train
+from mermaide_jax.studies.sweep import Sweep
+from mermaide_jax.training import train
+from mermaide_jax.training.alone import learn_alone, train_alone
 
 PRINCIPALS = {"meta": "meta-learned", "pretrained": "pre-trained", "fresh": "fresh"}
 """Name to label: meta-learned; the same without the inner loop; learning from one agent alone."""
-CHOICE_AFTER = (1, 10, 100)
-"""Interactions after which the pre-trained principal's inner rates are compared."""
+CHOICE_AFTER = (1, 10, 100)  # interactions, after which the pre-trained one's rates are compared
 # Every role draws from keys of its own: test agents are seen by nothing that is trained or chosen.
 _ROLES = {"train": 0, "validation": 1, "test": 2}
 
@@ -44,49 +37,41 @@ class SweepConfig:
     """What is run in one game."""
 
     learning: LearningConfig = dataclasses.field(default_factory=LearningConfig)
-    """Training."""
-    cost: float = 0.75
-    """Cost per unit of bonus; the target is worth 1."""
-    bonus: float = 1.0
-    """Greatest bonus."""
-    noises: tuple[float, ...] = (0.0, 0.1, 0.25, 0.5, 1.0)
-    """Standard deviations of the readings."""
-    seeds: int = 10
-    """Independent trainings, each with its own agents."""
-    test_agents: int = 64
-    """Agents of each seed to test on, and as many on which test-time learning rates are chosen."""
-    fresh_agents: int = 12
-    """The first of them, from each of which a fresh principal learns."""
-    interactions: tuple[int, ...] = (
+    cost: float = 0.75  # per unit of bonus; the target is worth 1
+    bonus: float = 1.0  # the greatest
+    noises: tuple[float, ...] = (0.0, 0.1, 0.25, 0.5, 1.0)  # standard deviations of the readings
+    seeds: int = 10  # independent trainings, each with its own agents
+    test_agents: int = 64  # of each seed, and as many on which test-time learning rates are chosen
+    fresh_agents: int = 12  # the first of them, from each of which a fresh principal learns
+    interactions: tuple[int, ...] = (  # after which principals are tested, ascending
         *(0, 1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700),
         *(1000, 1500, 2000, 3000, 5000, 7000, 10_000, 20_000, 30_000, 50_000, 70_000, 100_000),
     )
-    """Numbers of interactions after which principals are tested, ascending."""
-    fresh_interactions: int = 10_000
-    """Most interactions of a fresh principal, which learns one by one; later tests are left out."""
-    fresh_batch: int = 10
-    """Interactions between two steps of a fresh principal."""
-    pretrained_rates: tuple[float, ...] = (0.0, 1e-3, 1e-2, 0.1)
-    """Inner rates to choose from for the pre-trained principal; 0 keeps it as it is."""
-    fresh_rates: tuple[float, ...] = (3e-3, 1e-2, 3e-2)
-    """Rates of Adam to choose from for the fresh principal."""
+    fresh_interactions: int = 10_000  # most of a fresh principal; later tests are left out
+    fresh_batch: int = 10  # interactions between two steps of a fresh principal
+    pretrained_rates: tuple[float, ...] = (0.0, 1e-3, 1e-2, 0.1)  # inner rates; 0 keeps it as it is
+    fresh_rates: tuple[float, ...] = (3e-3, 1e-2, 3e-2)  # of Adam, to choose from
 
     def __post_init__(self) -> None:
         errors.check_non_negative("cost", self.cost)
         errors.check_positive("bonus", self.bonus)
-        errors.check_distinct("noises", self.noises)
         for name in ("noises", "pretrained_rates", "fresh_rates"):
             errors.check_at_least(f"number of {name}", len(getattr(self, name)), 1)
+            errors.check_distinct(name, getattr(self, name))
             for value in getattr(self, name):
                 errors.check_non_negative(name, value)
-        errors.check_at_least("seeds", self.seeds, 1)
-        errors.check_at_least("test_agents", self.test_agents, 1)
-        errors.check_at_least("fresh_batch", self.fresh_batch, 2)
+        for name, least in (("seeds", 1), ("test_agents", 1), ("fresh_batch", 2)):
+            errors.check_at_least(name, getattr(self, name), least)
         errors.check_in_range("fresh_agents", self.fresh_agents, 1, self.test_agents)
         errors.check_counts("interactions", self.interactions)
         if list(self.interactions) != sorted(self.interactions):
             errors.refuse("interactions", self.interactions, "ascending numbers")
         errors.check_at_least("fresh_interactions", self.fresh_interactions, self.interactions[0])
+
+    @property
+    def sweep(self) -> Sweep:
+        """All seeds at all noise levels."""
+        return Sweep(self.seeds, self.noises)
 
 
 class Offered(NamedTuple):
@@ -96,80 +81,81 @@ class Offered(NamedTuple):
     bonus: jax.Array
 
 
-def run_sweep(config: SweepConfig, note: Callable[[str], None] = print) -> list[dict[str, Any]]:
-    """Trains, chooses rates on validation agents, and tests on others.
-
-    The members of a sweep are all noise levels of the first seed, then of the next: streams of one
-    training.
-
-    Args:
-      config: what to run.
-      note: called with a line at every stage.
+def run_sweep(config: SweepConfig, note: Callable[[str], None] = print) -> list[Record]:
+    """Trains, chooses rates on validation agents, and tests on others; tells ``note`` every stage.
 
     Returns:
-      A record for each noise, seed, principal and number of interactions.
+      A record for each seed, noise, principal and number of interactions.
     """
-    noises = jnp.tile(jnp.asarray(config.noises, jnp.float32), config.seeds)
-    same = [jnp.full_like(noises, x) for x in (config.cost, config.bonus, 0.0, 1.0)]
-    economics = Economics(*same[:2], noises, *same[2:])
-    learning, updates = config.learning, config.learning.updates
-    agents = {
-        role: _draw(_keys(config, role), learning, economics, config.test_agents)
+    learning, sweep = config.learning, config.sweep
+    same = [jnp.full((sweep.members,), x) for x in (config.cost, config.bonus, 0.0, 1.0)]
+    economics = Economics(*same[:2], sweep.at_levels(), *same[2:])
+    draw = lambda k, terms: stackelberg.draw_stackelberg_task(k, learning.game.num_arms, terms)  # noqa: E731
+    validation, test = (
+        sweep.draw(_ROLES[role], config.test_agents, draw, economics)
         for role in ("validation", "test")
-    }
+    )
     offers = {}
     for name in ("meta", "pretrained"):
         note(f"training: {name}")
-        trainer = make_trainer(learning, name == "meta")
-        state, _ = train(_keys(config, "train"), trainer, economics, updates, side_by_side=None)
+        trainer, keys = make_trainer(learning, name == "meta"), sweep.keys(_ROLES["train"])
+        state, _ = train(keys, trainer, economics, learning.updates, side_by_side=None)
         params = state.learner.params
         if name == "pretrained":
-            few = tuple(n for n in config.interactions if n in CHOICE_AFTER) or config.interactions
-            adapted = functools.partial(jax.vmap(meta.with_inner_rate), params)
-            choose = lambda r: offers_of_trained(learning, few, *agents["validation"], adapted(r))  # noqa: E731
-            params = adapted(_choose(config, "inner rates", config.pretrained_rates, choose, note))
-        offers[name] = offers_of_trained(learning, config.interactions, *agents["test"], params)
+            params = _choose_inner_rates(config, params, validation, note)
+        offers[name] = offers_of_trained(learning, config.interactions, *test, params)
     note("learning from one agent alone: fresh")
-    of_role = lambda role, rates: offers_of_fresh(config, *agents[role], rates)  # noqa: E731
-    alone = functools.partial(of_role, "validation")
-    offers["fresh"] = of_role("test", _choose(config, "rates", config.fresh_rates, alone, note))
-    best = jax.vmap(jax.vmap(lambda task: equilibrium(task, learning.game)))(agents["test"][1])
+    score = lambda rates: _score(offers_of_fresh(config, *validation, rates))  # noqa: E731
+    rates = sweep.choose(config.fresh_rates, score)
+    note(f"  rates by noise: {list(rates)}")
+    offers["fresh"] = offers_of_fresh(config, *test, sweep.at_levels(rates))
+    best = jax.vmap(jax.vmap(lambda task: equilibrium(task, learning.game)))(test[1])
     return [row for name in PRINCIPALS for row in _records(config, name, offers[name], best)]
+
+
+def _choose_inner_rates(config: SweepConfig, params: Any, agents: Any, note: Any) -> Any:
+    """The same params with the inner rate that is best for the noise level."""
+    few = tuple(n for n in config.interactions if n in CHOICE_AFTER) or config.interactions
+    at_rates = functools.partial(jax.vmap(meta.with_inner_rate), params)
+    test = functools.partial(offers_of_trained, config.learning, few, *agents)
+    rates = config.sweep.choose(config.pretrained_rates, lambda r: _score(test(at_rates(r))))
+    note(f"  inner rates by noise: {list(rates)}")
+    return at_rates(config.sweep.at_levels(rates))
+
+
+def _score(offers: Offered) -> jax.Array:
+    return jnp.mean(offers.payoff, axis=(1, 2))
 
 
 def offer(key: chex.PRNGKey, config: LearningConfig, network: Any, state: Any, task: Task):
     """Finds the most likely offer by what is known of an agent, `Offered`; ``key`` is consumed."""
-    outputs = config.principal.outputs(network, summarise_state(config.game, state, task))
-    choice = config.principal.law.mode(outputs)
-    share = decode_share(config.game, choice, task.env.target).bonus[task.env.target]
-    return Offered(payoff(key, config.game, choice, task), jnp.asarray(task.env.bonus * share))
+    seen, target = stackelberg.summarise_state(config.game, state, task), task.env.target
+    choice = config.principal.law.mode(config.principal.outputs(network, seen))
+    share = stackelberg.decode_share(config.game, choice, target).bonus[target]
+    earned = stackelberg.payoff(key, config.game, choice, task)
+    return Offered(earned, jnp.asarray(task.env.bonus * share))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def offers_of_trained(
     config: LearningConfig, interactions: tuple[int, ...], keys: Any, tasks: Task, params: Any
 ) -> Offered:
-    """Lets a trained principal explore ``T`` interactions and adapt on the first ``n`` of them.
+    """Lets a trained principal explore, adapt on the first ``n`` interactions, and make an offer.
 
-    Args:
-      config: interactions beyond its horizon add readings only.
-      interactions: the ``C`` numbers ``n``.
-      keys: ``[M]``.
-      tasks: agents that it has never met, ``[M, N]``.
-      params: as trained, ``[M]``; with `meta.with_inner_rate` 0 it remembers but does not adapt.
-
-    Returns:
-      Offered, ``[M, N, C]``.
+    Those beyond its horizon add readings only. Trained as ``params [M]``, with the inner rates of
+    `meta.with_inner_rate`, by ``keys [M]`` it meets ``tasks [M, N]``; the ``C`` numbers ``n`` are
+    `interactions`. Returns Offered, ``[M, N, C]``.
     """
     adapt, numbers = make_adapt(config), jnp.asarray(interactions, jnp.int32)
+    own = (config.game, config.principal.principal)
 
     def one_agent(key: chex.PRNGKey, task: Task, params: meta.MetaSGDParams) -> Offered:
         key_play, key_after = jax.random.split(key)
-        played = interact(key_play, config.game, config.principal.principal, params.params, task)
+        played = stackelberg.interact(key_play, *own, params.params, task)
 
         def after(key: chex.PRNGKey, number: jax.Array) -> Offered:
             key_state, key_answer = jax.random.split(key)
-            state = state_after(key_state, played.states, number, task)
+            state = stackelberg.state_after(key_state, played.states, number, task)
             return offer(key_answer, config, adapt(params, (played, number)), state, task)
 
         return jax.vmap(after)(jax.random.split(key_after, len(interactions)), numbers)
@@ -180,105 +166,42 @@ def offers_of_trained(
 
 
 def offers_of_fresh(config: SweepConfig, keys: Any, tasks: Task, rates: jax.Array) -> Offered:
-    """Lets a fresh principal for each agent learn from that agent alone, by REINFORCE.
+    """Lets a fresh principal for each agent learn from that agent alone, and make offers.
 
-    One step of Adam after every batch of interactions, on their rewards less the mean of the
-    others' (`losses.leave_one_out_baseline`).
-
-    Args:
-      config: sizes.
-      keys: ``[M]``.
-      tasks: agents, ``[M, N]``, of which the first ``fresh_agents`` are met.
-      rates: of Adam, ``[M]``.
-
-    Returns:
-      Offered, ``[M, N, C]``, at the last step within each number of interactions.
+    By ``keys [M]`` it meets the first agents of ``tasks [M, N]``; ``rates [M]`` are those of Adam
+    (`training.alone`). Returns Offered, ``[M, N, C]``, at the last step within each number.
     """
     learning, number, batch = config.learning, config.fresh_agents, config.fresh_batch
-    principal, adam = learning.principal, optax.inject_hyperparams(optax.adam)(1.0)
+    game, principal = learning.game, learning.principal
 
-    def init(key: chex.PRNGKey):
-        network = principal.init_params(key)
-        return network, adam.init(network), start_state(learning.game.num_arms)
+    def play(key: chex.PRNGKey, network: Any, known: Any, task: Task):
+        played = stackelberg.interact(key, game, principal.principal, network, task, known, batch)
+        return played, played.reward, jax.tree.map(lambda x: x[-1], played.states)
 
-    def update(key: chex.PRNGKey, state: Any, data: tuple[Task, jax.Array]):
-        (network, optimizer, known), (task, rate) = state, data
-        optimizer = optimizer._replace(hyperparams={"learning_rate": rate})
-        key_play, key_offer = jax.random.split(key)
-        offered = offer(key_offer, learning, network, known, task)
-        played = interact(key_play, learning.game, principal.principal, network, task, known, batch)
-        baseline = losses.leave_one_out_baseline(played.reward[:, None])[:, 0]
+    def log_probs(network: Any, played: stackelberg.Interactions) -> jax.Array:
+        outputs = principal.outputs(network, played.observation)
+        return principal.law.log_prob(outputs, played.intervention)
 
-        def loss(network: Any) -> jax.Array:
-            outputs = principal.outputs(network, played.observation)
-            log_probs = principal.law.log_prob(outputs, played.intervention)
-            return losses.reinforce_loss(log_probs, played.reward - baseline) / batch
-
-        updates, optimizer = adam.update(jax.grad(loss)(network), optimizer)
-        known = jax.tree.map(lambda x: x[-1], played.states)
-        return (optax.apply_updates(network, updates), optimizer, known), offered
-
+    init = lambda key: (principal.init_params(key), stackelberg.start_state(game.num_arms))  # noqa: E731
+    look = lambda key, *known: offer(key, learning, *known)  # noqa: E731
+    trainer = learn_alone(init, play, log_probs, look)
     tested = np.asarray([n for n in config.interactions if n <= config.fresh_interactions])
-    streams = jax.vmap(lambda key: jax.random.split(key, number))(jax.random.clone(keys)).ravel()
-    flat = jax.tree.map(lambda x: x[:, :number].reshape(-1, *x.shape[2:]), tasks)
-    data, steps = (flat, jnp.repeat(rates, number)), tested // batch
-    _, offered = train(streams, Trainer(init, update), data, int(steps[-1]) + 1, side_by_side=None)
-    return Offered(*(x[:, steps].reshape(len(rates), number, -1) for x in offered))
+    steps, met = tested // batch, jax.tree.map(lambda x: x[:, :number], tasks)
+    offered = train_alone(jax.random.clone(keys), trainer, met, rates, int(steps[-1]) + 1)
+    return Offered(*(x[:, :, steps] for x in offered))
 
 
-def _keys(config: SweepConfig, role: str) -> chex.PRNGKey:
-    """``[M]`` keys of a role: those of one seed are the same at all noise levels."""
-    seeds = np.repeat(np.arange(config.seeds), len(config.noises))
-    return jax.vmap(functools.partial(jax.random.fold_in, jax.random.key(_ROLES[role])))(seeds)
-
-
-@functools.partial(jax.jit, static_argnums=(1, 3))
-def _draw(keys: Any, config: LearningConfig, economics: Economics, number: int) -> tuple[Any, Task]:
-    """Keys ``[M]`` to play by, and ``[M, number]`` agents."""
-
-    def one(key: chex.PRNGKey, economics: Economics) -> tuple[Any, Task]:
-        key_agents, key_play = jax.random.split(key)
-        draw = lambda k: draw_stackelberg_task(k, config.game.num_arms, economics)  # noqa: E731
-        return key_play, jax.vmap(draw)(jax.random.split(key_agents, number))
-
-    return jax.vmap(one)(keys, economics)
-
-
-def _choose(
-    config: SweepConfig,
-    what: str,
-    candidates: tuple[float, ...],
-    offers_at: Callable[[jax.Array], Offered],
-    note: Callable[[str], None],
-) -> jax.Array:
-    """The candidate with the best mean payoff of its noise level, on validation agents; ``[M]``."""
-    members = config.seeds * len(config.noises)
-    rates = [jnp.full((members,), rate, jnp.float32) for rate in candidates]
-    payoff = np.asarray([np.mean(offers_at(rate).payoff, axis=(1, 2)) for rate in rates])
-    best = np.argmax(payoff.reshape(len(rates), config.seeds, -1).mean(axis=1), axis=0)
-    note(f"  {what} by noise: {[candidates[i] for i in best]}")
-    return jnp.asarray(candidates, jnp.float32)[np.tile(best, config.seeds)]
-
-
-def _records(config: SweepConfig, name: str, offers: Offered, best: Any) -> list[dict[str, Any]]:
+def _records(config: SweepConfig, name: str, offers: Offered, best: Any) -> list[Record]:
     """Tidy rows of one principal: means over the agents that it met."""
-    payoff, bonus = (np.asarray(x, np.float64) for x in offers)
+    payoff, bonus = (np.asarray(x, np.float64) for x in offers)  # [M, N, C]
     best = jax.tree.map(lambda x: np.asarray(x, np.float64)[:, : payoff.shape[1]], best)
-    error = np.abs(bonus - best.bonus[..., None]).mean(axis=1)
-    places = [(seed, noise) for seed in range(config.seeds) for noise in config.noises]
-    game = config.learning.game
-    return [
-        {
-            "kind": game.kind,
-            "observe": game.observe,
-            "noise": noise,
-            "principal": name,
-            "seed": seed,
-            "interactions": number,
-            "payoff": payoff[member, :, i].mean(),
-            "equilibrium": best.payoff[member].mean(),
-            "bonus_error": error[member, i],
-        }
-        for member, (seed, noise) in enumerate(places)
-        for i, number in enumerate(config.interactions[: payoff.shape[2]])
-    ]
+    earned = np.moveaxis(payoff, 1, -1).copy().mean(axis=-1)
+    measures = {
+        "payoff": earned,
+        "equilibrium": np.broadcast_to(best.payoff.mean(axis=-1)[:, None], earned.shape),
+        "bonus_error": np.abs(bonus - best.bonus[..., None]).mean(axis=1),
+    }
+    times = {"interactions": config.interactions[: payoff.shape[2]]}
+    game, rows = config.learning.game, config.sweep.records("noise", times, **measures)
+    about = {"kind": game.kind, "observe": game.observe, "principal": name}
+    return [about | row for row in rows]

@@ -1,9 +1,19 @@
 """Curves over interactions and numbers of interactions needed: figures show what they are given."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from mermaide_jax.report.curves import curves_figure, needs_figure
+from mermaide_jax.report.learning_curves import (
+    Curves,
+    curves_figure,
+    format_curves,
+    need_of,
+    need_ratio,
+    needs_figure,
+    ratio_curves,
+    summarize_curves,
+)
 from mermaide_jax.report.style import save_png
 
 LABELS = {"meta": "meta-learned", "pretrained": "pre-trained", "fresh": "fresh"}
@@ -71,3 +81,62 @@ def test_needs_stand_side_by_side_at_their_setting():
     places = np.asarray([drawn[name].get_xdata() for name in ("meta-learned", "fresh")])
     np.testing.assert_array_equal(np.round(places), [[0, 1], [0, 1]])
     assert (places[0] < places[1]).all()
+
+
+def curves_by_hand():
+    """Two seeds that could earn 0.5 and 1.5, after 0, 1 and 3 interactions."""
+    earned = np.array([[0.0, 0.475, 0.5], [0.0, 1.425, 1.5]])
+    return Curves([0, 1, 3], earned, np.array([[0.5], [1.5]]))
+
+
+def table_by_hand(name="meta"):
+    curves = curves_by_hand()
+    return pd.DataFrame(
+        {"game": "one", "principal": name, "seed": seed, "interactions": number}
+        | {"payoff": curves.earned[seed, i], "best": curves.possible[seed, 0]}
+        for seed in range(2)
+        for i, number in enumerate(curves.times)
+    )
+
+
+def test_curves_are_read_by_seed_in_any_order():
+    shuffled = table_by_hand().sample(frac=1, random_state=0)
+    found, expected = Curves.of(shuffled, "payoff", "best"), curves_by_hand()
+    assert found.times == expected.times
+    np.testing.assert_array_equal(found.earned, expected.earned)
+    np.testing.assert_array_equal(found.possible, expected.possible)
+
+
+def test_ratios_are_of_the_means_and_gaps_the_mean_of_what_is_left():
+    lines = ratio_curves(curves_by_hand())
+    assert [line["interactions"] for line in lines] == [0, 1, 3]
+    np.testing.assert_allclose([line["value"] for line in lines], [0.0, 0.95, 1.0])
+    np.testing.assert_allclose([line["gap"] for line in lines], [1.0, 0.05, 0.0], atol=1e-12)
+    assert all(line["low"] <= line["value"] <= line["high"] for line in lines)
+
+
+def test_a_need_is_when_the_ratio_is_at_the_level_first():
+    assert need_of(curves_by_hand(), 0.95).value == pytest.approx(1.0)
+    half = need_of(curves_by_hand(), 0.475).value  # half-way to 1, in log(1 + n)
+    assert half == pytest.approx(np.sqrt(2) - 1)
+    assert need_of(curves_by_hand(), 1.0).value == pytest.approx(3.0)
+
+
+def test_the_ratio_of_needs_is_a_bound_where_the_other_does_not_get_there():
+    own = curves_by_hand()
+    never = own._replace(earned=own.earned / 2)
+    reached, bound = (need_ratio(own, other, 0.95, last=100) for other in (own, never))
+    assert (reached["value"], reached["reached"]) == (pytest.approx(1.0), True)
+    assert (bound["value"], bound["reached"]) == (pytest.approx(0.01), False)
+    assert np.isinf(need_ratio(never, own, 0.95, last=100)["value"])
+
+
+def test_the_summary_has_every_group_and_its_text_the_decades():
+    table = pd.concat([table_by_hand(), table_by_hand("fresh")])
+    keys = ["game", "principal"]
+    curves, needs = summarize_curves(table, keys, "payoff", "best", 0.95)
+    assert len(curves) == 2 * 3 and list(needs["principal"]) == ["meta", "fresh"]
+    assert (needs["most"] == 3).all()
+    text = format_curves(curves, needs, keys).splitlines()
+    assert text[0].split() == ["interactions", "0", "1", "need"]  # 3 is no power of ten
+    assert text[2].split()[:4] == ["one", "meta", "0.0", "0.95"]
