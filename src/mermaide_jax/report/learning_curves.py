@@ -181,6 +181,12 @@ def curves_figure(
 
     Returns:
       The figure; the bands are intervals, the interactions on a scale of ``log(1 + n)``.
+
+    Example:
+      >>> line = {"principal": "mermaide", "setting": "no noise", "low": 0.4, "high": 1.0}
+      >>> curves = [line | {"interactions": n, "value": v} for n, v in [(0, 0.5), (9, 0.9)]]
+      >>> len(curves_figure(curves, {"mermaide": "MERMAIDE"}, "payoff").axes)
+      1
     """
     table = pd.DataFrame(curves).sort_values("interactions", kind="stable")
     settings = list(dict.fromkeys(row["setting"] for row in curves))
