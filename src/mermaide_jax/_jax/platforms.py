@@ -4,6 +4,8 @@ import jax
 
 from mermaide_jax.errors import refuse
 
+_SETTING = "jax_platforms"  # what the variable sets
+
 
 def check_platform() -> None:
     """Starts JAX's backend, and refuses a platform that this machine has not.
@@ -15,4 +17,5 @@ def check_platform() -> None:
         jax.devices()
     except (RuntimeError, AssertionError) as error:  # which, hangs on the platform
         reason = f" ({error})" if str(error) else ""
-        refuse("JAX_PLATFORMS", jax.config.jax_platforms, f"platforms of this machine{reason}")
+        asked = getattr(jax.config, _SETTING)
+        refuse("JAX_PLATFORMS", asked, f"platforms of this machine{reason}")
