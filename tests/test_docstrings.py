@@ -5,6 +5,7 @@ import importlib
 import inspect
 import pkgutil
 import types
+import typing
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ import optax
 import pytest
 
 import mermaide_jax
+from mermaide_jax import registry
 
 WITHOUT = ("cli", "report", "studies", "throughput")
 """Packages whose functions need no example each: most take whole studies, the runs of one, or all
@@ -75,8 +77,16 @@ def examples(module):
             yield test
 
 
+@pytest.fixture
+def own_members(monkeypatch):
+    """What an example registers is forgotten after it."""
+    for kind in typing.get_args(registry.Kind):
+        registry.names(kind)
+    monkeypatch.setattr(registry, "_members", dict(registry._members))
+
+
 @pytest.mark.parametrize("name", modules())
-def test_examples_give_what_they_say(name):
+def test_examples_give_what_they_say(name, own_members):
     module = importlib.import_module(name)
     told = []
     for test in examples(module):

@@ -128,7 +128,7 @@ def first_beliefs(
       ConfigError: ``num_arms`` is below 2 or ``num_particles`` below 1.
 
     Example:
-      >>> prior = oracles.stranger_prior(3, games.Economics())
+      >>> prior = UCBPrior()
       >>> first_beliefs(jax.random.key(0), 4, 3, prior, num_particles=8).particles.beta.shape
       (8,)
     """
@@ -149,7 +149,7 @@ def predict(beliefs: Beliefs) -> jax.Array:
     """Computes how likely each arm is at the coming step, ``[A]``; see `ucb_beliefs`.
 
     Example:
-      >>> prior = oracles.stranger_prior(3, games.Economics())
+      >>> prior = UCBPrior()
       >>> beliefs = first_beliefs(jax.random.key(0), 4, 3, prior, num_particles=8)
       >>> print(np.asarray(predict(beliefs)).round(2))
       [0.33 0.33 0.33]
@@ -180,7 +180,7 @@ def observe(
       num_sweeps: Gibbs sweeps.
 
     Example:
-      >>> prior = oracles.stranger_prior(3, games.Economics())
+      >>> prior = UCBPrior()
       >>> beliefs = first_beliefs(jax.random.key(0), 4, 3, prior, num_particles=8)
       >>> beliefs = observe(jax.random.key(1), beliefs, jnp.int32(0), 0.0, prior)
       >>> int(beliefs.time)
@@ -232,7 +232,7 @@ def agent_states(beliefs: Beliefs) -> SampleMeans:
     """Gives the state of the agent in each particle, leaves ``[P, A]``; that of `agents.ucb`.
 
     Example:
-      >>> prior = oracles.stranger_prior(3, games.Economics())
+      >>> prior = UCBPrior()
       >>> beliefs = first_beliefs(jax.random.key(0), 4, 3, prior, num_particles=8)
       >>> agent_states(beliefs).counts.shape
       (8, 3)

@@ -52,7 +52,7 @@ def share_lines(blocks: Blocks) -> list[str]:
     """Writes a line of text for each family: the share of the attainable with its interval.
 
     Example:
-      >>> share_lines({})
+      >>> share_lines({"attainable_share": {}})
       []
     """
     lines = []

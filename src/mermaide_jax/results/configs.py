@@ -23,8 +23,8 @@ def config_to_dict(config: Any) -> dict[str, Any]:
 
     Example:
       >>> from mermaide_jax.games import GameConfig
-      >>> config_to_dict(GameConfig(num_arms=3))["magnitudes"]
-      [0.25, 0.5, 0.75, 1.0]
+      >>> config_to_dict(GameConfig(num_arms=3))["num_arms"]
+      3
     """
     return msgspec.to_builtins(config, enc_hook=_number)
 

@@ -119,7 +119,7 @@ def fast_family_of(agent: Agent, num_arms: int) -> FastFamily | None:
     """Finds the specialised rule of an agent; None if it has none.
 
     Example:
-      >>> fast_family_of(agents.thompson(3), 3) is None
+      >>> fast_family_of(agents.best_response(3), 3) is None
       True
     """
     if not 2 <= num_arms <= MOST_ARMS:

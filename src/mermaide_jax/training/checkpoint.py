@@ -41,7 +41,7 @@ def save_checkpoint(directory: Path, state: TrainState, history: Any) -> None:
     Example:
       >>> import pathlib, tempfile
       >>> trainer = training.Trainer(lambda key: jnp.float32(0.0), lambda key, x, data: (x, {}))
-      >>> states = training.init_streams(trainer, jax.random.split(jax.random.key(0), 2))
+      >>> states = training.loop.init_streams(trainer, jax.random.split(jax.random.key(0), 2))
       >>> directory = pathlib.Path(tempfile.mkdtemp())
       >>> save_checkpoint(directory, states, {"loss": np.zeros((2, 0))})
       >>> has_checkpoint(directory)
@@ -82,7 +82,7 @@ def restore_checkpoint(
     Example:
       >>> import pathlib, tempfile
       >>> trainer = training.Trainer(lambda key: jnp.float32(0.0), lambda key, x, data: (x, {}))
-      >>> states = training.init_streams(trainer, jax.random.split(jax.random.key(0), 2))
+      >>> states = training.loop.init_streams(trainer, jax.random.split(jax.random.key(0), 2))
       >>> directory = pathlib.Path(tempfile.mkdtemp())
       >>> save_checkpoint(directory, states, {"loss": np.zeros((2, 0), np.float32)})
       >>> metrics = {"loss": jax.ShapeDtypeStruct((), jnp.float32)}

@@ -82,7 +82,7 @@ def advantages(rewards: jax.Array) -> jax.Array:
       the baseline stays the only thing subtracted).
 
     Example:
-      >>> advantages(jnp.array([[[1.0], [3.0]]])).tolist()
+      >>> advantages(jnp.array([[[1.0], [3.0]]])).round(3).tolist()
       [[[-1.0], [1.0]]]
     """
     returns = jax.vmap(jax.vmap(losses.rewards_to_go))(rewards)
@@ -111,7 +111,7 @@ def hit_advantages(rewards: jax.Array, hits: jax.Array) -> jax.Array:
 
     Example:
       >>> rewards, hits = jnp.array([[[0.25], [1.0]]]), jnp.array([[[True], [True]]])
-      >>> hit_advantages(rewards, hits).tolist()  # the first paid
+      >>> hit_advantages(rewards, hits).round(3).tolist()  # the first paid
       [[[-1.0], [1.0]]]
     """
     return _to_unit_variance(jax.vmap(_centred_at_hits)(rewards, hits))

@@ -141,7 +141,7 @@ def make_optimizer(config: TrainingConfig) -> optax.GradientTransformation:
       >>> optimizer = make_optimizer(training.TrainingConfig())
       >>> params = {"policy": jnp.zeros(2), "world_model": jnp.zeros(2)}
       >>> updates, _ = optimizer.update(params, optimizer.init(params), params)
-      >>> updates["policy"].tolist()
+      >>> jnp.abs(updates["policy"]).tolist()
       [0.0, 0.0]
     """
 
@@ -198,7 +198,7 @@ def make_trainer(
       >>> game = games.make_intervention_game(agent, config)
       >>> small = networks.NetworkConfig(architecture="mlp", features=4)
       >>> learned = principals.learned_principal(small, game.observation_size, 3, 2)
-      >>> options = training.TrainingConfig(updates=2, tasks_per_update=2, episodes_per_task=2)
+      >>> options = training.TrainingConfig(tasks_per_update=2, episodes_per_task=2)
       >>> trainer = make_trainer(options, learned, [game], games.Economics())
       >>> state = trainer.init(jax.random.key(0))
       >>> sorted(state.params)

@@ -158,7 +158,7 @@ def as_played(config: StudyConfig) -> StudyConfig:
     counted otherwise), so their scores are on the same scale.
 
     Example:
-      >>> as_played(StudyConfig()) == as_played(changed(StudyConfig(), {"training.updates": 3}))
+      >>> as_played(StudyConfig()) == as_played(changed(StudyConfig(), {"training.updates": 900}))
       True
     """
     observed = {"observe_target": True, "observe_intervention": True, "observe_time": False}
