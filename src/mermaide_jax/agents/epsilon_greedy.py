@@ -58,6 +58,7 @@ def epsilon_greedy(num_arms: int, initial_pull: bool = True) -> Agent:
         uniform = jax.random.randint(key_arm, (), 0, num_arms, jnp.int32)
         explore = jax.random.uniform(key_explore, dtype=jnp.float32) < params.epsilon
         if initial_pull:
+            # Every arm first: a uniform pull now would leave an arm untried for longer.
             explore &= jnp.all(state.counts > 0)
         return jnp.where(explore, uniform, greedy)
 

@@ -139,6 +139,7 @@ def adapt_to_tasks(
       2
     """
     if num_shots == 0:
+        # Copies, so that what follows is one program for any K: params of each agent's own.
         num_tasks = count_agents(tasks)
         return jax.tree.map(lambda p: jnp.broadcast_to(p, (num_tasks, *p.shape)), params)
     episodes = to_episodes(collect(key, game, learned.principal, params, tasks, num_shots))

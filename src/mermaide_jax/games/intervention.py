@@ -257,6 +257,7 @@ def make_intervention_game(agent: Agent, config: GameConfig) -> Game:
         agent_reward = task.env.mean_rewards[action] + noise + bonus[action]
         hit = action == task.env.target
         reward = _earned(config, hit, offer, action, task.env.cost)
+        # Before the update: reports ask what the agent thought when it acted.
         info = StepInfo(action, agent_reward, hit, agent.estimates(task.agent, state.agent))
         state = GameState(
             agent=agent.update(task.agent, state.agent, action, agent_reward), time=state.time + 1
@@ -266,7 +267,7 @@ def make_intervention_game(agent: Agent, config: GameConfig) -> Game:
         return observation, state, reward, jnp.bool_(False), truncated, info
 
     def preview(key: chex.PRNGKey, state: GameState, task: Task) -> Preview:
-        key_agent, _ = jax.random.split(key)
+        key_agent, _ = jax.random.split(key)  # as `step` splits it: the same draw is foretold
         no_offer = jnp.zeros((config.num_arms,), jnp.float32)
         return Preview(
             action=agent.act(key_agent, task.agent, state.agent, no_offer),

@@ -181,6 +181,7 @@ def collect(
         return play(game, keys, tasks, params)
     if isinstance(game, Game) or isinstance(tasks, Task) or len(game) != len(tasks):
         refuse("tasks", type(tasks), "a Task for a game, or a tuple of one for each game")
+    # Each family is a part of the program of its own: a branch under `vmap` would run all of them.
     families = population([count_agents(part) for part in tasks])
     own = families.split(params) if params_axis == 0 else [params] * len(tasks)
     return families.merge(

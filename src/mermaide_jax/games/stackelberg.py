@@ -276,7 +276,7 @@ def make_stackelberg_game(config: StackelbergConfig, agent: Agent | None = None)
 
     def preview(key: chex.PRNGKey, state: StackelbergState, task: Task) -> Preview:
         nothing = jnp.zeros((config.num_arms,), jnp.float32)
-        key_agent, _ = jax.random.split(key)
+        key_agent, _ = jax.random.split(key)  # as `step` splits it: the same draw is foretold
         action = steered.act(key_agent, task.agent, (), nothing)
         law = steered.probabilities(task.agent, (), nothing)
         return Preview(action, task.env.mean_rewards, law, task.env.target, state, task)

@@ -237,6 +237,7 @@ def _in_blocks(
         data.append(merge_blocks(jax.lax.map(play, blocks)))
 
     def learn_block(block: Any) -> Any:
+        # Adapted anew: to keep all pullbacks from playing on would be the memory that blocks save.
         adapted, pullback = adapt_all(block[0])
         return learn(adapted, pullback, block[1])
 

@@ -160,6 +160,7 @@ def _policy_inputs(
 ) -> jax.Array:
     if not config.world_model:
         return observations
+    # Probabilities, not their logarithms: these have no bound, and a policy reads numbers near one.
     belief = jnp.exp(prediction)
     if not config.policy_gradient_to_world_model:
         belief = jax.lax.stop_gradient(belief)

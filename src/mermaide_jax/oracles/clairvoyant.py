@@ -276,6 +276,7 @@ def _advance(game: Game, task: Task, draws: _Draws, time: jax.Array, beam: _Beam
     choose = lambda state, guide: _choice(game, task, draws, time, state, guide)  # noqa: E731
     take = lambda state, u: _take(game, task, draws, time, state, u)  # noqa: E731
     complete = lambda state, guide: _complete(game, task, draws, time + 1, state, guide)  # noqa: E731
+    # Interventions are counted from the guide's choice, so that row 0 needs no completion anew.
     shifts = jnp.arange(game.num_interventions, dtype=jnp.int32)[:, None]
     choices = (jax.vmap(choose)(beam.state, beam.guide) + shifts) % game.num_interventions
     states, rewards = jax.vmap(jax.vmap(take), (None, 0))(beam.state, choices)

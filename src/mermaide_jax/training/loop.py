@@ -157,6 +157,8 @@ def advance(update: Update, key: chex.PRNGKey, state: TrainState, data: Any) -> 
     finite = _stays_finite(state.learner, learner)
     fine = finite & (state.failed_at < 0)
     failed_at = jnp.where(~finite & (state.failed_at < 0), state.update, state.failed_at)
+    # Streams of one program cannot stop by themselves: one that failed goes on computing, and keeps
+    # the last good state, while the others train.
     fresh = TrainState(state.update + 1, learner, failed_at)
     kept = jax.tree.map(lambda new, old: jnp.where(fine, new, old), fresh, state)
     return kept._replace(failed_at=failed_at), metrics

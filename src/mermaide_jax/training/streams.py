@@ -84,6 +84,7 @@ def over_streams(
     """
     spec = PartitionSpec("streams")
     mesh = stream_mesh(num_streams)
+    # On an accelerator streams fill the device together; on a CPU they evict each other's weights.
     batch = side_by_side if jax.default_backend() == "cpu" else None
     share = functools.partial(map_batches, function, batch)
     mapped = jax.shard_map(share, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)

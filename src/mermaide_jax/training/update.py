@@ -218,6 +218,7 @@ def make_trainer(
     ) -> tuple[PrincipalState, Metrics]:
         key_tasks, key_before, key_after = jax.random.split(key, 3)
         tasks = _select_parts(key_tasks, config, games, parts, economics)
+        # One key for each agent, not for each family: who else is in the set changes no draw.
         keys_after = jax.random.split(key_after, config.tasks_per_update)
         bonus = entropy_bonus(config, learned, state.update)
         loss_of = functools.partial(outer_loss, learned, bonus, world_model_only=world_model_only)
@@ -226,7 +227,7 @@ def make_trainer(
                 key_before, tuple(games), behaviour, state.params, tasks, config.episodes_before
             )
         before = to_episodes(played)
-        after = before
+        after = before  # without adaptation, what was played is all there is to report
         with jax.named_scope("learn_unadapted"):
             loss, grads, info = _gradient_before(config, loss_of, state.params, before)
         if config.is_meta:
@@ -244,6 +245,7 @@ def make_trainer(
             loss, grads = jax.tree.map(
                 lambda x, y: share * x + (1.0 - share) * y, (loss, grads), (loss_after, grads_after)
             )
+        # A loss that is not finite may have finite gradients; the stream is to stop all the same.
         grads = jax.tree.map(lambda g: jnp.where(jnp.isfinite(loss), g, jnp.nan), grads)
         updates, optimizer_state = optimizer.update(grads, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
