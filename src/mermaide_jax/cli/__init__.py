@@ -40,6 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
       The exit code: 0 done, 1 the work failed, 2 refused before any work, 130 interrupted (143 by
       SIGTERM).
+
+    Example:
+      >>> main(["--load"])
+      2
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     set_xla_flags(os.environ)
@@ -81,6 +85,10 @@ def split_loads(arguments: list[str]) -> tuple[list[str], list[str]]:
 
     Raises:
       ConfigError: a ``--load`` without a module.
+
+    Example:
+      >>> split_loads(["train", "--load", "mine.py", "--seeds", "1"])
+      (['train', '--seeds', '1'], ['mine.py'])
     """
     words, modules = [], []
     rest = iter(arguments)
@@ -117,6 +125,12 @@ def set_xla_flags(environ: MutableMapping[str, str]) -> None:
 
     Args:
       environ: the environment, changed in place before JAX starts its first backend.
+
+    Example:
+      >>> environ = {}
+      >>> set_xla_flags(environ)
+      >>> "xla_force_host_platform_device_count" in environ["XLA_FLAGS"]
+      True
     """
     flags = environ.get("XLA_FLAGS", "")
     for name, value in (

@@ -51,10 +51,14 @@ class _Study:
 
 
 def check_preset(name: str) -> StudyConfig:
-    """The registered config of that name, or a refusal of one that there is not.
+    """Gives the registered config of that name, or refuses one that there is not.
 
     Raises:
       ConfigError: no such preset, or one of another kind of study.
+
+    Example:
+      >>> check_preset("smoke").game.horizon
+      20
     """
     config = registry.get("preset", name).value
     if not isinstance(config, StudyConfig):

@@ -64,13 +64,17 @@ def compile_cache(enabled: bool) -> Iterator[None]:
 
 
 def cache_directory() -> Path:
-    """Where the compiled programs of this machine belong: below the user's cache directory.
+    """Finds where the compiled programs of this machine belong: below the user's cache directory.
 
     That is ``$XDG_CACHE_HOME`` or ``~/.cache`` on Linux, and what is customary elsewhere.
 
     Raises:
       ModuleNotFoundError: `platformdirs`, which knows where that is, is not installed.
       _Unusable: there is no home directory.
+
+    Example:
+      >>> cache_directory().parts[-2]
+      'compiled'
     """
     import platformdirs  # of the extra [experiments]
 
@@ -82,9 +86,13 @@ def cache_directory() -> Path:
 
 
 def machine() -> str:
-    """A short name for the kind of processor: machine code for one may not run on another.
+    """Names the kind of processor in short: machine code for one may not run on another.
 
     Home directories are often shared between unlike machines.
+
+    Example:
+      >>> len(machine())
+      16
     """
     return hashlib.sha256("\n".join(cpu.kind()).encode()).hexdigest()[:16]
 

@@ -16,7 +16,12 @@ _SECTIONS: dict[registry.Kind, str] = {
 
 
 def text() -> str:
-    """All members by kind, a line each."""
+    """Lists all members by kind, a line each.
+
+    Example:
+      >>> text().splitlines()[0]
+      'Agents (--agents.families)'
+    """
     sections = [(title, registry.members(kind)) for kind, title in _SECTIONS.items()]
     return "\n\n".join(_block(title, members) for title, members in sections if members)
 

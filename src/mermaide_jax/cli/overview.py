@@ -25,10 +25,16 @@ DESCRIPTION = """Learn to steer learning agents you have never met: MERMAIDE and
 
 
 def answer(arguments: list[str]) -> str | None:
-    """The answer to a command line that asks for help or the version, None to any other.
+    """Answers a command line that asks for help or the version; None to any other.
 
     Raises:
       ConfigError: there is no such command.
+
+    Example:
+      >>> answer(["--version"]).partition(" ")[0]
+      'mermaide'
+      >>> answer(["list"]) is None
+      True
     """
     if arguments == ["--version"]:
         return f"mermaide {__version__}"

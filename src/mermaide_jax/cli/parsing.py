@@ -35,7 +35,7 @@ _SHORTHANDS = {"--reference": ("--network.recurrence", "reference")}
 
 
 def parse(arguments: list[str], joined: dict[str, list[str]] | None = None) -> Command:
-    """The command that the arguments ask for.
+    """Parses the command that the arguments ask for.
 
     Args:
       arguments: what follows ``mermaide``.
@@ -45,6 +45,10 @@ def parse(arguments: list[str], joined: dict[str, list[str]] | None = None) -> C
     Raises:
       ConfigError: one line that names the argument, the value and what is allowed.
       SystemExit: after printing help, with code 0.
+
+    Example:
+      >>> parse(["train", "--preset", "smoke", "--out", "results"]).study.game.horizon
+      20
     """
     if arguments[:1] == ["run"]:
         return Run(arguments[1:])

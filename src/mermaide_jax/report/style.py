@@ -56,7 +56,12 @@ def new_figure(width: float, height: float, constrained: bool = True) -> Figure:
 
 
 def styled() -> Any:
-    """Enters a context in which figures are made and written in our style."""
+    """Enters a context in which figures are made and written in our style.
+
+    Example:
+      >>> with styled():
+      ...     figure = new_figure(4.0, 3.0)
+    """
     return matplotlib.rc_context(STYLE)  # pyright: ignore[reportArgumentType]
 
 

@@ -65,6 +65,11 @@ def compile_program(function: Callable[..., Any], *arguments: Any) -> Program:
     Args:
       function: pure; may be jitted already.
       *arguments: as it will be called.
+
+    Example:
+      >>> program = compile_program(lambda x: 2 * x, jnp.float32(1))
+      >>> float(program.call(jnp.float32(3))), "compile_s" in program.facts
+      (6.0, True)
     """
     import jax
 
@@ -86,7 +91,12 @@ def compile_program(function: Callable[..., Any], *arguments: Any) -> Program:
 
 
 def first_call_seconds(call: Callable[[], Any]) -> float:
-    """Calls twice, and estimates what compiles in a first call by what it takes beyond a second."""
+    """Calls twice, and estimates what compiles in a first call by what it takes beyond a second.
+
+    Example:
+      >>> first_call_seconds(lambda: None) >= 0.0
+      True
+    """
     begun = time.perf_counter()
     call()
     first = time.perf_counter()
@@ -100,6 +110,10 @@ def calls_that_last(seconds: float, wall_of: Callable[[int], float]) -> int:
     Args:
       seconds: least length of one repeat.
       wall_of: makes that many calls and returns the seconds of wall clock they took.
+
+    Example:
+      >>> calls_that_last(1.0, lambda calls: 0.3 * calls) * 0.3 >= 1.0
+      True
     """
     # A call so long that its first run hardly differs from the next is not warmed up further.
     if wall_of(1) >= 10 * seconds:
@@ -118,6 +132,10 @@ def summarize(seconds: Sequence[float], calls: int, work: float) -> Summary:
       seconds: of each repeat.
       calls: in each repeat.
       work: units in each call.
+
+    Example:
+      >>> summarize([1.0, 2.0, 3.0], calls=1, work=4.0).rate
+      2.0
     """
     each = [value / calls for value in seconds]
     # Of a single repeat all quartiles are the repeat itself.
