@@ -31,6 +31,23 @@ def learn_alone(
       play: ``play(key, params, known, task) -> (batch, rewards [B], known)``.
       log_probs: ``log_probs(params, batch) -> [B]``.
       look: ``look(key, params, known, task) -> metrics``, before the batch.
+
+    Example:
+      An arm that pays what the task says, and one that pays nothing:
+
+      >>> def play(key, logits, known, task):
+      ...     arms = jax.random.categorical(key, logits, shape=(8,))
+      ...     return arms, jnp.where(arms == 1, task, 0.0), known
+      >>> trainer = learn_alone(
+      ...     lambda key: (jnp.zeros(2), ()),
+      ...     play,
+      ...     lambda logits, arms: jax.nn.log_softmax(logits)[arms],
+      ...     lambda key, logits, known, task: logits,
+      ... )
+      >>> tasks, rates = jnp.array([[1.0, -1.0]]), jnp.array([0.1])
+      >>> logits = train_alone(jax.random.split(jax.random.key(0), 1), trainer, tasks, rates, 30)
+      >>> (logits[0, :, -1, 1] > logits[0, :, -1, 0]).tolist()
+      [True, False]
     """
 
     def start(key: chex.PRNGKey):
@@ -67,6 +84,14 @@ def train_alone(
 
     Returns:
       The metrics, leading axes ``[M, N, U]``.
+
+    Example:
+      >>> look = lambda key, params, known, task: task
+      >>> play = lambda key, params, known, task: (jnp.zeros(2), jnp.zeros(2), known)
+      >>> trainer = learn_alone(lambda key: (jnp.zeros(2), ()), play, lambda p, batch: p * batch, look)
+      >>> keys = jax.random.split(jax.random.key(0), 2)
+      >>> train_alone(keys, trainer, jnp.ones((2, 3)), jnp.full(2, 0.1), 4).shape
+      (2, 3, 4)
     """
     number = jax.tree.leaves(tasks)[0].shape[1]
     streams = jax.vmap(lambda key: jax.random.split(key, number))(keys).ravel()
