@@ -14,6 +14,8 @@ from mermaide_jax._jax.batching import (
     sum_over_blocks,
 )
 
+pytestmark = pytest.mark.exact
+
 
 @pytest.mark.parametrize("size", [None, 1, 2, 3, 5, 9])
 def test_groups_do_not_matter(size):

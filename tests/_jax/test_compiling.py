@@ -7,6 +7,8 @@ import pytest
 
 from mermaide_jax._jax.compiling import LITTLE_MEMORY, WIDE_VECTORS, CpuJit
 
+pytestmark = pytest.mark.exact
+
 
 def _doubling():
     """A new function each time, as JAX shares what it compiled between equal ones."""

@@ -11,6 +11,8 @@ from streams import keys
 
 from mermaide_jax._jax.threefry import unrolled
 
+pytestmark = pytest.mark.exact
+
 DRAWS = {
     "bits": lambda key: random.bits(key, (3, 5)),
     "8 bits": lambda key: random.bits(key, (9,), jnp.uint8),

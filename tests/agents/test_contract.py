@@ -13,6 +13,8 @@ from mermaide_jax import agents
 from mermaide_jax.checks import check_agent
 from mermaide_jax.errors import ConfigError
 
+pytestmark = pytest.mark.contract
+
 ARMS, STEPS = 4, 6
 
 

@@ -13,6 +13,8 @@ from streams import assert_same, keys, play
 from mermaide_jax import agents
 from mermaide_jax.errors import ConfigError
 
+pytestmark = pytest.mark.exact
+
 ARMS, STEPS, NUMBER = 4, 20, 60
 
 

@@ -12,6 +12,8 @@ from mermaide_jax.agents import sample_means, ties
 from mermaide_jax.base import Agent
 from mermaide_jax.errors import ContractError
 
+pytestmark = pytest.mark.contract
+
 ARMS = 3
 
 

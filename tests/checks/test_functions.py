@@ -9,6 +9,8 @@ from mermaide_jax import checks
 from mermaide_jax.checks import functions
 from mermaide_jax.errors import ConfigError, ContractError
 
+pytestmark = pytest.mark.contract
+
 NUMBERS = np.arange(1.0, 4.0, dtype=np.float32)
 
 

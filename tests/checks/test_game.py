@@ -9,6 +9,8 @@ from mermaide_jax import agents, checks, games
 from mermaide_jax.base import Environment
 from mermaide_jax.errors import ContractError
 
+pytestmark = pytest.mark.contract
+
 ARMS, STEPS = 3, 4
 AGENT = agents.epsilon_greedy(ARMS)
 GAME = games.make_intervention_game(AGENT, games.GameConfig(ARMS, STEPS))

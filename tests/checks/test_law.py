@@ -11,6 +11,8 @@ from mermaide_jax import checks
 from mermaide_jax.checks.law import critical_value, divergence
 from mermaide_jax.errors import ContractError
 
+pytestmark = pytest.mark.contract
+
 LAWS = [
     np.array([0.5, 0.5]),
     np.array([1.0, 0.0]),

@@ -11,6 +11,8 @@ from mermaide_jax.principals.members import Learned, Planned, candidates_of
 from mermaide_jax.studies.mermaide.config import GameOptions, StudyConfig
 from mermaide_jax.training.config import TrainingConfig
 
+pytestmark = pytest.mark.contract
+
 ARMS, STEPS = 4, 5
 
 

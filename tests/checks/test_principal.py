@@ -9,6 +9,8 @@ from mermaide_jax import agents, checks, games, principals
 from mermaide_jax.errors import ConfigError, ContractError
 from mermaide_jax.oracles.prescient import prescient
 
+pytestmark = pytest.mark.contract
+
 ARMS, STEPS = 3, 6
 AGENT = agents.ucb(ARMS)
 GAME = games.make_intervention_game(AGENT, games.GameConfig(ARMS, STEPS))

@@ -12,6 +12,8 @@ from streams import assert_same, keys
 from mermaide_jax import agents, base, games, principals
 from mermaide_jax.errors import ConfigError
 
+pytestmark = pytest.mark.exact
+
 ARMS, STEPS, NUMBER = 4, 8, 8
 CONFIG = games.GameConfig(ARMS, STEPS, observe_time=True)
 GAMES = dict(zip(FAMILIES, games_of(FAMILIES, CONFIG), strict=True))

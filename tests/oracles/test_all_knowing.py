@@ -19,6 +19,8 @@ from mermaide_jax.oracles.all_knowing import (
     script_grid,
 )
 
+pytestmark = pytest.mark.exact
+
 ARMS, STEPS = 3, 10
 GAME = games.make_intervention_game(agents.ucb(ARMS), games.GameConfig(ARMS, STEPS))
 RULES = Script(*(jnp.asarray(x, jnp.float32) for x in ([0.4, 0.1], [0.3, 0.8], [3.0, 0.0])))

@@ -21,6 +21,8 @@ from mermaide_jax.oracles import (
     solve_exact,
 )
 
+pytestmark = pytest.mark.exact
+
 TWO, SWAPPED, NEAR = exactly(0.7, 0.31), exactly(0.31, 0.7), exactly(0.55, 0.47)
 THREE, OTHER = exactly(0.7, 0.31, 0.52), exactly(0.1, 0.31, 0.92)
 BOTH = (-1.0, 1.0)

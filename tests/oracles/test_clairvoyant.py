@@ -16,6 +16,8 @@ from mermaide_jax.oracles.clairvoyant import plan_episode, play_clairvoyant, rep
 from mermaide_jax.oracles.guided import Guide, guide_grid, guided, tune_each
 from mermaide_jax.oracles.prescient import leads
 
+pytestmark = pytest.mark.exact
+
 ARMS = 3
 GUIDES = Guide(lead=jnp.asarray([0.3, -jnp.inf]), quiet=jnp.asarray([0.0, 0.0]))
 TERMS = games.Economics(cost=0.4, noise=0.2)

@@ -21,6 +21,8 @@ from mermaide_jax.oracles import policy_value, reachable_states, solve_exact
 from mermaide_jax.oracles.all_knowing import all_knowing, by_script, script_grid
 from mermaide_jax.oracles.prescient import prescient
 
+pytestmark = pytest.mark.exact
+
 TWO, THREE = (0.7, 0.31), (0.7, 0.31, 0.52)
 BOTH = (-1.0, 1.0)
 

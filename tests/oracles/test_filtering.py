@@ -10,6 +10,8 @@ from mermaide_jax.errors import ConfigError
 from mermaide_jax.oracles import UCBPrior, ucb_beliefs
 from mermaide_jax.oracles.filtering_moves import truncated_normal
 
+pytestmark = pytest.mark.exact
+
 ARMS, STEPS = 3, 8
 PRIOR = UCBPrior(noise=0.2, reward_low=-0.5, reward_high=1.0, beta_low=0.2, beta_high=0.9)
 

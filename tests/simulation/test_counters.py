@@ -11,6 +11,8 @@ import scipy.stats
 
 from mermaide_jax.simulation import counters
 
+pytestmark = pytest.mark.exact
+
 words = st.integers(0, 2**32 - 1)
 
 

@@ -13,6 +13,8 @@ from mermaide_jax.agents import sample_means
 from mermaide_jax.agents.ties import argmax_of_bits
 from mermaide_jax.simulation import Bandits, counters, simulate
 
+pytestmark = pytest.mark.exact
+
 ARMS, AGENTS, STEPS = 5, 150, 70
 coefficient = np.linspace(0.0, 0.9, AGENTS, dtype=np.float32)
 FAST = {

@@ -10,6 +10,8 @@ from mermaide_jax import agents
 from mermaide_jax.errors import ConfigError
 from mermaide_jax.simulation import Bandits, simulate, simulate_families
 
+pytestmark = pytest.mark.exact
+
 KEY = jax.random.key(3)
 SIZES = (3, 5, 2)
 FAMILIES = (agents.ucb(4), agents.epsilon_greedy(4), agents.thompson(4))

@@ -21,6 +21,8 @@ from mermaide_jax.networks.gru.gru import (
     unroll_gru,
 )
 
+pytestmark = pytest.mark.exact
+
 STEPS, INPUTS, HIDDEN = 5, 3, 4
 DRAWS = {"single": (jnp.float32, 2e-5), "double": (jnp.float64, 1e-12)}
 

@@ -21,6 +21,8 @@ from mermaide_jax.networks.gru.gru import prepare_gru, step_gru, unroll_gru
 from mermaide_jax.networks.gru.loops import Loop, choose_loop
 from mermaide_jax.networks.heads import RecurrentHead
 
+pytestmark = pytest.mark.exact
+
 NATIVE = Loop("native")
 LACK = compile_c.no_compiler()  # if there is one, it has to do
 needs_c = pytest.mark.skipif(LACK is not None, reason=str(LACK))

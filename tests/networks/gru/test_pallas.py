@@ -24,6 +24,8 @@ from mermaide_jax.networks.gru.gru import (
 from mermaide_jax.networks.gru.loops import Loop, choose_loop
 from mermaide_jax.networks.gru.pallas import persistent_scan
 
+pytestmark = pytest.mark.exact
+
 SCAN = Loop("scan")
 WHOLE = Loop("interpreter", block=4)
 FULL = Loop("interpreter", "full", block=4)
