@@ -148,8 +148,10 @@ def sum_up(events: Iterable[Event], known: Mapping[str, Operation]) -> Totals:
 
 def record(call: Callable[[], Any]) -> list[Event]:
     """What the busiest thread of XLA ran in one call."""
+    options = jax.profiler.ProfileOptions()
+    options.python_tracer_level = 0  # calls of Python are of no interest, and there are many
     with tempfile.TemporaryDirectory() as directory:
-        with jax.profiler.trace(directory):
+        with jax.profiler.trace(directory, profiler_options=options):
             call()
         (file,) = Path(directory).rglob("*.xplane.pb")
         return _busiest(jax.profiler.ProfileData.from_file(str(file)))
