@@ -113,7 +113,7 @@ results-stackelberg: $(VENV)/.stamp-experiments ## F1
 	$(RUN)stackelberg.py --out results/stackelberg --findings results/findings.json --force $(if $(REDUCED),--reduced)
 
 .PHONY: bench
-bench: $(VENV)/.stamp-experiments,peers ## speed against the peers, an hour (BENCH_ARGS=--quick: five minutes)
+bench: $(VENV)/.stamp-experiments,peers ## speed against the peers, an hour (BENCH_ARGS=--quick: eight minutes)
 	$(BIN)/python -m benchmarks.run $(if $(OUT),--out $(OUT)) $(if $(FORCE),--force) $(BENCH_ARGS)
 
 .PHONY: profile

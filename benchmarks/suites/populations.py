@@ -30,7 +30,7 @@ def _case(families: int, principal: Steers, horizon: int) -> Case:
             "benchmarks.workloads.populations:rollouts",
             {**sizes, "principal": principal, "together": together},
             work=families * sizes["agents"] * horizon,
-            limit_s=600,
+            limit_s=900,
         )
         for name, together in ((TOGETHER, True), (APART, False))
     )
