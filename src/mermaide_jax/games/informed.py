@@ -24,6 +24,7 @@ from mermaide_jax.agents.sample_means import (
 from mermaide_jax.base import Game, Task
 from mermaide_jax.errors import check_choice, refuse
 from mermaide_jax.games.intervention import GameState
+from mermaide_jax.games.rollout import preview_of
 
 __all__ = ["Followed", "Knowledge", "informed_game", "knowledge_of_arms"]
 
@@ -88,7 +89,7 @@ def informed_game(game: Game, family: str, knowledge: Knowledge) -> Game:
         return observe(observation, state, task), state, *rest, info
 
     def preview(key, state: Followed, task: Task):
-        return game.preview(key, state.game, task)
+        return preview_of(game)(key, state.game, task)
 
     size = game.observation_size + (3 + len(_SCALES)) * game.num_arms
     return game._replace(reset=reset, step=step, preview=preview, observation_size=size)

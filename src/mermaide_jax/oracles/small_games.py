@@ -10,7 +10,7 @@ For a prior over finitely many tasks, the greatest expected score of
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -67,7 +67,7 @@ def solve_small_game(game: SmallGame, seed: int = 0) -> dict[str, float | int]:
     prior = finite_tasks(jax.random.key(seed), *own, Economics(noise=game.noise))
 
     def watch(part: Task) -> BeliefSolution:
-        limits = {"max_states": _BIG, "max_beliefs": _BIG}
+        limits: dict[str, Any] = {"max_states": _BIG, "max_beliefs": _BIG}
         return solve_belief(agent, config, part, draws=draws, **limits)
 
     def know(task: Task, sees_draw: bool) -> ExactSolution:

@@ -62,9 +62,9 @@ def _panel(part: pd.DataFrame, family: str, planner: str) -> Panel:
         rows = own.set_index("reference")
         names = [name for name in rows.index if name.startswith(f"{planner}_")]
         sizes = [int(name.rpartition("_")[2]) for name in names]
-        ends = (rows.loc[names, end] for end in ("score", "low", "high"))
-        lines.append(Line(f"{planner}, T = {horizon}", sizes, *ends, color))
-        levels += _levels(rows["score"], planner, color)
+        score, low, high = (rows.loc[names, end] for end in ("score", "low", "high"))
+        lines.append(Line(f"{planner}, T = {horizon}", sizes, score, low, high, color))
+        levels += _levels(rows.loc[:, "score"], planner, color)
     ticks = (sizes, [str(size) for size in sizes])
     title = f"{family_label(family)} agents"
     return Panel(title, lines, PLANNERS[planner], levels, ticks, "log")
@@ -72,7 +72,7 @@ def _panel(part: pd.DataFrame, family: str, planner: str) -> Panel:
 
 def _levels(scores: pd.Series, planner: str, color: str) -> Sequence[Level]:
     return [
-        Level(scores[name], label, color, style)
+        Level(scores.loc[name], label, color, style)
         for name, (beside, label, style) in TUNED.items()
         if beside == planner
     ]

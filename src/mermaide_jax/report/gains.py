@@ -1,6 +1,7 @@
 """What something is worth: gains over a reference, with intervals over training runs."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from mermaide_jax.report.names import (
 )
 from mermaide_jax.report.style import SERIES, interval_marks, new_figure, quiet_grid, styled
 from mermaide_jax.report.variants import variant_gains
-from mermaide_jax.results.records import Record
+from mermaide_jax.results.records import Record, table_groups
 from mermaide_jax.statistics import bootstrap_interval, interquartile_mean, mean
 
 __all__ = [
@@ -73,14 +74,14 @@ def shot_gains_figure(table: pd.DataFrame) -> Figure:
       table: of `shot_gains`.
     """
     panels = []
-    for (name, family), part in table.groupby(["principal", "agents"], sort=False):
+    for (name, family), part in table_groups(table, ["principal", "agents"]):
         shots = sorted(set(part["k_shot"]))
         ticks = (range(len(shots)), [str(number) for number in shots])
         lines = []
         for color, (way, own) in zip(SERIES, part.groupby("way", sort=False), strict=False):
             places = [shots.index(number) for number in own["k_shot"]]
             lines.append(Line(str(way), places, own["gain"], own["low"], own["high"], color))
-        title = f"{principal_label(str(name))}\n{family_label(str(family))}"
+        title = f"{principal_label(name)}\n{family_label(family)}"
         panels.append(Panel(title, lines, "K", [Level(0.0)], ticks))
     return line_figure([panels], "gain in score over 0-shot")
 
@@ -102,9 +103,9 @@ def variant_comparison(
     for name, (alone, variant) in found.items():
         table = variant_gains(variant, alone, name, by)
         table.insert(0, "principal", name)
-        index = pd.MultiIndex.from_frame(table[by])
+        index = pd.MultiIndex.from_frame(table.loc[:, by])
         for suffix, rows in (("alone", alone), (label, variant)):
-            groups = pd.DataFrame(rows).groupby(by)
+            groups: Any = pd.DataFrame(rows).groupby(by)
             scores, paid = groups["score"].agg(interquartile_mean), groups["interventions"].mean()
             table[f"score_{suffix}"] = scores.reindex(index).to_numpy()
             table[f"interventions_{suffix}"] = paid.reindex(index).to_numpy()
@@ -162,8 +163,8 @@ def coefficient_gains(
     for what, baseline in over.items():
         if baseline not in wide:
             continue
-        gain = (wide[principal] - wide[baseline]).rename("gain").reset_index()
-        for family, shots, part in _by_family_and_shots(gain):
+        gain: Any = wide[principal] - wide[baseline]
+        for family, shots, part in _by_family_and_shots(gain.reset_index(name="gain")):
             for coefficient, own in part.groupby("coefficient"):
                 table = own.pivot(index="seed", columns="agent", values="gain").to_numpy()
                 found = bootstrap_interval(_mean_of_all, table, resample="runs within agents")
@@ -180,7 +181,7 @@ def _mean_of_all(tables: np.ndarray) -> np.ndarray:
 def _by_family_and_shots(table: pd.DataFrame) -> list[tuple[str, int, pd.DataFrame]]:
     """The lines of each family and K, in canonical order."""
     pairs = families_and_shots(zip(table["family"], table["k_shot"], strict=True))
-    return [(f, k, table[(table["family"] == f) & (table["k_shot"] == k)]) for f, k in pairs]
+    return [(f, k, table.loc[(table["family"] == f) & (table["k_shot"] == k)]) for f, k in pairs]
 
 
 def coefficient_gains_figure(table: pd.DataFrame, apart: str = "meta-learning") -> Figure:

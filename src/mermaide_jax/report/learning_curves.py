@@ -29,7 +29,7 @@ from mermaide_jax.report.style import (
     quiet_grid,
     styled,
 )
-from mermaide_jax.results.records import Record
+from mermaide_jax.results.records import Record, table_groups
 from mermaide_jax.statistics import Interval, bootstrap_interval, sample_need
 
 __all__ = [
@@ -117,7 +117,7 @@ def summarize_curves(
       each with the keys.
     """
     curves, needs = [], []
-    for key, rows in table.groupby(list(keys), sort=False):
+    for key, rows in table_groups(table, keys):
         about, own = dict(zip(keys, key, strict=True)), Curves.of(rows, earned, possible)
         curves += [about | line for line in ratio_curves(own)]
         needs.append(about | need_of(own, level)._asdict() | {"most": int(own.times[-1])})
@@ -191,16 +191,16 @@ def curves_figure(
     table = pd.DataFrame(curves).sort_values("interactions", kind="stable")
     settings = list(dict.fromkeys(row["setting"] for row in curves))
     levels = [] if level is None else [Level(level, color=GREY, style=":")]
-    ticks, panels = _decades(table["interactions"].max()), []
+    ticks, panels = _decades(table.loc[:, "interactions"].max()), []
     for name, title in labels.items():
         own, lines = table[table["principal"] == name], []
         for setting, color in zip(settings, _COLORS, strict=False):
             part, style = own[own["setting"] == setting], "--" if setting in dashed else "-"
-            ends = (part[end] for end in ("value", "low", "high"))
+            ends = part["value"], part["low"], part["high"]
             lines.append(Line(setting, part["interactions"], *ends, color, style))
         if len(own):
             panels.append(Panel(title, lines, "test interactions", levels, ticks, _LOG1P))
-    ylim = (min(0.0, table["value"].min()) - 0.02, 1.02)
+    ylim = (min(0.0, table.loc[:, "value"].min()) - 0.02, 1.02)
     return line_figure([panels], ylabel, (3.3, 3.3), ncols=len(settings), ylim=ylim)
 
 

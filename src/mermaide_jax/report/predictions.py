@@ -57,7 +57,8 @@ def calibration(record: Mapping[str, Any]) -> pd.DataFrame:
     predicted, true = quality.target_predicted.ravel(), quality.target_true.ravel()
     number = np.minimum((predicted * BINS).astype(int), BINS - 1)
     frame = pd.DataFrame({"bin": number, "predicted": predicted, "true": true})
-    return frame.groupby("bin").mean()
+    means: Any = frame.groupby("bin").mean()
+    return means
 
 
 def predictions_figure(
@@ -70,13 +71,13 @@ def predictions_figure(
       predictions: what it was made of.
       principal: whose predictions.
     """
-    own = steps[steps["principal"] == principal]
+    own = steps.loc[steps["principal"] == principal]
     families = list(dict.fromkeys(steps["family"]))
     with styled():
         figure = new_figure(7.5, 2.8 * len(families))
         panels = figure.subplots(len(families), 2, squeeze=False)
         for (left, right), family in zip(panels, families, strict=True):
-            of_family = own[own["family"] == family]
+            of_family = own.loc[own["family"] == family]
             for color, (shots, part) in zip(SERIES, of_family.groupby("k_shot"), strict=False):
                 wide = part.pivot_table(index="step", columns="seed", values="divergence")
                 ends = wide.mean(axis=1), wide.min(axis=1), wide.max(axis=1)
@@ -86,7 +87,7 @@ def predictions_figure(
                     if about == (principal, family, shots):
                         curve = calibration(record)
                         draw_line(right, Line("", curve["predicted"], curve["true"], color=color))
-            entropy = of_family.groupby("step")["entropy"].mean()
+            entropy: Any = of_family.groupby("step")["entropy"].mean()
             left.plot(entropy.index, entropy, color="0.6", lw=1, label="entropy of the agent")
             label = family_label(family)
             left.set(xlabel="step", ylabel="nats", title=f"{label}: KL(agent, prediction)")
@@ -133,8 +134,8 @@ def likelihoods_figure(table: pd.DataFrame, colors: Mapping[str, str], ylabel: s
     for principal, own in table.groupby("principal", sort=False):
         lines = []
         for who, color in colors.items():
-            part = own[own["predictor"] == who]
-            means = part.groupby(part["step"] // _BLOCK)["log_likelihood"].mean()
+            part = own.loc[own["predictor"] == who]
+            means: Any = part.groupby(part["step"] // _BLOCK)["log_likelihood"].mean()
             lines.append(Line(who, (means.index + 0.5) * _BLOCK, means, color=color))
         panels.append(Panel(principal_label(str(principal)), lines, "step"))
     return line_figure([panels], ylabel, (4.6, 2.9))

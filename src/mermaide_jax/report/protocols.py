@@ -23,6 +23,7 @@ from mermaide_jax.report.style import (
     styled,
 )
 from mermaide_jax.report.summary import summarize
+from mermaide_jax.results.records import table_groups
 from mermaide_jax.results.results import Results
 
 __all__ = ["compare_protocols", "protocols_figure", "short_table"]
@@ -50,14 +51,16 @@ def compare_protocols(
         rows = [row for row in study.rows if row["k_shot"] in SHOTS]
         runs = pd.DataFrame([row for row in rows if row["principal"] == principal])
         table = summarize(rows)
-        table = table[table["principal"].isin((*learned, *scripts()))]
+        table = table.loc[table["principal"].isin((*learned, *scripts()))]
         seeds = table["family"].map(runs.groupby("family")["seed"].nunique())
         scores.append(table.drop(columns="runs").assign(protocol=name, seeds=seeds))
         others = [one for one in learned if one != principal]
         records = improvement_records(rows, others, principal)
         improvements.append(pd.DataFrame(records).assign(protocol=name))
     tables = (pd.concat(part, ignore_index=True) for part in (scores, improvements))
-    first, second = (table[["protocol", *table.columns.drop("protocol")]] for table in tables)
+    first, second = (
+        table.loc[:, ["protocol", *table.columns.drop("protocol")]] for table in tables
+    )
     return first, second
 
 
@@ -69,7 +72,7 @@ def short_table(scores: pd.DataFrame, principal: str = "mermaide") -> pd.DataFra
       principal: whose share and payments are shown.
     """
     lines, learned = [], learned_principals()
-    for group, part in scores.groupby(["protocol", "family", "k_shot"], sort=False):
+    for group, part in table_groups(scores, ["protocol", "family", "k_shot"]):
         table = part.set_index("principal")
         own, ours = table["score"], table.loc[principal]
         line = dict(zip(("protocol", "agents", "K"), group, strict=True))
@@ -99,12 +102,12 @@ def protocols_figure(
         sizes = (len(families), 1 + len(SHOTS))
         panels = figure.subplots(*sizes, squeeze=False, sharex="col", sharey=True)
         for row, family in zip(panels, families, strict=True):
-            own = scores[(scores["family"] == family) & (scores["principal"] == principal)]
-            wins = improvements[improvements["family"] == family]
+            own = scores.loc[(scores["family"] == family) & (scores["principal"] == principal)]
+            wins = improvements.loc[improvements["family"] == family]
             _draw_shares(row[0], own, protocols)
             row[0].set(title=family_label(family), xlabel=f"{label}'s share of the attainable")
             for axes, shot in zip(row[1:], SHOTS, strict=True):
-                _draw_improvements(axes, wins[wins["k_shot"] == shot], protocols, colors)
+                _draw_improvements(axes, wins.loc[wins["k_shot"] == shot], protocols, colors)
                 axes.set_xlabel(f"P({label} improves), {shot}-shot")
             for axes in row:
                 quiet_grid(axes)
@@ -115,7 +118,7 @@ def protocols_figure(
 def _draw_shares(axes: Axes, own: pd.DataFrame, protocols: Sequence[str]) -> None:
     """The share of the attainable at each K, a place for each protocol."""
     for number, (shot, color) in enumerate(SHOTS.items()):
-        part = own[own["k_shot"] == shot]
+        part = own.loc[own["k_shot"] == shot]
         _marks(axes, part, _ATTAINED, protocols, 0.3 * (number - 0.5), color)
     axes.axvline(0, color="0.6", lw=1)
     labels = [textwrap.fill(name, 30) for name in protocols]
@@ -128,7 +131,7 @@ def _draw_improvements(
 ) -> None:
     """The probability to improve on each baseline, a place for each protocol."""
     for number, (baseline, color) in enumerate(colors.items()):
-        part, shift = own[own["baseline"] == baseline], 0.22 * (number - (len(colors) - 1) / 2)
+        part, shift = own.loc[own["baseline"] == baseline], 0.22 * (number - (len(colors) - 1) / 2)
         _marks(axes, part, ("value", "low", "high"), protocols, shift, color)
     axes.axvline(0.5, color="0.6", lw=1)
     axes.set(xlim=(-0.03, 1.03))
@@ -145,7 +148,8 @@ def _marks(
     """Points with bars, one for each protocol; what was not measured is left out."""
     part = table.set_index("protocol").reindex(list(protocols))
     places = np.arange(len(protocols)) + shift
-    interval_marks(axes, places, *(part[name] for name in columns), color)
+    value, low, high = (part[name] for name in columns)
+    interval_marks(axes, places, value, low, high, color)
 
 
 def _legend(figure: Figure, colors: Mapping[str, str]) -> None:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from mermaide_jax.report.lines import Line, Panel, line_figure
 from mermaide_jax.report.names import family_label
 from mermaide_jax.report.style import BLUE, ORANGE
+from mermaide_jax.results.records import table_groups
 
 __all__ = ["share_of", "shares_figure", "shares_table"]
 
@@ -34,8 +35,8 @@ def shares_table(table: pd.DataFrame) -> pd.DataFrame:
       A line for each game: mean scores, and for each principal of `LINES` its `share_of`.
     """
     lines = []
-    for names, part in table.groupby(GAME, sort=False):
-        line = dict(zip(GAME, names, strict=True))  # pyright: ignore[reportArgumentType]
+    for names, part in table_groups(table, GAME):
+        line = dict(zip(GAME, names, strict=True))
         line |= part[["script", *LINES, "all_knowing", "sees_draw"]].mean().to_dict()
         lines.append(line | {k: v for name in LINES for k, v in share_of(part, name).items()})
     return pd.DataFrame(lines)
@@ -55,7 +56,8 @@ def share_of(part: pd.DataFrame, name: str) -> dict[str, float]:
     >>> share_of(scores, "belief")["belief_share"]
     np.float64(0.5)
     """
-    gain, most = part[name] - part["script"], part["all_knowing"] - part["script"]
+    own, script, best = (part.loc[:, x] for x in (name, "script", "all_knowing"))
+    gain, most = own - script, best - script
     each = (gain / most.where(most > _NOTHING)).dropna()
     whole = gain.sum() / most.sum() if len(each) else np.nan
     return {f"{name}_share": whole, f"{name}_least": each.min(), f"{name}_greatest": each.max()}
@@ -72,10 +74,10 @@ def shares_figure(table: pd.DataFrame, tasks: int) -> Figure:
     families, arms = (list(dict.fromkeys(own[name])) for name in ("family", "arms"))
     grid = []
     for family in families:
-        of_family = own[own["family"] == family]
+        of_family = own.loc[own["family"] == family]
         row = []
         for number in arms:
-            part = of_family[of_family["arms"] == number]
+            part = of_family.loc[of_family["arms"] == number]
             title = f"{family_label(family)}, {number} arms"
             row.append(Panel(title, _lines(part), "steps of an episode"))
         grid.append(row)
@@ -87,8 +89,8 @@ def _lines(part: pd.DataFrame) -> Sequence[Line]:
     lines = []
     noises = list(dict.fromkeys(part["noise"]))
     for noise, (name, (label, color)) in itertools.product(noises, LINES.items()):
-        found = part[part["noise"] == noise]
+        found = part.loc[part["noise"] == noise]
         style, text = ("o--", f"{label}, noise {noise}") if noise else ("o-", f"{label}, no noise")
-        shares = (found[f"{name}_{end}"] for end in ("share", "least", "greatest"))
-        lines.append(Line(text, found["horizon"], *shares, color, style))
+        share, least, greatest = (found[f"{name}_{e}"] for e in ("share", "least", "greatest"))
+        lines.append(Line(text, found["horizon"], share, least, greatest, color, style))
     return lines

@@ -153,8 +153,8 @@ def interval_marks(
       >>> axes = new_figure(4.0, 3.0).subplots()
       >>> interval_marks(axes, [0, 1], [1.0, 2.0], [0.5, 1.5], [1.5, 2.5], "black")
     """
-    at, point, *ends = (np.asarray(x, dtype=float) for x in (places, value, low, high))
+    at, point, start, end = (np.asarray(x, dtype=float) for x in (places, value, low, high))
     bars = axes.vlines if vertical else axes.hlines
-    bars(at, *ends, color=color, lw=2, alpha=0.6)
+    bars(at, start, end, color=color, lw=2, alpha=0.6)
     where = (at, point) if vertical else (point, at)
     axes.plot(*where, marker, color=color, ms=4.5, label=label)

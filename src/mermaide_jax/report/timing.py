@@ -1,15 +1,17 @@
 """When principals pay: which steps are paid for, and what happens until the agent's first hit."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from mermaide_jax.report.lines import Line, Panel, line_figure
 from mermaide_jax.report.names import family_label, is_learned, principal_label
 from mermaide_jax.report.style import GREY, SERIES
-from mermaide_jax.results.records import Record, tidy
+from mermaide_jax.results.records import Record, table_groups, tidy
 
 __all__ = ["MEASURES", "payment_profiles", "profiles_by_tenths", "profiles_figure", "runs_spread"]
 
@@ -18,7 +20,7 @@ MEASURES = {"paid": "paid for", "hit": "on the target", "paid_unless_hit": "paid
 """What is measured of each step: column to label."""
 
 
-def payment_profiles(paid: np.ndarray, hit: np.ndarray) -> list[Record]:
+def payment_profiles(paid: ArrayLike, hit: ArrayLike) -> list[Record]:
     """Averages the episodes of one training run step by step.
 
     Args:
@@ -46,7 +48,7 @@ def runs_spread(runs: pd.DataFrame) -> pd.DataFrame:
     Args:
       runs: the columns of `payment_profiles`, and agents, principal, k_shot and seed.
     """
-    groups = runs.groupby([*GROUP, "step"], sort=False)[list(MEASURES)]
+    groups: Any = runs.groupby([*GROUP, "step"], sort=False)[list(MEASURES)]
     parts = [groups.mean()]
     for name, spread in (("least", groups.min()), ("greatest", groups.max())):
         parts.append(spread.add_suffix(f"_{name}"))
@@ -60,8 +62,8 @@ def profiles_by_tenths(table: pd.DataFrame) -> pd.DataFrame:
       table: of `runs_spread`.
     """
     steps = table["step"].max() + 1
-    part = (table["step"] * min(10, steps)) // steps
-    means = table.groupby([*GROUP, part.rename("tenth")], sort=False)[list(MEASURES)].mean()
+    part: Any = (table["step"] * min(10, steps)) // steps
+    means: Any = table.groupby([*GROUP, part.rename("tenth")], sort=False)[list(MEASURES)].mean()
     return means.stack().unstack("tenth").rename_axis([*GROUP, "steps"])
 
 
@@ -86,10 +88,10 @@ def _lines(part: pd.DataFrame, column: str) -> Sequence[Line]:
     lines, first = [], part["k_shot"].min()
     names = [name for name in dict.fromkeys(part["principal"]) if is_learned(name)]
     colors = dict(zip(names, SERIES, strict=False))
-    for (name, number), own in part.groupby(["principal", "k_shot"], sort=False):
-        label = principal_label(str(name)).partition(" (")[0]
+    for (name, number), own in table_groups(part, ["principal", "k_shot"]):
+        label = principal_label(name).partition(" (")[0]
         label = f"{label}, {number}-shot" if name in colors else label
-        color, style = colors.get(str(name), GREY), "-" if number == first else "--"
+        color, style = colors.get(name, GREY), "-" if number == first else "--"
         spread = (own[column], own[f"{column}_least"], own[f"{column}_greatest"])
         lines.append(Line(label, own["step"], *spread, color, style))
     return lines

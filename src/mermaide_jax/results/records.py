@@ -1,7 +1,7 @@
 """Rows of results as plain records, and the groups they make."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,27 @@ def checked_rows(rows: Iterable[Mapping[str, Any]]) -> list[Record]:
       True
     """
     return checked("rows", rows, ROW_COLUMNS)
+
+
+def table_groups(
+    table: pd.DataFrame, columns: Sequence[str]
+) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
+    """Splits a table into the lines that agree in all of ``columns``, in order of first appearance.
+
+    Args:
+      table: what is split.
+      columns: that make a group; at least one.
+
+    Yields:
+      The group's values of ``columns``, and its lines.
+
+    Example:
+      >>> table = pd.DataFrame({"family": ["ucb", "a", "ucb"], "score": [1.0, 2.0, 3.0]})
+      >>> [(family, len(lines)) for (family,), lines in table_groups(table, ["family"])]
+      [('ucb', 2), ('a', 1)]
+    """
+    groups: Any = table.groupby(list(columns), sort=False)
+    yield from groups
 
 
 def grouped(records: Iterable[Record], keys: Sequence[str]) -> dict[tuple[Any, ...], list[Record]]:

@@ -166,7 +166,7 @@ def read_results(directory: str | os.PathLike[str]) -> Results:
         if key not in content:
             refuse(str(path), sorted(content), f"key {key!r} among them")
         _check_kind(f"{path} {key}", content[key], kind)
-    records = {name: _records(path, content, name) for name in _TABLES}
+    records: Record = {name: _records(path, content, name) for name in _TABLES}
     return Results(**{key: content[key] for key in _JSON_KEYS}, **records)
 
 

@@ -73,13 +73,14 @@ def frame_writer(frame: pd.DataFrame) -> Callable[[Path], None]:
 
 def _write_parquet(table: pa.Table, path: Path) -> None:
     """Writes it small: numbers that hardly repeat by the place of their bytes, all else coded."""
-    single = [field.name for field in table.schema if field.type == pa.float32()]
+    single: Any = [field.name for field in table.schema if field.type == pa.float32()]
+    others: Any = [name for name in table.column_names if name not in single]
     pq.write_table(
         table,
         path,
         compression="zstd",
         compression_level=19,
-        use_dictionary=[name for name in table.column_names if name not in single],
+        use_dictionary=others,
         use_byte_stream_split=single,
     )
 

@@ -240,7 +240,9 @@ def file_writers(
       >>> sorted(file_writers({"scores": pd.DataFrame({"K": [0, 1]})}, {}, {}))
       ['scores.csv']
     """
-    writers = {f"{name}.png": functools.partial(save_png, x) for name, x in figures.items()}
+    writers: dict[str, Callable[[Path], None]] = {
+        f"{name}.png": functools.partial(save_png, x) for name, x in figures.items()
+    }
     for name, table in tables.items():
         if formats.get(name) == "parquet":
             writers[f"{name}.parquet"] = frame_writer(table)

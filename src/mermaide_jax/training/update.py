@@ -241,10 +241,7 @@ def make_trainer(
                 groups,
                 config.agents_per_block,
             )
-            share = config.zero_shot_weight
-            loss, grads = jax.tree.map(
-                lambda x, y: share * x + (1.0 - share) * y, (loss, grads), (loss_after, grads_after)
-            )
+            loss, grads = _mix(config.zero_shot_weight, (loss, grads), (loss_after, grads_after))
         # A loss that is not finite may have finite gradients; the stream is to stop all the same.
         grads = jax.tree.map(lambda g: jnp.where(jnp.isfinite(loss), g, jnp.nan), grads)
         updates, optimizer_state = optimizer.update(grads, state.optimizer, state.params)
@@ -253,6 +250,11 @@ def make_trainer(
         return following, _summarise(played, after, info)
 
     return Trainer(init, update)
+
+
+def _mix(share: float, one: Any, other: Any) -> Any:
+    """Computes ``share one + (1 - share) other`` in every leaf."""
+    return jax.tree.map(lambda x, y: share * x + (1.0 - share) * y, one, other)
 
 
 def _check_games(config: TrainingConfig, games: Sequence[Game]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from mermaide_jax import registry
 from mermaide_jax.agents import grid_of
 from mermaide_jax.base import Task
-from mermaide_jax.errors import refuse
+from mermaide_jax.errors import check_given, refuse
 from mermaide_jax.evaluation.prediction import action_law, prediction_quality
 from mermaide_jax.evaluation.protocol import play_adapted
 from mermaide_jax.games import finite_tasks, target_first
@@ -93,7 +93,8 @@ def _player(name: str, config: StudyConfig, family: str, episodes: int) -> Calla
     """Adapts one run to agents and plays: mean scores ``[N]`` and the quality of predictions."""
     learned, training = build(name, config, make_setting(config))
     game, adapt = make_games(config)[family], make_adapt(training, learned)
-    law_of_one = functools.partial(action_law, game.agent, config.game.static)
+    agent = check_given("game.agent", game.agent, "one, whose law predictions are held against")
+    law_of_one = functools.partial(action_law, agent, config.game.static)
 
     @functools.partial(jax.jit, static_argnums=3)
     def play_run(key, params, tasks: Task, shots: int):

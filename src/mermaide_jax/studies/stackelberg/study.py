@@ -31,6 +31,7 @@ from mermaide_jax.registry import register
 from mermaide_jax.report import learning_curves
 from mermaide_jax.results.findings import merge_finding
 from mermaide_jax.results.provenance import script_record
+from mermaide_jax.results.records import table_groups
 from mermaide_jax.statistics import Interval
 from mermaide_jax.studies.kit import Options, Study, prepare_output, say, write_experiment
 from mermaide_jax.studies.stackelberg.learning import LearningConfig
@@ -111,33 +112,33 @@ def run(sweeps: list[SweepConfig]) -> pd.DataFrame:
 def summarize(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Computes curves of the ratio and sample needs, each with its interval."""
     curves, needs = learning_curves.summarize_curves(table, KEYS, *EARNED, LEVEL)
-    error = table.groupby([*KEYS, "interactions"], sort=False)["bonus_error"].mean().rename("error")
-    curves = curves.join(error, on=[*KEYS, "interactions"])
+    error: Any = table.groupby([*KEYS, "interactions"], sort=False)["bonus_error"].mean()
+    curves = curves.join(error.rename("error"), on=[*KEYS, "interactions"])
     return curves.rename(columns={"gap": "payoff_gap", "error": "bonus_error"}), needs
 
 
 def ratio_of_needs(rows: pd.DataFrame, last: int) -> dict[str, Any]:
     """Divides the sample need of the meta-learned principal by that of the fresh one."""
-    parts = (rows[rows["principal"] == name] for name in ("meta", "fresh"))
-    own = (learning_curves.Curves.of(part, *EARNED) for part in parts)
-    found = learning_curves.need_ratio(*own, LEVEL, last)
+    parts = (rows.loc[rows["principal"] == name] for name in ("meta", "fresh"))
+    own, other = (learning_curves.Curves.of(part, *EARNED) for part in parts)
+    found = learning_curves.need_ratio(own, other, LEVEL, last)
     return found | {"fresh_reached": found.pop("reached")}
 
 
 def finding(table: pd.DataFrame, curves: pd.DataFrame, needs: pd.DataFrame, command: str) -> dict:
     """Makes the block F1: the headline at zero noise, and every other number below it."""
-    last = int(curves[curves["principal"] == "fresh"]["interactions"].max())
-    settings = table.groupby(KEYS[:2], sort=False)
+    last = int(curves.loc[curves["principal"] == "fresh", "interactions"].max())
+    settings = table_groups(table, KEYS[:2])
     ratios = [dict(zip(KEYS, k, strict=False)) | ratio_of_needs(r, last) for k, r in settings]
     headline = lambda r: (r["kind"], r["setting"]) == HEADLINE  # noqa: E731
     columns = [*KEYS, *Interval._fields, "payoff_gap", "bonus_error"]
-    detail = curves[curves["interactions"] == 10][columns].to_dict("records")
+    detail = curves.loc[curves["interactions"] == 10, columns].to_dict("records")
     value = next(r for r in detail if headline(r) and r["principal"] == "meta")
     measure = {name: value[name] for name in Interval._fields} | {"command": command}
     ratio = next(r for r in ratios if headline(r)) | {"command": command, "each": ratios}
     numbers = {
         "needs": needs.assign(reached=np.isfinite(needs["value"])).to_dict("records"),
-        "most_interactions": int(curves["interactions"].max()),
+        "most_interactions": int(curves.loc[:, "interactions"].max()),
         "most_interactions_fresh": last,
     }
     return {
@@ -149,7 +150,7 @@ def finding(table: pd.DataFrame, curves: pd.DataFrame, needs: pd.DataFrame, comm
 def write(options: Experiment, directory: Path, table: pd.DataFrame, began: float) -> None:
     """Writes tables and figures, then what was found; if asked for, also among the findings."""
     curves, needs = summarize(table)
-    head, read = (x[x["kind"] == HEADLINE[0]].to_dict("records") for x in (curves, needs))
+    head, read = (x.loc[x["kind"] == HEADLINE[0]].to_dict("records") for x in (curves, needs))
     need = (f"interactions to {LEVEL:.0%} of equilibrium", "what the principal reads")
     ratio = ("payoff / equilibrium payoff", LEVEL, ["actions only"])
     figures = {

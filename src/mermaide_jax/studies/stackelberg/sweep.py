@@ -88,8 +88,9 @@ def run_sweep(config: SweepConfig, note: Callable[[str], None] = print) -> list[
       A record for each seed, noise, principal and number of interactions.
     """
     learning, sweep = config.learning, config.sweep
-    same = [jnp.full((sweep.members,), x) for x in (config.cost, config.bonus, 0.0, 1.0)]
-    economics = Economics(*same[:2], sweep.at_levels(), *same[2:])
+    same = (config.cost, config.bonus, 0.0, 1.0)
+    cost, bonus, low, high = (jnp.full((sweep.members,), x) for x in same)
+    economics = Economics(cost, bonus, sweep.at_levels(), low, high)
     draw = lambda k, terms: stackelberg.draw_stackelberg_task(k, learning.game.num_arms, terms)  # noqa: E731
     validation, test = (
         sweep.draw(_ROLES[role], config.test_agents, draw, economics)
