@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -236,7 +236,7 @@ def test_a_small_study_of_members_from_outside(tmp_path, capsys):
 def test_what_is_loaded_joins_the_study(tmp_path):
     path = written(tmp_path, "family")
     registry.load(str(path))
-    command = parse(["reproduce", "--out", "x"], {"family": ["my_family"], "principal": []})
+    command: Any = parse(["reproduce", "--out", "x"], {"family": ["my_family"], "principal": []})
     assert command.study.agents.families == ("ucb", "epsilon_greedy", "my_family")
 
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.core import Tracer
 
 from mermaide_jax import agents, checks
 from mermaide_jax.agents import sample_means, ties
@@ -23,7 +24,7 @@ class Prior(NamedTuple):
     means: jax.Array
 
 
-PARAMS = Prior(np.array([0.1, 0.9, 0.4], np.float32))
+PARAMS = Prior(jnp.array([0.1, 0.9, 0.4]))
 
 
 def softmax():
@@ -128,7 +129,7 @@ def test_an_act_with_a_key_of_its_own():
 
 def test_an_update_that_is_another_one_compiled():
     def update(params, state, action, reward):
-        traced = isinstance(reward, jax.core.Tracer)
+        traced = isinstance(reward, Tracer)
         return GOOD.update(params, state, action, reward + np.float32(traced))
 
     refusal("jit", "update", GOOD._replace(update=update))

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.core import Tracer
 
 from mermaide_jax import checks
 from mermaide_jax.checks import functions
@@ -138,7 +139,7 @@ def test_a_branch_on_a_value():
 
 def test_compiled_and_not_compiled_that_differ():
     def f(x):
-        return x + np.float32(isinstance(x, jax.core.Tracer))
+        return x + np.float32(isinstance(x, Tracer))
 
     refusal("jit", f, NUMBERS)
 
@@ -203,7 +204,7 @@ class Anew:
 class Unhashable:
     """Cannot be static under `jit`."""
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
 
 @pytest.mark.parametrize("kind", [Anew, Unhashable])

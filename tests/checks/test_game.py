@@ -1,5 +1,7 @@
 """For each promise of a game and of an environment, one that breaks it is refused by its name."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,17 +10,21 @@ import pytest
 from mermaide_jax import agents, checks, games
 from mermaide_jax.base import Environment
 from mermaide_jax.errors import ContractError
+from mermaide_jax.games.rollout import preview_of
 
 pytestmark = pytest.mark.contract
 
 ARMS, STEPS = 3, 4
 AGENT = agents.epsilon_greedy(ARMS)
 GAME = games.make_intervention_game(AGENT, games.GameConfig(ARMS, STEPS))
-BANDIT = games.make_bandit(np.array([0.2, 0.5, 0.8], np.float32), 0, games.Economics())
+BANDIT = games.make_bandit(jnp.array([0.2, 0.5, 0.8]), 0, games.Economics())
 TASK = games.make_task(AGENT, agents.make_params("epsilon_greedy", 0.5), BANDIT)
 
 
-def refusal(promise, function, game, check=checks.check_game, task=TASK, **options):
+PREVIEW = preview_of(GAME)
+
+
+def refusal(promise, function, game, check: Any = checks.check_game, task: Any = TASK, **options):
     with pytest.raises(ContractError) as caught:
         check(game, task, **options)
     assert (caught.value.promise, caught.value.function) == (promise, function), str(caught.value)
@@ -114,13 +120,13 @@ def test_a_reset_with_hidden_randomness():
 
 
 def test_a_preview_of_another_key():
-    preview = lambda key, state, task: GAME.preview(jax.random.split(key)[0], state, task)  # noqa: E731
+    preview = lambda key, state, task: PREVIEW(jax.random.split(key)[0], state, task)  # noqa: E731
     refusal("preview", "preview", GAME._replace(preview=preview))
 
 
 def test_a_preview_of_other_estimates():
     def preview(key, state, task):
-        return GAME.preview(key, state, task)._replace(estimates=task.env.mean_rewards)
+        return PREVIEW(key, state, task)._replace(estimates=task.env.mean_rewards)
 
     refusal("preview", "preview", GAME._replace(preview=preview))
 
@@ -129,7 +135,7 @@ def test_a_preview_of_another_law():
     law = jnp.full(ARMS, 1 / ARMS, jnp.float32)
 
     def preview(key, state, task):
-        return GAME.preview(key, state, task)._replace(probabilities=law)
+        return PREVIEW(key, state, task)._replace(probabilities=law)
 
     greedy = games.make_task(AGENT, agents.make_params("epsilon_greedy", 0.1), BANDIT)
     refusal("law", "preview", GAME._replace(preview=preview), task=greedy)

@@ -1,6 +1,7 @@
 """Every registered member keeps the promises of its kind."""
 
 import functools
+from typing import Any
 
 import jax
 import pytest
@@ -33,7 +34,7 @@ def task_of(agent, family="ucb", seed=1):
 
 
 @functools.cache
-def bandit_game(kind="binary"):
+def bandit_game(kind: Any = "binary"):
     return games.make_intervention_game(agents.ucb(ARMS), games.GameConfig(ARMS, STEPS, kind))
 
 

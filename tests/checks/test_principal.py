@@ -2,11 +2,11 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from mermaide_jax import agents, checks, games, principals
 from mermaide_jax.errors import ConfigError, ContractError
+from mermaide_jax.games.rollout import pay_target_of
 from mermaide_jax.oracles.prescient import prescient
 
 pytestmark = pytest.mark.contract
@@ -14,9 +14,10 @@ pytestmark = pytest.mark.contract
 ARMS, STEPS = 3, 6
 AGENT = agents.ucb(ARMS)
 GAME = games.make_intervention_game(AGENT, games.GameConfig(ARMS, STEPS))
-BANDIT = games.make_bandit(np.array([0.2, 0.5, 0.8], np.float32), 0, games.Economics())
+BANDIT = games.make_bandit(jnp.array([0.2, 0.5, 0.8]), 0, games.Economics())
 TASK = games.make_task(AGENT, agents.UCBParams(0.3), BANDIT)
-GOOD = principals.random(GAME.pay_target)
+PAY_TARGET = pay_target_of(GAME)
+GOOD = principals.random(PAY_TARGET)
 
 
 def refusal(promise, function, principal, game=GAME, **options):
@@ -32,7 +33,7 @@ def acting(change):
 
 
 def test_one_that_keeps_all_of_them_passes():
-    again = lambda: principals.random(pay_target=GAME.pay_target)  # noqa: E731
+    again = lambda: principals.random(pay_target=PAY_TARGET)  # noqa: E731
     checks.check_principal(GOOD, 0.5, GAME, TASK, remake=again)
 
 
@@ -89,7 +90,7 @@ def test_a_memory_outside_of_the_carry():
 def test_a_decision_in_python():
     def act(key, params, carry, seen):
         del key
-        paid = GAME.pay_target(seen) if params > 0.4 else jnp.int32(0)
+        paid = PAY_TARGET(seen) if params > 0.4 else jnp.int32(0)
         return paid, carry, ()
 
     refusal("jit", "act", GOOD._replace(act=act))
@@ -101,7 +102,7 @@ def test_one_that_is_made_anew():
 
 
 def test_a_privileged_principal_passes_with_previews_and_is_refused_without():
-    principal = prescient(GAME.pay_target)
+    principal = prescient(PAY_TARGET)
     checks.check_principal(principal, 0.5, GAME, TASK)
     with pytest.raises(ConfigError, match="expected one with previews"):
         checks.check_principal(principal, 0.5, GAME._replace(preview=None), TASK)
