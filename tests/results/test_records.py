@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mermaide_jax.errors import ConfigError
-from mermaide_jax.results.records import RUN, score_tables
+from mermaide_jax.results.records import RUN, score_tables, tidy
 from mermaide_jax.results.schema import ROW_COLUMNS
 
 BLANK = {name: kind() for name, kind in ROW_COLUMNS.items()}
@@ -39,3 +39,14 @@ def test_agents_of_two_families_or_coefficients_are_two():
 
 def test_no_rows_make_no_table():
     assert score_tables([[], []]).shape == (2, 0, 0)
+
+
+def test_records_of_arrays_name_their_place():
+    axes = {"seed": [3, 5], "step": ("a", "b", "c")}
+    rows = tidy(axes, score=np.arange(6.0).reshape(2, 3), hit=np.eye(2, 3, dtype=bool))
+    assert rows[4] == {"seed": 5, "step": "b", "score": 4.0, "hit": True}
+    assert [row["seed"] for row in rows] == [3, 3, 3, 5, 5, 5]
+    assert type(rows[0]["score"]) is float and type(rows[0]["hit"]) is bool
+    assert tidy({"seed": []}, score=[]) == []
+    with pytest.raises(ConfigError, match=r"^score: got \(2,\), expected the shape \(2, 3\)"):
+        tidy(axes, score=[1.0, 2.0])
