@@ -12,6 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from mermaide_jax.errors import ConfigError, refuse
+from mermaide_jax.studies import kit
 from mermaide_jax.studies.kit import (
     Study,
     prepare_output,
@@ -143,7 +144,7 @@ def test_every_seed_and_use_has_keys_of_its_own():
 
 
 @dataclasses.dataclass(frozen=True)
-class Sweep(KitOptions):
+class Sweep(kit.Options):
     costs: tuple[float, ...] = (0.5,)
 
 
