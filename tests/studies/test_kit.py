@@ -135,14 +135,6 @@ def test_a_refused_option_is_one_line_and_exit_code_2(monkeypatch, capsys):
     assert capsys.readouterr().err == "error: --number: got -1, expected an integer >= 0\n"
 
 
-def test_every_seed_and_use_has_keys_of_its_own():
-    data = lambda keys: np.asarray(jax.random.key_data(keys))  # noqa: E731
-    few, more = (data(seed_keys(seeds, 1)) for seeds in ([7, 2], [7, 2, 5]))
-    np.testing.assert_array_equal(few, more[:2])
-    every = np.concatenate([data(seed_keys(range(4), use)) for use in range(3)])
-    assert len(np.unique(every, axis=0)) == 12
-
-
 @dataclasses.dataclass(frozen=True)
 class Sweep(kit.Options):
     costs: tuple[float, ...] = (0.5,)
@@ -155,8 +147,3 @@ def test_a_script_is_told_where_to_write(tmp_path, capsys):
     assert seen == [Sweep(out=tmp_path, force=True, costs=(0.1, 0.2))]
     assert start(seen.append, Sweep, "Sweeps.", []) == 2
     assert "--out" in capsys.readouterr().err
-
-
-def test_progress_passes_everything_on(capsys):
-    assert list(progress(iter("abc"), "letters", 3)) == list("abc")
-    assert capsys.readouterr().out == ""
