@@ -64,7 +64,7 @@ def read(options: Bandits) -> tuple[Results, Path]:
         refuse("--compact", True, "with --out: a finished study is left as it is")
     study = read_study(options.results)
     if options.out is None:
-        return study, options.results[0]
+        return study, next(iter(options.results))
     directory = prepare_output(options.out, force=options.force)
     write_results(directory, reduce_results(study) if options.compact else study)
     if not options.compact:

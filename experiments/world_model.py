@@ -17,6 +17,7 @@ bootstrap over training runs, within agents. Writes ``gains.csv``, ``prediction.
 import dataclasses
 import sys
 import time
+from typing import Any
 
 from mermaide_jax.errors import check_at_least
 from mermaide_jax.report.gains import coefficient_gains, coefficient_gains_figure
@@ -59,7 +60,7 @@ def main(options: WorldModel) -> None:
     scores, predictions = play_new_agents(runs, *sizes)
     gains, steps = coefficient_gains(scores, PRINCIPAL, OVER), prediction_steps(predictions)
     print(gains.to_string(index=False, float_format="%.2f"))
-    means = steps.groupby(["principal", "family", "k_shot"])[["divergence", "entropy"]].mean()
+    means: Any = steps.groupby(["principal", "family", "k_shot"])[["divergence", "entropy"]].mean()
     print(means.to_string(float_format="%.3f"))
     figures = {
         "gains": coefficient_gains_figure(gains),

@@ -52,14 +52,18 @@ def x64() -> Iterator[None]:
 
 
 @pytest.fixture
-def guest_registry(monkeypatch) -> ModuleType:
+def guest_registry(monkeypatch) -> Iterator[ModuleType]:
     """The registry with all that is the library's; what a test registers is forgotten after it."""
     from mermaide_jax import registry
 
     for kind in get_args(registry.Kind):
         registry.members(kind)  # those found later would be forgotten too, and not found again
     monkeypatch.setattr(registry, "_members", dict(registry._members))
-    return registry
+    modules = set(sys.modules)
+    yield registry
+    for name in set(sys.modules) - modules:
+        if name.startswith(registry._LOADED):  # else their files would not be run again
+            del sys.modules[name]
 
 
 @pytest.fixture
@@ -77,7 +81,7 @@ def compile_cache_on(tmp_path, monkeypatch) -> Iterator[None]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
     monkeypatch.setitem(compile_cache._SETTINGS, "jax_persistent_cache_min_compile_time_secs", 0.0)
-    former = jax.config.jax_enable_compilation_cache
+    former = jax.config.values["jax_enable_compilation_cache"]
     jax.config.update("jax_enable_compilation_cache", True)
     yield
     jax.config.update("jax_enable_compilation_cache", former)

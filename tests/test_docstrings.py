@@ -5,7 +5,6 @@ import importlib
 import inspect
 import pkgutil
 import types
-import typing
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +13,6 @@ import optax
 import pytest
 
 import mermaide_jax
-from mermaide_jax import registry
 
 WITHOUT = ("cli", "report", "studies", "throughput")
 """Packages whose functions need no example each: most take whole studies, the runs of one, or all
@@ -77,16 +75,8 @@ def examples(module):
             yield test
 
 
-@pytest.fixture
-def own_members(monkeypatch):
-    """What an example registers is forgotten after it."""
-    for kind in typing.get_args(registry.Kind):
-        registry.names(kind)
-    monkeypatch.setattr(registry, "_members", dict(registry._members))
-
-
 @pytest.mark.parametrize("name", modules())
-def test_examples_give_what_they_say(name, own_members):
+def test_examples_give_what_they_say(name, guest_registry):
     module = importlib.import_module(name)
     told = []
     for test in examples(module):

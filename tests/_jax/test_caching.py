@@ -1,6 +1,7 @@
 """Factories with a memory: one object however it is asked for, and a plain refusal."""
 
 import inspect
+from typing import Any
 
 import pytest
 from families import FAMILIES
@@ -39,20 +40,22 @@ def test_the_factory_is_still_to_be_seen():
 
 
 def test_wrong_calls_are_those_of_the_factory():
+    wrongly: Any = pair
     with pytest.raises(TypeError, match="first"):
-        pair()
+        wrongly()
     with pytest.raises(TypeError, match="fourth"):
-        pair(1, fourth=4)
+        wrongly(1, fourth=4)
 
 
 def test_what_has_no_hash_is_refused_by_name():
+    unhashable: Any = [3]
     with pytest.raises(ConfigError) as refusal:
-        pair(1, third=[3])
+        pair(1, third=unhashable)
     expected = "third: got [3], expected a hashable value (unhashable type: 'list')"
     assert str(refusal.value) == expected
-    agent, config = agents.ucb(3), games.GameConfig(3)
+    no_agent: Any = list(agents.ucb(3))
     with pytest.raises(ConfigError, match=r"^agent: got .*'list'"):
-        games.make_intervention_game(list(agent), config)
+        games.make_intervention_game(no_agent, games.GameConfig(3))
 
 
 def test_a_failure_is_not_remembered():

@@ -88,8 +88,8 @@ def test_every_promise_of_an_agent_is_kept(family, coefficient):
 def test_renaming_back_gives_the_params_and_renaming_twice_is_renaming_once(family):
     agent, make_params = family
     params = make_params(jnp.float32(0.3), jnp.linspace(0, 1, ARMS, dtype=jnp.float32))
-    first, second = np.int32([2, 0, 3, 1]), np.int32([1, 3, 2, 0])
-    assert_same(agent.permute(agent.permute(params, first), np.argsort(first)), params)
+    first, second = jnp.int32([2, 0, 3, 1]), jnp.int32([1, 3, 2, 0])
+    assert_same(agent.permute(agent.permute(params, first), jnp.argsort(first)), params)
     twice = agent.permute(agent.permute(params, first), second)
     assert_same(twice, agent.permute(params, first[second]))
 

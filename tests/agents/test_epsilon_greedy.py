@@ -40,9 +40,9 @@ def draws():
 
 def cases(levels=None):
     rng = np.random.default_rng(5)
-    epsilon = rng.uniform(0, 1, NUMBER).astype(np.float32)
+    epsilon: Any = rng.uniform(0, 1, NUMBER).astype(np.float32)
     epsilon[::5], epsilon[1::5] = 0.0, 1.0
-    initial_value = rng.uniform(-1, 2, NUMBER).astype(np.float32)
+    initial_value: Any = rng.uniform(-1, 2, NUMBER).astype(np.float32)
     rewards = rng.normal(size=(NUMBER, STEPS, ARMS)) + rng.uniform(0, 2, (NUMBER, 1, ARMS))
     if levels:
         rewards = rng.integers(0, levels, rewards.shape) / 4
@@ -59,7 +59,7 @@ def test_every_action_is_explored_or_greedy(initial_pull, levels):
     counts, means = oracles.sample_means(actions, gained, ARMS, params.initial_value)
     values = np.where(counts == 0, np.inf, means) if initial_pull else means
     allowed = np.take_along_axis(oracles.optimal(values), actions[..., None], -1)[..., 0]
-    explores = draws()[0] < params.epsilon[:, None]
+    explores = draws()[0] < np.asarray(params.epsilon)[:, None]
     if initial_pull:
         explores[:, :ARMS] = False
     assert (allowed | explores).all()
@@ -71,10 +71,11 @@ def test_whole_episodes_equal_a_plain_loop(initial_pull):
     params, rewards = cases()
     actions = np.asarray(runner(initial_pull)(keys(0, NUMBER), params, rewards)[0])
     uniforms, arms = draws()
+    epsilon, initial_value = map(np.asarray, params)
     for case in range(300):
         episode = oracles.epsilon_greedy_episode(
-            params.epsilon[case],
-            params.initial_value[case],
+            float(epsilon[case]),
+            float(initial_value[case]),
             initial_pull,
             rewards[case],
             (uniforms[case], arms[case]),

@@ -44,7 +44,7 @@ def test_params_hold_the_coefficient_as_a_float32_leaf(family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_grid_is_of_values_that_agents_can_have(family):
     grid, parameters = agents.grid_of(family), registry.get("family", family).parameters
-    assert grid == (tuple(parameters[0].grid) if parameters else (0.0,))
+    assert grid == (parameters[0].grid if parameters else (0.0,))
     assert all(np.isfinite(grid)) and list(grid) == sorted(set(grid))
     agents.check_coefficients(family, grid)
     if parameters:

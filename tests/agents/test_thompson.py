@@ -21,17 +21,19 @@ from mermaide_jax.agents import (
 
 
 def test_draws_have_the_posterior_mean_and_width():
-    state = SampleMeans(counts=np.float32([1, 4, 0, 9]), means=np.float32([0.5, 0.25, 0, 1]))
-    draw = thompson_draw(np.float32([0.3, -2, 1, 0.5]), 0.6, state)
+    state = SampleMeans(counts=jnp.float32([1, 4, 0, 9]), means=jnp.float32([0.5, 0.25, 0, 1]))
+    draw = thompson_draw(jnp.float32([0.3, -2, 1, 0.5]), 0.6, state)
     np.testing.assert_allclose(draw, [0.5 + 0.18, 0.25 - 0.6, np.inf, 1 + 0.1], rtol=1e-6)
 
 
 def test_choices_are_as_likely_as_the_posterior_says():
-    state = SampleMeans(counts=np.float32([4, 9]), means=np.float32([0.5, 0.4]))
-    act = jax.jit(jax.vmap(lambda key: thompson(2).act(key, ThompsonParams(0.6), state, None)))
+    state = SampleMeans(counts=jnp.float32([4, 9]), means=jnp.float32([0.5, 0.4]))
+    act = jax.jit(
+        jax.vmap(lambda key: thompson(2).act(key, ThompsonParams(0.6), state, jnp.zeros(2)))
+    )
     second = int(np.sum(act(keys(0, 20_000))))
     spread = 0.6 * np.sqrt(1 / 4 + 1 / 9)
-    oracles.assert_binomial(second, 20_000, scipy.stats.norm.cdf(-0.1 / spread))
+    oracles.assert_binomial(second, 20_000, float(scipy.stats.norm.cdf(-0.1 / spread)))
 
 
 def test_untried_arms_come_first_in_any_order_and_ties_are_fair():
@@ -68,14 +70,14 @@ def test_probabilities_equal_an_integral_of_scipy(seed):
         )
         for arm in range(number)
     ]
-    state = SampleMeans(counts=np.float32(counts), means=np.float32(means))
+    state = SampleMeans(counts=jnp.float32(counts), means=jnp.float32(means))
     np.testing.assert_allclose(law(np.float32(scale), state), exact, rtol=0, atol=2e-6)
 
 
 def test_probabilities_with_untried_arms_or_without_width():
-    state = SampleMeans(counts=np.float32([2, 0, 0]), means=np.float32([1, 0, 0]))
+    state = SampleMeans(counts=jnp.float32([2, 0, 0]), means=jnp.float32([1, 0, 0]))
     np.testing.assert_array_equal(law(0.5, state), [0, 0.5, 0.5])
-    state = SampleMeans(counts=np.float32([2, 1, 9]), means=np.float32([1, 0, 1]))
+    state = SampleMeans(counts=jnp.float32([2, 1, 9]), means=jnp.float32([1, 0, 1]))
     np.testing.assert_array_equal(law(0.0, state), [0.5, 0, 0.5])
-    narrow = SampleMeans(counts=np.float32([2, 1, 9]), means=np.float32([1, 0, 2]))
+    narrow = SampleMeans(counts=jnp.float32([2, 1, 9]), means=jnp.float32([1, 0, 2]))
     np.testing.assert_allclose(law(1e-6, narrow), [0, 0, 1], atol=1e-6)

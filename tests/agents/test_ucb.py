@@ -47,7 +47,7 @@ def test_whole_episodes_equal_a_plain_loop():
 
 
 def test_index_is_the_published_one():
-    state = SampleMeans(counts=np.float32([1, 4, 0, 9]), means=np.float32([0.5, 0.25, 0, 1]))
+    state = SampleMeans(counts=jnp.float32([1, 4, 0, 9]), means=jnp.float32([0.5, 0.25, 0, 1]))
     expected = [
         0.5 + 0.42 * np.sqrt(np.log(14)),
         0.25 + 0.42 * np.sqrt(np.log(14) / 4),

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -58,7 +59,8 @@ def made_up_episodes():
         observation[:, :, 1:, :arms] = np.eye(arms)[action[:, :, :-1]]
         observation[:, :, 1:, arms] = intervention[:, :, :-1]
         observation[..., arms + 1 :] = target[:, None, None]
-        out.append(Episodes(observation, intervention, action, rng.normal(size=shape)))
+        played: Any = (observation, intervention, action, rng.normal(size=shape))
+        out.append(Episodes(*played))
     return out
 
 
@@ -138,7 +140,7 @@ def test_torch_has_the_meta_gradient_of_the_library(way, order, torch):
     _, unflatten = ravel_pytree(tree)
     names = ["/".join(k.key for k in path) for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
     gradient = np.concatenate([params[name].grad.numpy().ravel() for name in names])
-    assert_equal_gradients(unflatten(gradient), library_gradient(order))
+    assert_equal_gradients(unflatten(jnp.asarray(gradient)), library_gradient(order))
 
 
 def play_flax(work, tasks):

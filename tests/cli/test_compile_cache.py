@@ -56,7 +56,7 @@ def test_what_was_compiled_is_loaded(directory, hits, capsys):
     before = settings()
     with compile_cache(True):
         assert compute() == 18
-        assert jax.config.jax_compilation_cache_max_size == module.MAX_BYTES
+        assert jax.config.values["jax_compilation_cache_max_size"] == module.MAX_BYTES
     assert len(entries(directory)) == 1
     assert not hits
     with compile_cache(True):
@@ -72,21 +72,21 @@ def test_what_was_compiled_is_loaded(directory, hits, capsys):
 
 def test_without(directory, monkeypatch):
     with compile_cache(False):
-        assert not jax.config.jax_enable_compilation_cache
+        assert not jax.config.values["jax_enable_compilation_cache"]
         compute()
     assert not directory.exists()
-    assert jax.config.jax_enable_compilation_cache
+    assert jax.config.values["jax_enable_compilation_cache"]
 
 
 def test_the_users_own_settings_hold(directory, tmp_path, monkeypatch, hits):
     own = tmp_path / "own"
-    former = jax.config.jax_compilation_cache_dir
+    former = jax.config.values["jax_compilation_cache_dir"]
     jax.config.update("jax_compilation_cache_dir", str(own))
     try:
         with compile_cache(True):
-            assert jax.config.jax_compilation_cache_dir == str(own)
+            assert jax.config.values["jax_compilation_cache_dir"] == str(own)
         with compile_cache(False):
-            assert not jax.config.jax_enable_compilation_cache
+            assert not jax.config.values["jax_enable_compilation_cache"]
     finally:
         jax.config.update("jax_compilation_cache_dir", former)
     jax.config.update("jax_enable_compilation_cache", False)
@@ -96,7 +96,9 @@ def test_the_users_own_settings_hold(directory, tmp_path, monkeypatch, hits):
     jax.config.update("jax_enable_compilation_cache", True)
     monkeypatch.setenv("JAX_COMPILATION_CACHE_MAX_SIZE", "7")
     with compile_cache(True):
-        assert jax.config.jax_compilation_cache_max_size == -1  # as read at import, not ours
+        assert (
+            jax.config.values["jax_compilation_cache_max_size"] == -1
+        )  # as read at import, not ours
 
 
 def test_spoilt_entries_cost_a_line_and_no_more(directory, hits, capsys):
@@ -198,7 +200,7 @@ def refusal(capsys, directory):
     """What is said when the cache cannot be used; the work is done all the same."""
     with compile_cache(True):
         assert compute() == 18
-        assert jax.config.jax_compilation_cache_dir is None
+        assert jax.config.values["jax_compilation_cache_dir"] is None
     assert not directory.exists() or not entries(directory)
     error = capsys.readouterr().err
     assert error.startswith("mermaide: warning: no compile cache: ")

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from mermaide_jax.errors import ConfigError, refuse
 from mermaide_jax.results.configs import config_to_dict
 from mermaide_jax.results.results import read_results
 from mermaide_jax.studies.kit import Study
+from mermaide_jax.studies.mermaide.config import StudyConfig
 
 GUESTS = """
 from mermaide_jax import agents, principals
@@ -32,6 +34,12 @@ register(
 
 TINY = """reproduce --preset smoke --seeds 1 --game.horizon 4 --game.num-arms 3 --agents.train 3
     --agents.test 2 --evaluation.episodes 2 --agents.families rash --principals never thrifty"""
+
+
+def study_of(words, joined=None) -> StudyConfig:
+    """The study that a command line asks for."""
+    command: Any = parse(words, joined)
+    return command.study
 
 
 def one_line(capsys, kind="error"):
@@ -67,10 +75,10 @@ def test_who_was_loaded_joins_the_study_unless_others_are_asked_for(guests):
     registry.load(guests)
     joined = {"family": ["rash"], "principal": ["thrifty"]}
     line = ["reproduce", "--preset", "smoke", "--out", "x"]
-    plain, study = parse(line).study, parse(line, joined).study
+    plain, study = study_of(line), study_of(line, joined)
     assert study.agents.families == (*plain.agents.families, "rash")
     assert study.principals == (*plain.principals, "thrifty")
-    asked = parse([*line, "--principals", "never", "--agents.families", "ucb"], joined).study
+    asked = study_of([*line, "--principals", "never", "--agents.families", "ucb"], joined)
     assert (asked.principals, asked.agents.families) == (("never",), ("ucb",))
 
 
@@ -79,14 +87,14 @@ def test_a_family_that_does_not_fit_the_numbers_is_not_met_unasked(guests, capsy
     registry.load(guests)
     joined = {"family": ["rash"], "principal": ["thrifty"]}
     line = ["reproduce", "--preset", "smoke", "--out", "x"]
-    study = parse(line, joined).study
+    study = study_of(line, joined)
     assert "rash" not in study.agents.families and "thrifty" in study.principals
     assert one_line(capsys, "warning") == (
         "mermaide: warning: rash is not met unless --agents.families names it "
         "(train: got 15, expected a multiple of 2, the coefficients used)\n"
     )
     asked = [*line, "--agents.families", "rash", "--agents.train", "16"]
-    assert parse(asked, joined).study.agents.families == ("rash",)
+    assert study_of(asked, joined).agents.families == ("rash",)
 
 
 def test_help_shows_who_was_loaded(guests, capsys):
@@ -202,8 +210,8 @@ def test_a_file_goes_over_the_preset_and_the_command_line_over_both(name, text, 
     smoke = registry.get("preset", "smoke").value
     line = ["train", "--out", "x", "--preset", "smoke", "--config", str(file)]
     game = dataclasses.replace(smoke.game, cost=0.5)
-    assert parse(line).study == dataclasses.replace(smoke, game=game, seeds=4)
-    assert parse([*line, "--seeds", "9"]).study == dataclasses.replace(smoke, game=game, seeds=9)
+    assert study_of(line) == dataclasses.replace(smoke, game=game, seeds=4)
+    assert study_of([*line, "--seeds", "9"]) == dataclasses.replace(smoke, game=game, seeds=9)
 
 
 def test_the_config_of_a_run_gives_that_run_again(tmp_path):
@@ -211,7 +219,7 @@ def test_the_config_of_a_run_gives_that_run_again(tmp_path):
     file = tmp_path / "config.json"
     file.write_text(json.dumps(config_to_dict(study)))
     line = ["train", "--out", "x", "--preset", "smoke", "--config", str(file)]
-    assert parse(line).study == study
+    assert study_of(line) == study
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from guests import guests_leave
 
 from mermaide_jax import agents, games, registry
 from mermaide_jax.cli import main
@@ -28,11 +28,9 @@ LEAST = {
 
 
 @pytest.fixture
-def guests():
-    with guests_leave():
-        for file in FILES:
-            registry.load(str(file))
-        yield
+def guests(guest_registry):
+    for file in FILES:
+        guest_registry.load(str(file))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -40,18 +38,15 @@ def test_each_is_a_page(file):
     assert len(file.read_text(encoding="utf-8").splitlines()) <= 40
 
 
-def test_they_are_in_the_table_and_the_figures(tmp_path, capsys):
+def test_they_are_in_the_table_and_the_figures(tmp_path, capsys, guest_registry):
     options = [word for pair in LEAST.items() for word in " ".join(pair).split()]
     loads = [word for file in FILES for word in ("--load", str(file))]
-    with guests_leave():
-        assert (
-            main([*loads, "reproduce", "--preset", "smoke", "--out", str(tmp_path), *options]) == 0
-        )
-        printed = capsys.readouterr().out
-        results = read_results(tmp_path)
-        assert format_table(summarize(results.rows)) in printed
-        assert main([*loads, "list"]) == 0
-        assert "softmax" in capsys.readouterr().out
+    assert main([*loads, "reproduce", "--preset", "smoke", "--out", str(tmp_path), *options]) == 0
+    printed = capsys.readouterr().out
+    results = read_results(tmp_path)
+    assert format_table(summarize(results.rows)) in printed
+    assert main([*loads, "list"]) == 0
+    assert "softmax" in capsys.readouterr().out
     assert "Softmax agents, 0-shot" in printed and "Budget, every other step" in printed
     assert {row["family"] for row in results.rows} == {"softmax"}
     assert {row["principal"] for row in results.rows} == {"never", "budgeted"}
@@ -59,27 +54,29 @@ def test_they_are_in_the_table_and_the_figures(tmp_path, capsys):
     assert (tmp_path / "score.png").stat().st_size > 1000
 
 
-def test_those_that_are_loaded_join_the_families_and_principals_of_a_preset(monkeypatch):
+def test_those_that_are_loaded_join_the_families_and_principals_of_a_preset(
+    monkeypatch, guest_registry
+):
     from mermaide_jax.cli import actions
 
     seen = []
     monkeypatch.setattr(actions, "reproduce", lambda command, line: seen.append(command.study))
     loads = [word for file in FILES for word in ("--load", str(file))]
-    with guests_leave():
-        assert main([*loads, "reproduce", "--preset", "smoke", "--out", "anywhere"]) == 0
-        (study,) = seen
-        assert study.agents.families == ("ucb", "epsilon_greedy", "softmax")
-        assert study.principals[-1] == "budgeted" and "mermaide" in study.principals
+    assert main([*loads, "reproduce", "--preset", "smoke", "--out", "anywhere"]) == 0
+    (study,) = seen
+    assert study.agents.families == ("ucb", "epsilon_greedy", "softmax")
+    assert study.principals[-1] == "budgeted" and "mermaide" in study.principals
 
 
 def test_a_softmax_agent_follows_its_law(guests):
     agent = agents.make_agent("softmax", 3)
-    state = agents.SampleMeans(np.ones(3, np.float32), np.array([0.1, 0.2, 0.4], np.float32))
-    law = agent.probabilities(0.1, state, None)
+    state = agents.SampleMeans(jnp.ones(3), jnp.float32([0.1, 0.2, 0.4]))
+    offer = jnp.zeros(3)  # which it does not see
+    law = agent.probabilities(0.1, state, offer)
     expected = np.exp(state.means / 0.1)
     np.testing.assert_allclose(law, expected / expected.sum(), rtol=1e-5)
     keys = jax.random.split(jax.random.key(0), 4000)
-    drawn = np.bincount(jax.vmap(lambda key: agent.act(key, 0.1, state, None))(keys), minlength=3)
+    drawn = np.bincount(jax.vmap(lambda key: agent.act(key, 0.1, state, offer))(keys), minlength=3)
     np.testing.assert_allclose(drawn / 4000, law, atol=0.03)
 
 

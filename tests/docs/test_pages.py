@@ -11,7 +11,6 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from guests import guests_leave
 
 from mermaide_jax.cli import actions, bench, main, split_loads
 from mermaide_jax.errors import ConfigError
@@ -57,10 +56,9 @@ def completed(command: str) -> str:
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if code_of(p)], ids=name_of)
-def test_the_code_of_a_page_runs(page, monkeypatch, tmp_path, capsys):
+def test_the_code_of_a_page_runs(page, monkeypatch, tmp_path, capsys, guest_registry):
     monkeypatch.chdir(ROOT)
-    with guests_leave():
-        exec(compile(code_of(page), str(page), "exec"), {"__name__": "page"})
+    exec(compile(code_of(page), str(page), "exec"), {"__name__": "page"})
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if "```py\n" in p.read_text()], ids=name_of)
@@ -71,14 +69,13 @@ def test_code_that_needs_a_device_is_python(page):
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if commands_of(p)], ids=name_of)
-def test_the_commands_of_a_page_are_taken(page, monkeypatch, capsys):
+def test_the_commands_of_a_page_are_taken(page, monkeypatch, capsys, guest_registry):
     monkeypatch.chdir(ROOT)
     for command in commands_of(page):
         words = shlex.split(command)
         if {"...", "COMMAND", "NAME"} & set(words):  # a way of speaking
             continue
-        with guests_leave():
-            CHECKS[words[0]](words[1:], command)
+        CHECKS[words[0]](words[1:], command)
 
 
 def check_mermaide(words: list[str], command: str) -> None:
@@ -193,11 +190,10 @@ def test_tables_have_a_caption(page):
             )
 
 
-def test_the_list_of_members_is_that_of_the_registry():
+def test_the_list_of_members_is_that_of_the_registry(guest_registry):
     tables = runpy.run_path(str(ROOT / "docs" / "tables.py"))
-    with guests_leave():
-        text = tables["PAGE"].read_text(encoding="utf-8")
-        assert tables["updated"](text) == text
+    text = tables["PAGE"].read_text(encoding="utf-8")
+    assert tables["updated"](text) == text
 
 
 def test_every_page_is_in_the_navigation():

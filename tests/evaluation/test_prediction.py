@@ -10,6 +10,7 @@ import scipy.stats
 from families import FAMILIES, bandit_of, games_of, params_of
 
 from mermaide_jax import games
+from mermaide_jax.agents import make_agent
 from mermaide_jax.evaluation.prediction import action_law, prediction_quality
 from mermaide_jax.principals import random_rate
 
@@ -27,7 +28,7 @@ def played(family):
 
     def one(key):
         episode = games.rollout(key, game, payer, jnp.float32(0.5), task)
-        return episode, action_law(game.agent, CONFIG, task, episode)
+        return episode, action_law(make_agent(family, 3), CONFIG, task, episode)
 
     return jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(0), EPISODES))
 

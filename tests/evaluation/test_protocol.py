@@ -1,6 +1,7 @@
 """The K-shot protocol: what is adapted on, what is reported, and that agents keep apart."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -30,17 +31,17 @@ def params():
 
 
 def played_by_hand(principal):
-    rng = np.random.default_rng(1)
+    rng: Any = np.random.default_rng(1)
     shape = (NUMBER, EPISODES, STEPS)
     return Trajectory(
-        observation=np.zeros((*shape, 1), np.float32),
+        observation=jnp.zeros((*shape, 1)),
         intervention=rng.integers(0, 4, shape).astype(np.int32),
         reward=rng.normal(size=shape).astype(np.float32),
         step=StepInfo(
             rng.integers(0, ARMS, shape).astype(np.int32),
-            np.zeros(shape, np.float32),
+            jnp.zeros(shape),
             rng.random(shape) < 0.3,
-            np.zeros((*shape, ARMS), np.float32),
+            jnp.zeros((*shape, ARMS)),
         ),
         principal=principal,
     )
@@ -49,8 +50,8 @@ def played_by_hand(principal):
 def random_decision():
     logits = np.random.default_rng(2).normal(size=(NUMBER, EPISODES, STEPS, ARMS))
     prediction = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-    nothing = np.zeros(logits.shape[:-1], np.float32)
-    return Decision(nothing, nothing, nothing, prediction.astype(np.float32))
+    nothing: Any = np.zeros(logits.shape[:-1], np.float32)
+    return Decision(nothing, nothing, nothing, jnp.float32(prediction))
 
 
 def test_summary_equals_loops():
@@ -75,7 +76,7 @@ def test_summary_equals_loops():
             likelihood / total,
             right / total,
         )
-        np.testing.assert_allclose([x[n] for x in out], expected, rtol=1e-5)
+        np.testing.assert_allclose([x[n] for x in out], np.asarray(expected), rtol=1e-5)
 
 
 def test_who_predicts_nothing_is_not_scored_for_it():

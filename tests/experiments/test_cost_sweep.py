@@ -1,6 +1,7 @@
 """The sweep of costs at a tiny size, from the command line to its files."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ def test_where_payments_are_dear_whoever_may_choose_pays_nothing(
     capsys.readouterr()
     table = pd.read_csv(out / "cost_sweep.csv")
     assert len(table) == 2 * 4 * 2  # families, principals, costs
-    by = table.pivot_table("score", ["family", "cost"], "principal")
+    by: Any = table.pivot_table("score", ["family", "cost"], "principal")
     dear = by.xs(10.0, level="cost")
     for name in ("prescient", "first k"):
         np.testing.assert_allclose(dear[name], dear["never"])

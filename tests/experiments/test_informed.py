@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,7 +35,7 @@ def test_the_table_holds_the_study_and_both_kinds_of_knowledge(
     module = load_experiment("informed", monkeypatch)
     module.main(module.Informed(study, out=tmp_path / "out", seeds=1))
     assert "ucb, informed of the state: 2 of 2" in capsys.readouterr().out
-    table = pd.read_csv(tmp_path / "out" / "informed.csv")
+    table: Any = pd.read_csv(tmp_path / "out" / "informed.csv")
     assert list(table["family"]) == ["ucb"] * 3 + ["epsilon_greedy"] * 3
     assert list(table["informed_of"]) == ["nothing", "task", "state"] * 2
     assert np.isfinite(table["score"]).all() and (table["runs"] == 2).all()

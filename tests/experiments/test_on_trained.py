@@ -4,6 +4,7 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ def test_bandits_compares_and_writes_the_findings(finished, tmp_path, monkeypatc
     bandits, findings = load_experiment("bandits", monkeypatch), tmp_path / "findings.json"
     bandits.main(bandits.Bandits((finished,), findings=findings))
     assert "REINFORCE" in capsys.readouterr().out
-    table = pd.read_csv(finished / "improvement.csv")
+    table: Any = pd.read_csv(finished / "improvement.csv")
     assert set(table["k_shot"]) == {0, 1} and set(table["baseline"]) == {"reinforce"}
     assert (finished / "improvement.png").stat().st_size > 1000
     results, found = read_results(finished), read_findings(findings)
@@ -32,7 +33,7 @@ def test_bandits_compares_and_writes_the_findings(finished, tmp_path, monkeypatc
         measure = found["F2"]["ucb"][str(line.k_shot)]["reinforce"]["probability_of_improvement"]
         assert measure["value"] == pytest.approx(line.value)
         assert measure["command"] == results.command
-    payments = pd.read_csv(finished / "interventions.csv")
+    payments: Any = pd.read_csv(finished / "interventions.csv")
     assert set(payments["principal"]) == {row["principal"] for row in results.rows}
     for line in payments[payments["principal"] == "mermaide"].itertuples():
         measure = found["F4"]["ucb"][str(line.k_shot)]["mermaide"]["interventions"]
@@ -88,11 +89,11 @@ def test_world_model_measures_gains_and_predictions(finished, tmp_path, monkeypa
     monkeypatch.setattr(sys, "argv", ["world_model.py", "there"])
     module.main(module.WorldModel((finished,), out=out, agents=1, episodes=2))
     capsys.readouterr()
-    gains = pd.read_csv(out / "gains.csv")
+    gains: Any = pd.read_csv(out / "gains.csv")
     assert set(gains["gain_of"]) == {"both"}  # the other baselines were not trained
     assert len(gains) == 2 * 5  # shots, coefficients
     assert (gains["low"] <= gains["gain"]).all() and (gains["gain"] <= gains["high"]).all()
-    steps = pd.read_parquet(out / "prediction.parquet")
+    steps: Any = pd.read_parquet(out / "prediction.parquet")
     assert len(steps) == 2 * 2 * 4  # seeds, shots, steps
     assert (steps["divergence"] > -1e-4).all()
     # Nothing was tried yet: the agent pulls each of three arms with the same probability.
@@ -115,7 +116,7 @@ def test_adaptation_takes_the_gradient_step_and_the_memory_apart(tmp_path, monke
     options += ["--principals", "mermaide", "reinforce", "--training.inner-learning-rate", "0.1"]
     assert main(["train", *options, "--out", str(study)]) == 0
     module.main(module.Adaptation((study,), out=out))
-    table = pd.read_csv(out / "adaptation.csv")
+    table: Any = pd.read_csv(out / "adaptation.csv")
     assert list(table["way"]) == ["both", "gradient step alone", "memory alone"]
     assert set(table["principal"]) == {"mermaide"} and set(table["k_shot"]) == {1}
     np.testing.assert_allclose(table["gain"], table["score"] - table["zero_shot"], atol=1e-4)
@@ -151,10 +152,10 @@ def test_protocols_compares_studies(finished, tmp_path, monkeypatch, capsys):
     assert list(dict.fromkeys(scores["protocol"])) == ["base", "split same"]
     assert set(scores["principal"]) == {"mermaide", "reinforce", "never"}
     wide = scores.pivot_table(index=["principal", "k_shot"], columns="protocol", values="score")
-    gain = (wide["split same"] - wide["base"]).unstack()
+    gain: Any = (wide["split same"] - wide["base"]).unstack()
     np.testing.assert_allclose(gain.loc["mermaide"], 100.0, rtol=1e-3)
     assert (gain.drop("mermaide") == 0).all(axis=None)
-    wins = pd.read_csv(out / "improvement.csv").set_index("protocol").loc["split same"]
+    wins: Any = pd.read_csv(out / "improvement.csv").set_index("protocol").loc["split same"]
     assert set(wins["baseline"]) == {"reinforce"} and (wins["value"] == 1).all()
     assert (out / "protocols.png").stat().st_size > 1000
     assert "versions" in json.loads((out / "about.json").read_text())
@@ -173,7 +174,7 @@ def test_beliefs_compares_the_world_model_with_an_observer(finished, tmp_path, m
     monkeypatch.setattr(sys, "argv", ["beliefs.py", "there"])
     module.main(module.Beliefs(finished, out=out, particles=8, sweeps=1))
     capsys.readouterr()
-    table = pd.read_parquet(out / "beliefs.parquet")
+    table: Any = pd.read_parquet(out / "beliefs.parquet")
     assert len(table) == 2 * 3 * 4  # agents, predictors, steps
     assert set(table["predictor"]) == set(module.COLORS) and set(table["k_shot"]) == {1}
     said = json.loads((out / "about.json").read_text())["summary"]
@@ -196,7 +197,7 @@ def test_watching_holds_the_principal_alone_and_with_exact_beliefs(
     options = {"principal": "mermaide", "episodes": 2, "particles": 4, "sweeps": 1}
     module.main(module.Watching(finished, out=out, **options))
     assert "and informed of the task, UCB, seed 1: played" in capsys.readouterr().out
-    table = pd.read_csv(out / "watching.csv")
+    table: Any = pd.read_csv(out / "watching.csv")
     assert list(table["variant"]) == ["alone", "watching", "informed"]
     assert (table["runs"] == 4).all() and np.isfinite(table["score"]).all()
     # Alone it plays the very episodes of the study.
@@ -206,7 +207,7 @@ def test_watching_holds_the_principal_alone_and_with_exact_beliefs(
         if (row["principal"], row["k_shot"]) == ("mermaide", 0)
     ]
     assert table["score"][0] == pytest.approx(interquartile_mean(rows), abs=1e-4)
-    gains = pd.read_csv(out / "gains.csv")
+    gains: Any = pd.read_csv(out / "gains.csv")
     assert list(gains["variant"]) == ["watching", "informed"]
     np.testing.assert_allclose(gains["gain"], table["score"][1:] - table["score"][0], atol=1e-4)
     assert gains["runs_above"].between(0, 1).all()
@@ -238,7 +239,7 @@ def test_planning_holds_every_world_model_with_and_without(finished, tmp_path, m
     module, out = load_experiment("planning", monkeypatch), tmp_path / "out"
     module.main(module.Planning((finished,), out=out, episodes=2, rollouts=2))
     assert "MERMAIDE, 1-shot, with planning, UCB, seed 1: played" in capsys.readouterr().out
-    table = pd.read_csv(out / "planning.csv")
+    table: Any = pd.read_csv(out / "planning.csv")
     assert set(table["principal"]) == {"mermaide"} and list(table["k_shot"]) == [0, 1]
     # Alone it plays the very episodes of the study.
     for line in table.itertuples():
@@ -283,11 +284,11 @@ def test_timing_tells_the_steps_that_are_paid_for(finished, tmp_path, monkeypatc
     module.main(module.Timing((finished,), out=out, episodes=2))
     said = capsys.readouterr().out
     assert "MERMAIDE, 1-shot, UCB, seed 1: played" in said and "paid_unless_hit" in said
-    table = pd.read_csv(out / "timing.csv")
+    table: Any = pd.read_csv(out / "timing.csv")
     assert set(table["principal"]) == {"mermaide", "reinforce", "all_knowing"}
     assert len(table) == (2 * 2 + 1) * 4  # principals and shots, steps
     # Summed over steps it is what the study has of the very same episodes.
-    rows = pd.DataFrame(read_results(finished).rows)
+    rows: Any = pd.DataFrame(read_results(finished).rows)
     for (name, number), own in table.groupby(["principal", "k_shot"]):
         study = rows[(rows["principal"] == name) & (rows["k_shot"] == number)]
         assert own["paid"].sum() == pytest.approx(study["interventions"].mean(), abs=1e-4)

@@ -3,6 +3,7 @@
 import itertools
 import json
 import sys
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,7 @@ def test_who_knows_more_earns_more_and_it_is_written(module, tmp_path, monkeypat
     )
     module.main(config)
     capsys.readouterr()
-    table = pd.read_csv(out / "small_games.csv")
+    table: Any = pd.read_csv(out / "small_games.csv")
     assert len(table) == 2 * 2 * (1 + 1) * 2  # families, noises, games, seeds
     for less, more in itertools.pairwise(
         ("script", "belief", "informed", "all_knowing", "sees_draw")

@@ -5,6 +5,7 @@ import json
 import runpy
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,7 +45,7 @@ def test_it_writes_tables_figures_and_the_finding(tmp_path, monkeypatch, capsys)
     assert "meta" in capsys.readouterr().out
     assert sorted(path.name for path in out.iterdir()) == FILES
 
-    table = pd.read_parquet(out / "curves.parquet")
+    table: Any = pd.read_parquet(out / "curves.parquet")
     assert len(table) == 2 * 2 * 3 * 4
     assert set(table["principal"]) == set(PRINCIPALS)
     assert np.isfinite(table[["payoff", "equilibrium", "bonus_error"]]).all(axis=None)

@@ -1,5 +1,7 @@
 """What a principal is informed of, against plain loops."""
 
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -77,5 +79,6 @@ def test_families_without_an_index_and_unknown_knowledge_are_refused():
         with pytest.raises(ConfigError, match=f"^family: got '{family}'"):
             informed_game(game, family, "task")
     assert "best_response" in without
+    unknown: Any = "mind"
     with pytest.raises(ConfigError, match=r"^knowledge: got 'mind'"):
-        informed_game(game, "ucb", "mind")
+        informed_game(game, "ucb", unknown)

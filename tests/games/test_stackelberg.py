@@ -14,6 +14,7 @@ from mermaide_jax import games
 from mermaide_jax.agents import BestResponseParams, best_response
 from mermaide_jax.errors import ConfigError
 from mermaide_jax.games.equilibrium import equilibrium
+from mermaide_jax.games.rollout import pay_target_of, preview_of
 from mermaide_jax.games.stackelberg import (
     StackelbergConfig,
     add_readings,
@@ -181,9 +182,9 @@ def test_preview_and_pay_target(kind):
     assert make_stackelberg_game(StackelbergConfig(ARMS, 3, kind, GRID)) is game
     task = make_task([0.5, 0.25, 1.0, 0.0], 1, 0.75, 1.0)
     observation, state = game.reset(jax.random.key(0), task)
-    assert int(game.preview(jax.random.key(1), state, task).action) == 2
+    assert int(preview_of(game)(jax.random.key(1), state, task).action) == 2
     assert game.agent is best_response(ARMS)
-    offer = decode_share(config, game.pay_target(observation), task.env.target)
+    offer = decode_share(config, pay_target_of(game)(observation), task.env.target)
     np.testing.assert_array_equal(offer.bonus, np.arange(ARMS) == 1)
 
 

@@ -1,6 +1,7 @@
 """Who is steered: the finite sets, the endless supply, the splits, the names of the arms."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -85,7 +86,7 @@ def test_fifteen_agents_to_train_on_and_ten_to_test_on(family, split, train, tes
     for seed, coefficients, number in ((0, train, 15), (1, test, 10)):
         tasks = finite(jax.random.key(seed), family, coefficients, number)
         values, counts = np.unique(coefficient(family, tasks), return_counts=True)
-        np.testing.assert_array_equal(values, np.float32(coefficients))
+        np.testing.assert_array_equal(values, np.asarray(coefficients, np.float32))
         assert set(counts.tolist()) == {number // len(coefficients)}
         np.testing.assert_array_equal(coefficient(family, tasks), np.resize(values, number))
         assert len(np.unique(tasks.env.mean_rewards)) == number * ARMS
@@ -97,7 +98,8 @@ def test_the_law_of_rewards_and_targets():
     mu, target = np.asarray(tasks.env.mean_rewards), np.asarray(tasks.env.target)
     assert tasks.env.target.dtype == jnp.int32
     assert tasks.env.mean_rewards.dtype == jnp.float32
-    law = scipy.stats.uniform(TERMS.reward_low, TERMS.reward_high - TERMS.reward_low)
+    low, high = float(TERMS.reward_low), float(TERMS.reward_high)
+    law = scipy.stats.uniform(low, high - low)
     assert scipy.stats.kstest(mu.ravel(), law.cdf).pvalue > 1e-3
     rank = (mu > mu[np.arange(number), target][:, None]).sum(1)
     assert (rank > 0).all(), "the target is the best arm"
@@ -133,7 +135,7 @@ def test_endless_supply():
     draw = jax.vmap(lambda key: games.draw_task(key, family, agent, coefficients, ARMS, TERMS))
     tasks = jax.jit(draw)(keys(5, number))
     values, counts = np.unique(coefficient(family, tasks), return_counts=True)
-    np.testing.assert_array_equal(values, np.float32(coefficients))
+    np.testing.assert_array_equal(values, np.asarray(coefficients, np.float32))
     oracles.assert_equally_likely(counts)
     assert (tasks.env.target != tasks.env.mean_rewards.argmax(1)).all()
     assert len(np.unique(tasks.env.mean_rewards)) > 0.99 * number * ARMS
@@ -270,7 +272,8 @@ def test_relabelling_leaves_the_law_of_the_score(family):
     left = np.asarray(half_paid(agent)(keys(13, MANY), tasks).reward.sum(1))
     renamed = relabelled(15, agent, tasks)
     right = np.asarray(half_paid(agent)(keys(14, MANY), renamed).reward.sum(1))
-    assert scipy.stats.ttest_ind(left, right).pvalue > 1e-3
+    found: Any = scipy.stats.ttest_ind(left, right)
+    assert found.pvalue > 1e-3
     assert left.std() > 0.1
 
 

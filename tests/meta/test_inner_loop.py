@@ -296,4 +296,4 @@ def test_an_optimiser_that_searches_along_a_line(minibatches, x64):
             gradient, state, theta, value=value, grad=gradient, value_fn=of_theta
         )
         theta = optax.apply_updates(theta, updates)
-    np.testing.assert_allclose(ends["lbfgs"], theta, rtol=1e-9)
+    np.testing.assert_allclose(ends["lbfgs"], np.asarray(theta), rtol=1e-9)

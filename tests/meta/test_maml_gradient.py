@@ -1,5 +1,7 @@
 """The meta-gradient over many tasks, with data sampled after adaptation, against a plain loop."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -96,7 +98,8 @@ def test_memory_is_that_of_a_block():
             )[:2]
 
         lowered = jax.jit(function).lower({"x": jnp.zeros(64)}, jnp.zeros((number, 64)))
-        return lowered.compile().memory_analysis().temp_size_in_bytes
+        found: Any = lowered.compile().memory_analysis()
+        return found.temp_size_in_bytes
 
     assert temp(32, 8) < 1.5 * temp(8, 8) < temp(32, None)
 

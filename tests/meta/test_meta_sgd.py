@@ -79,7 +79,8 @@ def test_a_bounded_step_has_a_greatest_length(x64):
         whole = np.linalg.norm(ravel_pytree(gradient)[0])
         np.testing.assert_allclose(length, whole / np.sqrt(1 + whole**2 / 4), rtol=1e-12)
         assert length <= 2.0
-        derivative = jax.grad(lambda g: sum(x.sum() for x in optimizer.update(g, ())[0].values()))
+        total = lambda g: sum(x.sum() for x in jax.tree.leaves(optimizer.update(g, ())[0]))  # noqa: E731
+        derivative = jax.grad(total)
         assert np.isfinite(ravel_pytree(derivative(gradient))[0]).all()
 
 
@@ -95,7 +96,7 @@ def test_gradient_in_params_and_rates_equals_finite_differences(
     assert flat.size == 8 + (8 if per_parameter else 2)
     of_flat = jax.jit(lambda x: loss(adapt(unravel(x), SUPPORT), QUERY))
     numeric = [(of_flat(flat + e) - of_flat(flat - e)) / 2e-5 for e in 1e-5 * np.eye(flat.size)]
-    gradient = jax.jit(meta_gradient(adapt, loss))(unravel(flat), SUPPORT, QUERY)[1]
+    gradient = jax.jit(meta_gradient(adapt, loss))(unravel(jnp.asarray(flat)), SUPPORT, QUERY)[1]
     assert isinstance(gradient, MetaSGDParams)
     np.testing.assert_allclose(ravel_pytree(gradient)[0], numeric, rtol=0, atol=1e-8)
     assert all(np.abs(leaf).min() > 1e-6 for leaf in jax.tree.leaves(gradient.log_rates))

@@ -162,7 +162,8 @@ def test_recollection_renames_with_the_arms(seed, order):
     actions, paid = rng.integers(0, ARMS, (2, STEPS)), rng.integers(0, 2, (2, STEPS))
     renamed = np.argsort(order)[actions]
     before, after = (
-        networks_arms.summarise_episodes(jnp.asarray(a), paid, ARMS) for a in (actions, renamed)
+        networks_arms.summarise_episodes(jnp.asarray(a), jnp.asarray(paid), ARMS)
+        for a in (actions, renamed)
     )
     np.testing.assert_array_equal(after, np.asarray(before)[np.array(order)])
 

@@ -18,7 +18,6 @@ import numpy as np
 from mermaide_jax.base import Game, Principal, Task, Trajectory
 from mermaide_jax.evaluation.tuning import tune
 from mermaide_jax.games import collect
-from mermaide_jax.games.rollout import pay_target_of
 from mermaide_jax.oracles.all_knowing import by_script, play_all_knowing, script_grid
 from mermaide_jax.oracles.clairvoyant import play_clairvoyant
 from mermaide_jax.oracles.guided import guide_grid, guided, tune_each
@@ -60,8 +59,7 @@ def make_references(
       >>> sorted(make_references(game, widths=[2], rollouts=[4], episodes=1, tuning_episodes=1))
       ['beam_2', 'guided_each', 'prescient', 'prescient_each', 'rollouts_4', 'rule_each']
     """
-    pay_target = pay_target_of(game)
-    plain, thresholds = prescient(pay_target), leads()
+    plain, thresholds = prescient(game.pay_target), leads()
 
     def shared(tune_key, key, tasks: Task, others: Task) -> jax.Array:
         value = tune(tune_key, game, plain, thresholds, others, tuning_episodes)
@@ -88,7 +86,7 @@ def make_references(
 
     tuned = {
         "prescient_each": (plain, thresholds),
-        "guided_each": (guided(pay_target, game.horizon), guide_grid(game.horizon)),
+        "guided_each": (guided(game.pay_target, game.horizon), guide_grid(game.horizon)),
         "rule_each": (by_script(game), script_grid(game.horizon)),
     }
     return (

@@ -1,6 +1,5 @@
 """A family of all-knowing principals with two numbers, and the best member for each agent."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import chex
@@ -12,6 +11,7 @@ from mermaide_jax._jax.caching import memoize
 from mermaide_jax.base import Game, Principal, Privileged, Task
 from mermaide_jax.evaluation.protocol import evaluate
 from mermaide_jax.oracles.prescient import LEADS, prescient
+from mermaide_jax.principals.scripted import PayTarget
 
 _QUIET_SHARES = (0.02, 0.04, 0.08, 0.16, 0.32)
 
@@ -30,7 +30,7 @@ class Guide(NamedTuple):
 
 
 @memoize
-def guided(pay_target: Callable[[jax.Array], jax.Array], horizon: int) -> Principal:
+def guided(pay_target: PayTarget, horizon: int) -> Principal:
     """Makes the prescient principal with a quiet end.
 
     It pays at step ``t`` (from 0) if and only if the agent is about to take the target,

@@ -1,7 +1,5 @@
 """The prescient principal: an upper reference that reads the agent's state and next action."""
 
-from collections.abc import Callable
-
 import chex
 import jax
 import jax.numpy as jnp
@@ -9,6 +7,8 @@ import numpy as np
 
 from mermaide_jax._jax.caching import memoize
 from mermaide_jax.base import Principal, Privileged
+from mermaide_jax.errors import check_given
+from mermaide_jax.principals.scripted import PayTarget
 from mermaide_jax.registry import Parameter, register
 
 LEADS = (-np.inf, *np.round(np.linspace(0.0, 1.0, 21), 2).tolist(), np.inf)
@@ -16,7 +16,7 @@ LEADS = (-np.inf, *np.round(np.linspace(0.0, 1.0, 21), 2).tolist(), np.inf)
 
 
 @memoize
-def prescient(pay_target: Callable[[jax.Array], jax.Array]) -> Principal:
+def prescient(pay_target: PayTarget) -> Principal:
     """Makes a principal that pays only when the agent is about to take ``a*`` and hardly leads.
 
     The lead of the target is ``Q[a*] - max_{a != a*} Q[a]`` in the agent's own estimates ``Q``. No
@@ -30,6 +30,7 @@ def prescient(pay_target: Callable[[jax.Array], jax.Array]) -> Principal:
       >>> prescient(lambda observation: jnp.int32(1)).privileged
       True
     """
+    pay = check_given("pay_target", pay_target, "one, of a game in which the target is paid")
 
     def init(params):
         del params
@@ -40,8 +41,8 @@ def prescient(pay_target: Callable[[jax.Array], jax.Array]) -> Principal:
         estimates, target = seen.preview.estimates, seen.preview.target
         on_target = jnp.arange(estimates.shape[0]) == target
         rival = jnp.max(jnp.where(on_target, -jnp.inf, estimates))
-        pay = (seen.preview.action == target) & (estimates[target] - rival < threshold)
-        return jnp.where(pay, pay_target(seen.observation), jnp.int32(0)), carry, ()
+        wants = (seen.preview.action == target) & (estimates[target] - rival < threshold)
+        return jnp.where(wants, pay(seen.observation), jnp.int32(0)), carry, ()
 
     return Principal(init, act, privileged=True)
 

@@ -226,8 +226,7 @@ def make_trainer(
             played = collect(
                 key_before, tuple(games), behaviour, state.params, tasks, config.episodes_before
             )
-        before = to_episodes(played)
-        after = before  # without adaptation, what was played is all there is to report
+        before = after = to_episodes(played)  # all there is to report without adaptation
         with jax.named_scope("learn_unadapted"):
             loss, grads, info = _gradient_before(config, loss_of, state.params, before)
         if config.is_meta:

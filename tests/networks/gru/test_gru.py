@@ -143,7 +143,7 @@ def test_with_a_record_no_step_is_taken_anew():
     for told in (inputs, jnp.zeros_like(inputs)):
         np.testing.assert_allclose(
             unroll_gru(params, told, initial, activations=activations),
-            stepped,
+            np.asarray(stepped),
             rtol=1e-5,
             atol=1e-6,
         )

@@ -18,7 +18,7 @@ from mermaide_jax.networks.gru import gru as recurrence
 from mermaide_jax.networks.gru import loops as recurrence_loops
 from mermaide_jax.networks.gru import native as recurrence_native
 from mermaide_jax.networks.gru.gru import prepare_gru, step_gru, unroll_gru
-from mermaide_jax.networks.gru.loops import Loop, choose_loop
+from mermaide_jax.networks.gru.loops import Implementation, Loop, choose_loop
 from mermaide_jax.networks.heads import RecurrentHead
 
 pytestmark = pytest.mark.exact
@@ -109,7 +109,8 @@ def test_members_with_weights_of_their_own_and_shared(axes):
 def test_a_record_of_steps_one_by_one_tells_the_same():
     params, inputs, initial = cell_params(5), normal(1, 4, 5), normal(2, UNITS)
     made = {}
-    for way in ("native", "scan"):
+    ways: tuple[Implementation, ...] = ("native", "scan")
+    for way in ways:
         prepared = prepare_gru(params, way)
         step = lambda h, x, prepared=prepared: step_gru(params, h, x, prepared)  # noqa: E731
         states, activations = jax.lax.scan(step, initial, inputs)

@@ -59,12 +59,10 @@ def scripts(name, config, setting):
 
 
 @pytest.fixture
-def tiny_base(monkeypatch):
+def tiny_base(monkeypatch, guest_registry):
     """A preset of the tiny base, and two scripts whose scores are made up."""
     scripts.played = []
-    registry.members("preset")  # those of the library are there
-    monkeypatch.setattr(registry, "_members", dict(registry._members))
-    registry.register("preset", "tiny", tiny(), label="tiny", summary="for tests")
+    guest_registry.register("preset", "tiny", tiny(), label="tiny", summary="for tests")
     monkeypatch.setattr(study, "names_of", lambda *roles: ("never", "all_knowing"))
     monkeypatch.setattr(study_run, "evaluate_scripted", scripts)
     monkeypatch.setattr(sys, "argv", ["ablations.py", "there"])
