@@ -2,13 +2,11 @@
 
 import dataclasses
 import json
-from typing import get_args
 
 import pytest
 
 from mermaide_jax import registry
 from mermaide_jax.cli import listing
-from mermaide_jax.cli.commands import PresetName
 from mermaide_jax.errors import ConfigError
 from mermaide_jax.networks.world_model_policy import NetworkConfig
 from mermaide_jax.principals.members import names_of
@@ -42,7 +40,7 @@ def test_optional_fields_survive_json():
 
 
 def test_members_are_named_wherever_they_are_listed():
-    assert tuple(PRESETS) == get_args(PresetName)
+    assert list(PRESETS) == registry.names("preset")
     lines = listing.text().splitlines()
     for kind in ("family", "principal", "game", "network", "meta_gradient", "preset", "study"):
         for member in registry.members(kind):
