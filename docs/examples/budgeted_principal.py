@@ -22,7 +22,7 @@ def budgeted(game):
         time, left = carry
         pays = (time % 2 == 0) & (left >= 1)
         intervention = jnp.where(pays, game.pay_target(observation), 0)
-        return intervention, (time + 1, left - pays), ()
+        return intervention, (time + 1, jnp.where(pays, left - 1, left)), ()
 
     return Principal(init, act)
 

@@ -200,8 +200,7 @@ def make_trainer(
       >>> learned = principals.learned_principal(small, game.observation_size, 3, 2)
       >>> options = training.TrainingConfig(tasks_per_update=2, episodes_per_task=2)
       >>> trainer = make_trainer(options, learned, [game], games.Economics())
-      >>> state = trainer.init(jax.random.key(0))
-      >>> sorted(state.params)
+      >>> sorted(trainer.init(jax.random.key(0)).params)
       ['policy', 'world_model']
     """
     _check_games(config, games)
