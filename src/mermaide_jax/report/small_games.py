@@ -81,7 +81,7 @@ def shares_figure(table: pd.DataFrame, tasks: int) -> Figure:
             title = f"{family_label(family)}, {number} arms"
             row.append(Panel(title, _lines(part), "steps of an episode"))
         grid.append(row)
-    return line_figure(grid, "share of the attainable", (4.2, 3.0), ncols=2)
+    return line_figure(grid, "share of the attainable", (4.2, 3.0), ncols=min(2, len(arms)))
 
 
 def _lines(part: pd.DataFrame) -> Sequence[Line]:
