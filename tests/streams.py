@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 
-def play(agent: Any, key: chex.PRNGKey, params: Any, rewards: chex.Array, offer: Any = None):
+def play(agent: Any, key: chex.PRNGKey, params: Any, rewards: Any, offer: Any = None):
     """One agent on a table of rewards ``[T, A]``; returns actions and rewards, ``[T]``."""
     offer = jnp.zeros(rewards.shape[1]) if offer is None else offer
 

@@ -1,6 +1,7 @@
 """Argument checks: what is allowed comes back, all else is refused in one line by name."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,9 +38,11 @@ def test_nothing_but_finite_numbers_passes(value):
 def test_limits_belong_to_the_closed_ranges_only():
     assert check_non_negative("x", 0) == 0
     assert check_in_range("x", 0.0, 0.0, 1.0) == 0.0 and check_in_range("x", 1, 0, 1) == 1
-    assert check_at_least("x", 3, 3) == 3 and check_at_least("x", np.int32(4), 3) == 4
+    four: Any = np.int32(4)
+    half: Any = np.float32(0.5)
+    assert check_at_least("x", 3, 3) == 3 and check_at_least("x", four, 3) == 4
     assert check_at_least("x", 0.5, 0.5) == 0.5
-    assert check_positive("x", np.float32(0.5)) == np.float32(0.5)
+    assert check_positive("x", half) == half
     for refused in (
         lambda: check_positive("x", 0),
         lambda: check_in_range("x", 1.01, 0.0, 1.0),
@@ -59,8 +62,9 @@ def test_choices_are_suggested():
         "rule: got 'epsilon-greedy', expected one of ucb, epsilon_greedy "
         "(did you mean 'epsilon_greedy'?)"
     )
+    unknown: Any = 7
     with pytest.raises(ConfigError, match=r"expected one of a, b$"):
-        check_choice("rule", 7, ("a", "b"))
+        check_choice("rule", unknown, ("a", "b"))
 
 
 def test_long_values_stay_on_one_short_line():
@@ -82,7 +86,8 @@ def test_counts_are_some_and_each_there_once():
 
 def test_a_multiple_is_a_positive_one():
     check_multiple("agents", 10, 5, "one of each")
-    for wrong in (0, -5, 6, 5.0):
+    refused: Any = (0, -5, 6, 5.0)
+    for wrong in refused:
         with pytest.raises(ConfigError, match=f"agents: got {wrong}, expected an? "):
             check_multiple("agents", wrong, 5, "one of each")
 

@@ -8,6 +8,7 @@ programming, and so are that return's derivatives; expectations of an estimate a
 
 import functools
 import itertools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -99,7 +100,7 @@ def test_rewards_to_go(steps, discount):
 
 
 def test_leave_one_out_baseline_is_the_mean_of_the_others():
-    returns = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    returns: Any = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
     expected = [[np.mean(np.delete(returns[:, t], m)) for t in range(3)] for m in range(4)]
     np.testing.assert_allclose(losses.leave_one_out_baseline(returns), expected, atol=1e-6)
     np.testing.assert_array_equal(losses.leave_one_out_baseline(returns[:1]), np.zeros((1, 3)))
@@ -107,7 +108,7 @@ def test_leave_one_out_baseline_is_the_mean_of_the_others():
 
 def test_leave_one_out_baseline_does_not_know_its_own_episode():
     # Whole numbers: sums of float32 are exact, so that nothing at all may change.
-    returns = np.random.default_rng(0).integers(-9, 9, (3, 4)).astype(np.float32)
+    returns: Any = np.random.default_rng(0).integers(-9, 9, (3, 4)).astype(np.float32)
     before = np.asarray(losses.leave_one_out_baseline(returns))
     for m in range(3):
         changed = returns.copy()
@@ -210,14 +211,14 @@ def test_a_baseline_that_knows_the_action_biases_dice(x64):
 
 
 def test_next_action_loss():
-    rng = np.random.default_rng(0)
+    rng: Any = np.random.default_rng(0)
     log_predictions = log_softmax(rng.normal(size=(6, 4)), axis=1).astype(np.float32)
     actions = rng.integers(0, 4, 6).astype(np.int32)
     expected = [log_predictions[t][a] for t, a in enumerate(actions)]
     np.testing.assert_array_equal(losses.log_likelihoods(log_predictions, actions), expected)
     out = losses.next_action_loss(log_predictions, actions)
     np.testing.assert_allclose(out, -np.sum(expected), rtol=1e-6)
-    uniform = np.full((6, 4), -np.log(4), np.float32)
+    uniform = jnp.full((6, 4), -np.log(4), jnp.float32)
     np.testing.assert_allclose(losses.next_action_loss(uniform, actions), 6 * np.log(4), rtol=1e-6)
 
 

@@ -49,7 +49,7 @@ class Flat:
     part: Annotated[Inner, tyro.conf.arg(name="")] = dataclasses.field(default_factory=Inner)
 
 
-def parse(line, options=Options, **more):
+def parse(line, options: Any = Options, **more):
     return parse_options(options, line.split(), **more)
 
 

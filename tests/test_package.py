@@ -93,4 +93,4 @@ def test_x64_fixture(x64):
 
 def test_strict_dtypes_fixture(strict_dtypes):
     with pytest.raises(ValueError, match="promotion"):
-        jnp.ones((), jnp.float32) + jnp.ones((), jnp.int32)
+        jnp.add(jnp.ones((), jnp.float32), jnp.ones((), jnp.int32))

@@ -3,6 +3,7 @@
 import functools
 import itertools
 from collections import Counter
+from typing import Any
 
 import jax
 import jax.numpy as jnp

@@ -4,6 +4,7 @@ import itertools
 from collections import Counter
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpy_oracles as oracles
 import pytest

@@ -13,6 +13,7 @@ import sys
 from typing import Any, get_args
 
 import jax
+import jax.numpy as jnp
 import pytest
 
 from mermaide_jax import __version__, cli, registry
@@ -156,7 +157,8 @@ def test_reference_is_short_for_the_plain_recurrence():
 @pytest.mark.parametrize("command", ["train", "reproduce", "evaluate x"])
 def test_the_compile_cache_can_be_left_out(command):
     line = [*command.split(), "--out", "y"]
-    usual, without = cast(Any, [parse(line), parse([*line, "--no-compile-cache"])])
+    usual: Any = parse(line)
+    without: Any = parse([*line, "--no-compile-cache"])
     assert usual.compile_cache and not without.compile_cache
 
 

@@ -1,6 +1,7 @@
 """Rollouts: reproducible, the same however they are batched, compiled or sharded."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -230,6 +231,8 @@ def test_other_coefficients_costs_and_equal_configs_do_not_recompile():
         task = games.make_task(agent, agents.make_params("ucb", beta), bandit)
         results.append(run(jax.random.key(0), 1.0, task, game).reward)
     assert len(traces) == 1
+    compiled: Any = run
+    assert compiled._cache_size() == 1
     # The swept leaves are read, not baked in.
     assert sorted({float(reward.min()) for reward in results}) == [-0.75, -0.5, -0.25]
 

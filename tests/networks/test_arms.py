@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -200,7 +201,8 @@ def test_a_dense_layer_of_parts_is_one_of_what_they_are_side_by_side():
     spread = [jnp.broadcast_to(x, (5, ARMS, x.shape[-1])) for x in parts]
     together = jnp.concatenate(spread, axis=-1)
     for use_bias in (True, False):
-        mine, flax = FlatDense(HIDDEN, use_bias), nn.Dense(HIDDEN, use_bias)
+        mine: Any = FlatDense(HIDDEN, use_bias)
+        flax: Any = nn.Dense(HIDDEN, use_bias)
         params = mine.init(jax.random.key(1), *parts)
         jax.tree.map(np.testing.assert_array_equal, params, flax.init(jax.random.key(1), together))
         loss = lambda p, *x: jnp.sum(jnp.sin(mine.apply(p, *x)))  # noqa: B023, E731
@@ -229,7 +231,7 @@ def test_observations_without_the_target_are_refused():
 
 def test_beliefs_are_read_arm_by_arm_however_many_there_are():
     payments, rows = 1, episode(3, 1, beliefs=True)[0]
-    module = ArmHead(ARMS, ARMS, payments, False, True, HIDDEN, 2)
+    module: Any = ArmHead(ARMS, ARMS, payments, False, True, HIDDEN, 2)
     twice = jnp.concatenate([rows, rows[:, -ARMS:]], axis=1)
     variables = module.init(jax.random.key(0), module.initial_carry(), twice[0])
     rng = np.random.default_rng(4)

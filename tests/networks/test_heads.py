@@ -1,6 +1,7 @@
 """Networks against plain numpy loops and against Flax's own cell."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +13,8 @@ from streams import assert_same
 from mermaide_jax.networks.heads import GRULayer, GRUStack, MLPHead, RecurrentHead
 
 INPUTS, HIDDEN, OUTPUTS, STEPS = 5, 4, 3, 6
-LAYER = GRULayer(HIDDEN)
-STACK = GRUStack(HIDDEN, 2)
+LAYER: Any = GRULayer(HIDDEN)
+STACK: Any = GRUStack(HIDDEN, 2)
 HEADS = {"gru": RecurrentHead(OUTPUTS, HIDDEN, 2), "mlp": MLPHead(OUTPUTS, HIDDEN)}
 ROUNDING = 1e-5
 

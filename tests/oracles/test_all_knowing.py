@@ -1,6 +1,7 @@
 """The all-knowing planner: its rules against a plain loop, what it plays, what it refuses."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.exact
 
 ARMS, STEPS = 3, 10
 GAME = games.make_intervention_game(agents.ucb(ARMS), games.GameConfig(ARMS, STEPS))
-RULES = Script(*(jnp.asarray(x, jnp.float32) for x in ([0.4, 0.1], [0.3, 0.8], [3.0, 0.0])))
+RULES: Any = Script(*(jnp.asarray(x, jnp.float32) for x in ([0.4, 0.1], [0.3, 0.8], [3.0, 0.0])))
 
 
 @functools.cache
@@ -85,7 +86,7 @@ def test_the_law_previewed_is_that_of_what_follows():
 
 
 def test_the_grid_holds_never_and_always():
-    grid = script_grid(20)
+    grid: Any = script_grid(20)
     assert {leaf.shape for leaf in grid} == {(246,)}
     assert grid.lead[0] == -np.inf
     np.testing.assert_allclose(np.unique(grid.quiet), [0, 2, 4, 6, 8, 10, 12], atol=1e-5)

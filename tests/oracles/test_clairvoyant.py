@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -55,7 +56,8 @@ def search(game, width, guides=GUIDES):
 def test_a_wide_beam_finds_the_best_of_all_sequences(family, horizon, kind, cost_on):
     config = games.GameConfig(ARMS, horizon, kind=kind, magnitudes=(0.5, 1.0), cost_on=cost_on)
     (game,), least = games_of([family], config), agents.grid_of(family)[:1]
-    met = games.finite_tasks(jax.random.key(3), family, game.agent, least, 6, ARMS, TERMS)
+    agent = agents.make_agent(family, ARMS)
+    met = games.finite_tasks(jax.random.key(3), family, agent, least, 6, ARMS, TERMS)
     every = jnp.asarray(list(itertools.product(range(game.num_interventions), repeat=horizon)))
     found = jax.jit(search(game, 2 * len(every)))(keys(0, 6), met)
     score = lambda k, task: jax.vmap(  # noqa: E731
@@ -147,7 +149,7 @@ def test_the_quiet_end_is_quiet():
 
 
 def test_the_grid_holds_the_prescient_thresholds():
-    grid = guide_grid(50, 2.0)
+    grid: Any = guide_grid(50, 2.0)
     plain = np.asarray(grid.lead)[np.asarray(grid.quiet) == 0]
     np.testing.assert_allclose(plain[1:-1], 2 * np.linspace(0, 1, 21), atol=1e-6)
     np.testing.assert_array_equal(plain, leads(2.0))

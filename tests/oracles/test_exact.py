@@ -131,7 +131,7 @@ def steered(family, sigma):
 @functools.cache
 def solved(family, sigma, sees_draw=False):
     draws = BOTH if sigma else (0.0,)
-    agent = GAMES[family].agent
+    agent = agents.make_agent(family, ARMS)
     return solve_exact(agent, CONFIG, steered(family, sigma), draws=draws, sees_draw=sees_draw)
 
 

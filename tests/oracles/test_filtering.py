@@ -1,5 +1,7 @@
 """Beliefs about a UCB agent, against rejection sampling by plain numpy."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -101,6 +103,10 @@ def test_truncated_normal_has_the_right_law(low, high):
 
 def test_sizes_are_checked():
     action, bonus = jnp.zeros((4,), jnp.int32), jnp.zeros((4,), jnp.float32)
-    for sizes, name in (((1,), "num_arms"), ((2, None, 0), "num_particles")):
+    refused: Any = (
+        ({"num_arms": 1}, "num_arms"),
+        ({"num_arms": 2, "num_particles": 0}, "num_particles"),
+    )
+    for sizes, name in refused:
         with pytest.raises(ConfigError, match=f"^{name}: got"):
-            ucb_beliefs(jax.random.key(0), action, bonus, *sizes)
+            ucb_beliefs(jax.random.key(0), action, bonus, **sizes)

@@ -1,6 +1,9 @@
 """What an observer takes for granted."""
 
+from typing import Any
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from mermaide_jax import games
@@ -18,13 +21,13 @@ def test_a_stranger_knows_the_ranges_and_the_informed_one_the_agent():
     assert shapes[0] == shapes[1]  # one program serves both
     np.testing.assert_allclose(stranger.reward_low, [-1.0] * 4)
     np.testing.assert_allclose(stranger.reward_high, [2.0] * 4)
-    np.testing.assert_allclose([stranger.beta_low, stranger.beta_high], [0.1, 0.5])
+    np.testing.assert_allclose(jnp.stack([stranger.beta_low, stranger.beta_high]), [0.1, 0.5])
     np.testing.assert_array_equal(informed.reward_low, bandit.mean_rewards)
     np.testing.assert_array_equal(informed.reward_high, bandit.mean_rewards)
-    np.testing.assert_allclose([informed.beta_low, informed.beta_high], [0.3, 0.3])
-    np.testing.assert_allclose([stranger.noise, informed.noise], [0.2, 0.2])
+    np.testing.assert_allclose(jnp.stack([informed.beta_low, informed.beta_high]), [0.3, 0.3])
+    np.testing.assert_allclose(jnp.stack([stranger.noise, informed.noise]), [0.2, 0.2])
 
 
 def test_for_each_repeats_every_leaf():
-    several = for_each(stranger_prior(4, games.Economics()), 3)
+    several: Any = for_each(stranger_prior(4, games.Economics()), 3)
     assert several.noise.shape == (3,) and several.reward_low.shape == (3, 4)

@@ -11,6 +11,7 @@ from families import games_of, tasks_of
 from streams import assert_same, keys
 
 from mermaide_jax import games, principals, registry
+from mermaide_jax.games.rollout import preview_of
 from mermaide_jax.oracles.prescient import prescient
 
 ARMS, STEPS, NUMBER = 4, 25, 500
@@ -82,7 +83,7 @@ def preview_and_step(family):
         def step(carry, _):
             key, state = carry
             key, key_step = jax.random.split(key)
-            shown = game.preview(jax.random.clone(key_step), state, task)
+            shown = preview_of(game)(jax.random.clone(key_step), state, task)
             _, state, _, _, _, info = game.step(key_step, state, intervention, task)
             return (key, state), (shown, info)
 

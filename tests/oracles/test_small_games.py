@@ -23,7 +23,7 @@ def specs_of(family, tasks, noise, seed):
     means, targets = np.asarray(prior.mean_rewards, np.float64), np.asarray(prior.target)
     every = itertools.islice(itertools.cycle(coefficients), tasks)
     return [
-        Spec(family, *expectimax.exactly(coefficient), tuple(mu), int(target), sigma=noise)
+        Spec(family, expectimax.exactly(coefficient)[0], tuple(mu), int(target), sigma=noise)
         for coefficient, mu, target in zip(every, means, targets, strict=True)
     ]
 

@@ -1,6 +1,7 @@
 """The learned principal: what it said while it played is what it says when replayed."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +47,7 @@ def played(variant, with_activations=False):
     """An episode with an agent of every family: the principal, its params, the trajectories."""
     learned = bind(VARIANTS[variant])
     params = random_params(learned)
-    principal = learned.with_activations if with_activations else learned.principal
+    principal: Any = learned.with_activations if with_activations else learned.principal
 
     tasks = tuple(tasks_of(jax.random.key(i), name, 1, ARMS) for i, name in enumerate(FAMILIES))
     play = lambda key: games.collect(key, GAMES, principal, params, tasks, 1)  # noqa: E731
@@ -222,11 +223,12 @@ def test_what_double_precision_changes(x64):
 
 
 def test_equal_configs_share_one_principal():
-    config = {"architecture": "gru", "features": 5, "world_model": True}
+    config: dict[str, Any] = {"architecture": "gru", "features": 5, "world_model": True}
     sizes = (7, ARMS, 2)
+    wider: dict[str, Any] = config | {"features": 6}
     first, again = (learned_principal(NetworkConfig(**config), *sizes) for _ in range(2))
     assert first is again
-    assert first is not learned_principal(NetworkConfig(**config | {"features": 6}), *sizes)
+    assert first is not learned_principal(NetworkConfig(**wider), *sizes)
     assert first is not learned_principal(NetworkConfig(**config), 7, ARMS, 3)
 
 

@@ -1,6 +1,7 @@
 """Planning through the world model: a model that is right must help, and what it refuses."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -59,9 +60,10 @@ def knowing():
 @functools.cache
 def played(planned, episodes=40):
     learned, met = knowing(), tasks()
-    principal, params = learned.principal, met
+    params: Any = met
+    principal = learned.principal
     if planned:
-        principal, params = planning(CONFIG, learned, 16, 1.0), Planner(met, met.env.cost)
+        principal, params = planning(CONFIG, learned, 16, 1.0), Planner(params, met.env.cost)
     run = jax.jit(
         lambda key: games.collect(key, GAME, principal, params, met, episodes, params_axis=0)
     )

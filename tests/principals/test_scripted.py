@@ -1,6 +1,7 @@
 """Scripted principals against closed forms, exact or by the law of a binomial."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +26,7 @@ def tasks(family, coefficient):
 
 
 @functools.cache
-def runner(name, family, initial_pull=True, kind="binary", cost_on="offer"):
+def runner(name, family, initial_pull=True, kind: Any = "binary", cost_on: Any = "offer"):
     config = games.GameConfig(ARMS, STEPS, kind, cost_on=cost_on)
     agent = agents.make_agent(family, ARMS, initial_pull=initial_pull)
     game = games.make_intervention_game(agent, config)

@@ -1,5 +1,7 @@
 """Figures from synthetic results: valid files, everyone named, gaps in the data handled."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from matplotlib.image import imread
@@ -69,7 +71,7 @@ def test_marks_stand_at_the_interquartile_means(rows):
     records = rows()
     frame = summarize(records)
     axes = score_figure(records).axes[0]
-    drawn = [round(float(x), 6) for line in axes.get_lines() for x in line.get_xdata()]
+    drawn = [round(float(x), 6) for line in axes.get_lines() for x in np.ravel(line.get_xdata())]
     wanted = frame[(frame["family"] == "ucb") & (frame["principal"] == "mermaide")]
     for column in ("score", "low", "high"):
         assert all(round(value, 6) in drawn for value in wanted[column])
@@ -113,7 +115,7 @@ def test_training_curves_are_means_over_seeds(results_with):
         if c["principal"] == "mermaide"
     ]
     line = training_curves_figure(curves).axes[0].get_lines()[0]
-    np.testing.assert_allclose(line.get_ydata(), 1.0)
+    np.testing.assert_allclose(np.asarray(line.get_ydata()), 1.0)
 
 
 def test_training_without_pre_training_or_any_world_model(results):
@@ -181,7 +183,8 @@ def test_long_episodes_keep_their_cells_apart(episode):
     figure = episode_figure(long)
     figure.canvas.draw()
     axes = figure.axes[0]
-    cell = np.sqrt(axes.collections[-1].get_sizes()[0]) / 72 * figure.dpi
+    marks: Any = axes.collections[-1]
+    cell = np.sqrt(marks.get_sizes()[0]) / 72 * figure.dpi
     step = np.diff(axes.transData.transform([(1, 0), (2, 0)])[:, 0])[0]
     assert cell < step
 

@@ -1,5 +1,7 @@
 """Gains by hand: over 0-shot, over the same principal alone, over baselines by coefficient."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -28,7 +30,7 @@ def rows_of(scores, shots=0, **about):
 
 def test_gains_over_zero_shot_are_differences_of_interquartile_means():
     rows = rows_of([[0, 1], [2, 50]]) + rows_of([[1, 9], [4, 6]], 1) + rows_of([[3, 3], [3, 3]], 5)
-    table = shot_gains({("mermaide", "both"): rows, ("mermaide", "memory"): rows})
+    table: Any = shot_gains({("mermaide", "both"): rows, ("mermaide", "memory"): rows})
     assert list(table["way"]) == ["both"] * 2 + ["memory"] * 2
     assert list(table["k_shot"]) == [1, 5] * 2
     np.testing.assert_allclose(table["zero_shot"], 1.5)
@@ -68,7 +70,7 @@ def test_gains_by_coefficient_are_means_over_seeds_and_agents():
             scores.append(about | {"principal": "mermaide", "score": 10.0 + gain})
             scores.append(about | {"principal": "reinforce", "score": 10.0})
     over = {"both": "reinforce", "meta-learning": "world_model_without_meta"}
-    table = coefficient_gains(scores, "mermaide", over)
+    table: Any = coefficient_gains(scores, "mermaide", over)
     assert list(table["gain_of"]) == ["both"] * 2  # nobody without meta-learning
     assert table.set_index("coefficient")["gain"].to_dict() == pytest.approx({0.1: 1.5, 0.2: 5.0})
     assert (table["low"] <= table["gain"]).all() and (table["gain"] <= table["high"]).all()

@@ -91,4 +91,4 @@ def test_figure_has_a_line_for_each_principal_that_pays_and_each_shot():
     points = [line.get_xdata() for line in often.lines if line.get_marker() == "o"]
     np.testing.assert_allclose(np.concatenate(points), [3.0, 3.0, 10.0])
     (dashed,) = [line for line in worth.lines if line.get_linestyle() == "--"]
-    np.testing.assert_allclose(dashed.get_xdata(), 0.75)
+    np.testing.assert_allclose(np.asarray(dashed.get_xdata()), 0.75)

@@ -15,8 +15,8 @@ def test_every_panel_shows_its_lines_levels_and_ticks():
     assert [axes.get_title(loc="left") for axes in (left, right)] == ["one", "two"]
     assert [text.get_text() for text in left.get_xticklabels()] == ["0", "5"]
     assert left.get_ylim() == right.get_ylim() == (0, 5) and right.get_xscale() == "log"
-    np.testing.assert_allclose(left.lines[0].get_ydata(), [1.0, 2.0])
-    np.testing.assert_allclose(left.lines[2].get_ydata(), [0.25, 0.25])
+    np.testing.assert_allclose(np.asarray(left.lines[0].get_ydata()), [1.0, 2.0])
+    np.testing.assert_allclose(np.asarray(left.lines[2].get_ydata()), [0.25, 0.25])
     assert (len(left.collections), len(right.collections)) == (1, 1)  # bands
     # One entry for each label, however many panels show it.
     assert [text.get_text() for text in figure.legends[0].texts] == ["a", "b", "base"]

@@ -44,8 +44,9 @@ def test_families_are_in_canonical_order_whatever_their_names():
 
 
 def test_labels_are_those_of_the_members_and_other_names_as_they_are():
-    for label, kind in ((principal_label, "principal"), (family_label, "family")):
-        for member in registry.members(kind):
+    principals, families = registry.members("principal"), registry.members("family")
+    for label, members in ((principal_label, principals), (family_label, families)):
+        for member in members:
             assert label(member.name) == member.label != member.name
         assert label("stranger") == "stranger"
     assert (principal_label("mermaide"), family_label("ucb")) == ("MERMAIDE", "UCB")

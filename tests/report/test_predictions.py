@@ -1,5 +1,7 @@
 """Predictions: means by step, calibration, and what a model misses beside an observer."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,8 +18,8 @@ from mermaide_jax.report.predictions import (
 
 def record(seed, shots):
     """Quality of predictions of two agents, one episode of three steps each."""
-    entropy = np.array([[[1.0, 2.0, 3.0]], [[3.0, 4.0, 5.0]]]) + seed
-    predicted = np.array([[[0.05, 0.15, 1.0]], [[0.05, 0.15, 0.95]]])
+    entropy: Any = np.array([[[1.0, 2.0, 3.0]], [[3.0, 4.0, 5.0]]]) + seed
+    predicted: Any = np.array([[[0.05, 0.15, 1.0]], [[0.05, 0.15, 0.95]]])
     quality = PredictionQuality(entropy, 2 * entropy, predicted, predicted / 2)
     about = {"principal": "mermaide", "family": "ucb", "seed": seed, "k_shot": shots}
     return about | {"quality": quality}
@@ -62,5 +64,5 @@ def test_a_gap_is_the_mean_over_episodes():
     assert (line["low"], line["high"]) == pytest.approx((0.1, 0.3))
     figure = likelihoods_figure(likelihoods(), {"observer": "C0", "model": "C1"}, "nats")
     (axes,) = figure.axes
-    np.testing.assert_allclose(axes.lines[0].get_xdata(), [5.0, 15.0])
+    np.testing.assert_allclose(np.asarray(axes.lines[0].get_xdata()), [5.0, 15.0])
     assert axes.get_title(loc="left") == "MERMAIDE" and axes.get_ylabel() == "nats"

@@ -9,7 +9,7 @@ from mermaide_jax.report.small_games import share_of, shares_figure, shares_tabl
 
 def test_where_nothing_is_to_be_had_there_is_no_share():
     table = pd.DataFrame({"script": [1.0, 1.0], "belief": [1.0, 1.5], "all_knowing": [1.0, 2.0]})
-    nothing, something = (share_of(table[i : i + 1], "belief") for i in range(2))
+    nothing, something = (share_of(table.iloc[i : i + 1], "belief") for i in range(2))
     assert all(np.isnan(value) for value in nothing.values())
     assert set(something.values()) == {0.5}
     assert share_of(table, "belief")["belief_share"] == 0.5

@@ -1,6 +1,7 @@
 """Results of earlier formats are read as those of the present one, in its words."""
 
 import json
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -112,7 +113,12 @@ def test_configs_of_format_1():
     for part in ("baseline_entropy", "evaluation"):
         former = CONFIG | {part: FORMER_CONFIG[part], "principals": FORMER_CONFIG["principals"]}
         assert upgrade_config(former) == CONFIG
-    others = ({"preset": "quick"}, {}, [1], None)  # what is no config is refused by who reads it
+    others: Any = (
+        {"preset": "quick"},
+        {},
+        [1],
+        None,
+    )  # what is no config is refused by who reads it
     for config in (CONFIG, CONFIG | {"principals": ["planner"]}, *others):
         assert upgrade_config(config) == config
     no_bonus = FORMER_CONFIG | {"baseline_entropy": {"reinforce": None}}

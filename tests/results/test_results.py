@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import subprocess
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -120,13 +121,14 @@ def test_what_a_repository_keeps_has_no_episodes_and_means_of_curves(results):
     kept = reduce_results(results)
     assert (kept.rows, kept.episodes) == (results.rows, [])
     runs = ["principal", "family", "seed", "phase"]
-    before, after = (pd.DataFrame(x.curves).groupby(runs) for x in (results, kept))
+    groups: Any = (pd.DataFrame(x.curves).groupby(runs) for x in (results, kept))
+    before, after = groups
     assert before.size().max() == 120 and after.size().max() == 24
     pd.testing.assert_series_equal(before["update"].max(), after["update"].max())
     for column in ("score", "entropy"):
         pd.testing.assert_series_equal(before[column].mean(), after[column].mean())
     fit = pd.DataFrame(kept.curves).query("principal == 'reinforce'")["world_model_log_likelihood"]
-    assert fit.isna().all()
+    assert np.all(fit.isna())
 
 
 def test_another_version_is_refused_as_such(tmp_path, results):
@@ -154,7 +156,7 @@ def test_nan_infinity_and_arrays_become_plain_json(tmp_path, results_with, rows)
     assert back.rows[0]["agent"] == 3
     plain_game = {"cost": 0.75, "kinds": ["binary"]}
     assert back.config == {"a": [0.0, 1.0], "b": None, "game": plain_game}
-    assert pd.read_parquet(tmp_path / "results.parquet")["score"].isna().all()
+    assert np.all(pd.read_parquet(tmp_path / "results.parquet")["score"].isna())
 
 
 def test_columns_beyond_the_known_ones_are_kept(tmp_path, results_with, rows):

@@ -1,6 +1,7 @@
 """The fast path, replayed step by step through the plain functions of the agents."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,10 +33,10 @@ FAST = {
 
 
 def bandits(kind):
-    rng = np.random.default_rng(1)
+    rng: Any = np.random.default_rng(1)
     mu = rng.uniform(size=(AGENTS, ARMS)).astype(np.float32)
     if kind == "discrete":
-        return Bandits(np.round(2 * mu) / 2, np.float32(0), np.int32(2))
+        return Bandits((2 * mu).round() / 2, np.float32(0), np.int32(2))
     return Bandits(mu, np.float32(0.3), rng.integers(0, ARMS, AGENTS).astype(np.int32))
 
 
@@ -97,7 +98,7 @@ def replay(name, agent, params, mu, noise, target, bonus, normal, ties, first, a
 def test_trajectories_are_those_of_the_plain_functions_on_the_same_draws(name, kind):
     agent, params = FAST[name]
     bandit, key = bandits(kind), jax.random.key(7)
-    schedule = np.where(np.arange(STEPS) < 15, np.float32(0.5), np.float32(0))
+    schedule: Any = np.where(np.arange(STEPS) < 15, np.float32(0.5), np.float32(0))
     run = functools.partial(simulate, agent=agent, params=params, bandits=bandit, horizon=STEPS)
     out = run(key, schedule=schedule, record=True)
 
@@ -125,6 +126,7 @@ def test_trajectories_are_those_of_the_plain_functions_on_the_same_draws(name, k
     assert (same | np.asarray(near)).all(), "a choice that is not a near tie differs"
     assert same.mean() > 0.999
     assert np.asarray(explores | (gap < 1e-5) | ~np.isfinite(gap)).all()
+    assert out.rewards is not None
     np.testing.assert_allclose(out.rewards, reward, rtol=0, atol=3e-6)
     if "epsilon" in name:
         oracles.assert_binomial(
@@ -139,8 +141,8 @@ def test_the_law_is_that_of_the_reference(name):
     mu = rng.uniform(size=ARMS).astype(np.float32)
     number = 3000
     params = jax.tree.map(lambda _: np.float32(0.25), params)
-    bandit = Bandits(np.broadcast_to(mu, (number, ARMS)), np.float32(0.5), np.int32(2))
-    schedule = np.where(np.arange(40) % 4 == 0, np.float32(1), np.float32(0))
+    bandit = Bandits(jnp.broadcast_to(mu, (number, ARMS)), np.float32(0.5), np.int32(2))
+    schedule: Any = np.where(np.arange(40) % 4 == 0, np.float32(1), np.float32(0))
     run = functools.partial(simulate, agent=agent, params=params, bandits=bandit, horizon=40)
     fast = run(jax.random.key(0), schedule=schedule)
     slow = run(jax.random.key(1), schedule=schedule, implementation="reference")
@@ -155,7 +157,7 @@ def test_the_law_is_that_of_the_reference(name):
 def test_ties_are_uniform():
     """Equal arms without noise: the first pulls in any order, then any of the tied."""
     number = 12_000
-    bandit = Bandits(np.full((number, 3), 0.5, np.float32))
+    bandit = Bandits(jnp.full((number, 3), 0.5))
     out = simulate(jax.random.key(3), agents.ucb(3), agents.UCBParams(0.5), bandit, 6, record=True)
     actions = np.asarray(out.actions)
     for at in (0, 3):  # after three pulls of equal arms the indices are equal again

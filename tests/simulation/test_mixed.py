@@ -1,5 +1,7 @@
 """Several families in one simulation: each agent as it would be alone, in any company."""
 
+from typing import Any
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -35,7 +37,7 @@ def bandits():
 def test_each_family_is_as_it_would_be_alone(implementation, by_agent):
     schedule = jax.random.uniform(jax.random.key(1), (12, sum(SIZES)) if by_agent else (12,))
     options = {"record": True, "implementation": implementation}
-    together = simulate_families(
+    together: Any = simulate_families(
         jax.random.clone(KEY),
         FAMILIES,
         PARAMS,

@@ -3,6 +3,7 @@
 import functools
 import subprocess
 import sys
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,19 +27,19 @@ def member(name):
     """The agent, and the params of 200 of them."""
     if name == "prior":
         return agents.epsilon_greedy(ARMS, False), agents.EpsilonGreedyParams(0.3, 0.5)
-    known = np.linspace(0, 1, 200 * ARMS, dtype=np.float32).reshape(200, ARMS)
+    known: Any = np.linspace(0, 1, 200 * ARMS, dtype=np.float32).reshape(200, ARMS)
     params = jax.vmap(functools.partial(params_of, name, 0.4))(known)
     return agents.make_agent(name, ARMS), jax.tree.map(np.asarray, params)
 
 
 def bandits(number=200):
-    rng = np.random.default_rng(0)
+    rng: Any = np.random.default_rng(0)
     mu = rng.uniform(size=(200, ARMS)).astype(np.float32)
     noise, target = rng.uniform(size=200).astype(np.float32), rng.integers(0, ARMS, 200)
     return jax.tree.map(lambda leaf: leaf[:number], Bandits(mu, noise, target.astype(np.int32)))
 
 
-def run(name="ucb", number=200, horizon=20, **options):
+def run(name="ucb", number=200, horizon=20, **options) -> Any:
     agent, params = member(name)
     params = jax.tree.map(lambda leaf: leaf[:number] if np.ndim(leaf) else leaf, params)
     return simulate(jax.random.key(0), agent, params, bandits(number), horizon, **options)
@@ -95,7 +96,7 @@ def test_inside_jit_and_under_a_trace_without_tracers():
 
 
 def test_long_horizons_keep_exact_counts():
-    bandit = Bandits(np.float32([[1, 0]]), np.float32(0.1))
+    bandit = Bandits(jnp.float32([[1, 0]]), np.float32(0.1))
     out = simulate(jax.random.key(0), agents.ucb(2), agents.UCBParams(0.1), bandit, 20_000)
     assert int(out.counts.sum()) == 20_000
     assert out.counts[0, 0] > 19_000
@@ -127,7 +128,8 @@ def test_fewer_rounds_give_other_draws():
 
 @pytest.mark.parametrize("name", ["ucb", "prior", "thompson"])
 def test_the_pallas_kernel_plays_the_same_trajectories(name):
-    schedule = np.broadcast_to(np.float32([1] * 5 + [0] * 5)[:, None], (10, 140))
+    paid = np.arange(10) < 5
+    schedule = np.broadcast_to(paid.astype(np.float32)[:, None], (10, 140))
     options = {"number": 140, "horizon": 10, "schedule": schedule, "record": True}
     fused = run(name, implementation="pallas", block_size=64, **options)
     assert_same(fused, run(name, implementation="xla", **options), 2e-6)
@@ -162,7 +164,7 @@ def test_mosaic_is_not_needed_where_it_is_not_used():
     assert (done.stdout, done.returncode) == ("8\n8\n", 0), done.stderr
 
 
-KERNEL = {"number": 140, "horizon": 5, "record": True, "implementation": "pallas"}
+KERNEL: dict[str, Any] = {"number": 140, "horizon": 5, "record": True, "implementation": "pallas"}
 
 
 @pytest.mark.parametrize("name", ["ucb", "epsilon_greedy", "prior", "thompson"])
@@ -181,7 +183,8 @@ def test_the_kernel_of_a_gpu_plays_the_same_trajectories(name, monkeypatch):
     if not hasattr(plgpu, "force_gpu_interpret_mode"):
         pytest.skip("the interpreter of this JAX does not know all operations")
     schedule = jnp.asarray([1.0, 0, 0, 1, 0])
-    expected = run(name, schedule=schedule, **KERNEL | {"implementation": "xla"})
+    plain: dict[str, Any] = KERNEL | {"implementation": "xla"}
+    expected = run(name, schedule=schedule, **plain)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     with plgpu.force_gpu_interpret_mode():
         found = run(name, schedule=schedule, **KERNEL)
@@ -232,9 +235,9 @@ def test_bad_options_are_refused(options, message):
     [
         ({"key": jnp.zeros(2, jnp.uint32)}, "key: .* expected one typed key"),
         ({"key": jax.random.split(jax.random.key(0))}, "expected one typed key"),
-        ({"bandits": Bandits(np.zeros(3))}, r"shape of mean_rewards: got \(3,\)"),
-        ({"bandits": Bandits(np.zeros((3, 4)), np.zeros(2))}, r"shape of noise: got \(2,\)"),
-        ({"bandits": Bandits(np.zeros((3, 4)), 0.0, np.zeros((3, 1)))}, "shape of target"),
+        ({"bandits": Bandits(jnp.zeros(3))}, r"shape of mean_rewards: got \(3,\)"),
+        ({"bandits": Bandits(jnp.zeros((3, 4)), jnp.zeros(2))}, r"shape of noise: got \(2,\)"),
+        ({"bandits": Bandits(jnp.zeros((3, 4)), 0.0, jnp.zeros((3, 1)))}, "shape of target"),
         ({"params": agents.UCBParams(np.zeros(7))}, r"shape of params: got \(7,\)"),
         (
             {"agent": agents.ucb(5)},

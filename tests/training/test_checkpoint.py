@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +42,7 @@ def make_trainer(size=3, dtype=jnp.float32):
         return params, moments, optimizer.init(params)
 
     def update(key, state, data):
+        params: Any
         params, moments, optimizer_state = state
         grads = jax.tree.map(lambda p: p * data.astype(p.dtype), params)
         updates, optimizer_state = optimizer.update(grads, optimizer_state, params)
@@ -113,12 +115,12 @@ def test_without_metrics_the_state_counts_the_updates(tmp_path, metrics):
 
 
 def test_typed_keys_of_a_state_are_kept(tmp_path):
-    state = TrainState(np.int32([1, 1]), {"key": keys(4, STREAMS)}, np.int32([-1, -1]))
+    state = TrainState(jnp.int32([1, 1]), {"key": keys(4, STREAMS)}, jnp.int32([-1, -1]))
     save_checkpoint(tmp_path, state, np.zeros((STREAMS, 1)))
     like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), state)
     found, _ = restore_checkpoint(tmp_path, like, jax.ShapeDtypeStruct((), np.float64))
-    data = [jax.random.key_data(tree.learner["key"]) for tree in (found, state)]
-    np.testing.assert_array_equal(*data)
+    ours, theirs = (jax.random.key_data(tree.learner["key"]) for tree in (found, state))
+    np.testing.assert_array_equal(ours, theirs)
     assert found.learner["key"].dtype == state.learner["key"].dtype
 
 
@@ -133,7 +135,7 @@ def test_the_two_newest_are_kept_and_the_newest_is_read(tmp_path):
 def test_a_stream_that_failed_does_not_count_the_updates(tmp_path):
     """It stopped at its own; the history is that of all streams."""
     state, history = trained()
-    frozen = state._replace(update=np.int32([3, 1]), failed_at=np.int32([-1, 1]))
+    frozen = state._replace(update=jnp.int32([3, 1]), failed_at=jnp.int32([-1, 1]))
     save_checkpoint(tmp_path, frozen, jax.tree.map(lambda h: h[:, :1], history))
     found, curves = restore_checkpoint(tmp_path, *shapes())
     assert found.failed_at.tolist() == [-1, 1] and curves["norm"].shape == (STREAMS, 1)

@@ -7,6 +7,7 @@ number of the update, and failure).
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -105,7 +106,7 @@ def counting():
 def regression_data(number):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(number, 20, 3)).astype(np.float32)
-    return {"x": jnp.asarray(x), "y": jnp.asarray(x @ np.float32([1, -2, 0.5]) + 3.0)}
+    return {"x": jnp.asarray(x), "y": jnp.asarray(x @ np.asarray([1, -2, 0.5], np.float32) + 3.0)}
 
 
 def points(number):
@@ -346,7 +347,8 @@ def test_what_is_not_of_these_streams_is_refused_before_any_work(traces):
     ):
         with pytest.raises(ConfigError, match=named):
             refused()
-    for number in (0, -1, 2.5):
+    wrong: Any = (0, -1, 2.5)
+    for number in wrong:
         with pytest.raises(ConfigError, match=rf"^num_updates: got {number}, expected an integer"):
             train(keys(3, 2), trainer, plain_data(2), number)
     assert traces == before
@@ -553,7 +555,8 @@ def test_only_principals_with_a_world_model_warm_it_up():
 
 
 def test_same_keys_same_result():
-    assert_same(*[train_principal(learned=ALONE) for _ in range(2)])
+    once, again = (train_principal(learned=ALONE) for _ in range(2))
+    assert_same(once, again)
 
 
 def test_nan_of_the_true_update_stops_training():

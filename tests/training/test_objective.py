@@ -6,6 +6,7 @@ What the networks say to a history is tested elsewhere; here it is the input of 
 import dataclasses
 import functools
 import itertools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -44,15 +45,15 @@ def bind(config=MLP):
     return learned_principal(config, SIZE, ARMS, CHOICES)
 
 
-def random_params(config=MLP, dtype=np.float32):
+def random_params(config=MLP, dtype: Any = np.float32):
     """Not as initialised: the read-outs start at zero and would hide every difference."""
     rng = np.random.default_rng(0)
     shapes = jax.eval_shape(bind(config).init_params, jax.random.key(0))
     return jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape), dtype), shapes)
 
 
-def random_episodes(seed=1, number=NUMBER, dtype=np.float32):
-    rng = np.random.default_rng(seed)
+def random_episodes(seed=1, number=NUMBER, dtype: Any = np.float32):
+    rng: Any = np.random.default_rng(seed)
     return Episodes(
         observation=rng.normal(size=(number, STEPS, SIZE)).astype(dtype),
         intervention=rng.integers(0, CHOICES, (number, STEPS)).astype(np.int32),
@@ -90,7 +91,7 @@ def flat(tree):
 
 @pytest.mark.parametrize("num_episodes", [1, 2, 4])
 def test_advantages_are_returns_less_those_of_the_others_at_unit_scale(num_episodes):
-    rewards = np.random.default_rng(0).normal(3.0, 5.0, (2, num_episodes, STEPS))
+    rewards: Any = np.random.default_rng(0).normal(3.0, 5.0, (2, num_episodes, STEPS))
     returns = returns_of(rewards)
     centred = returns.copy()
     if num_episodes > 1:
@@ -105,12 +106,12 @@ def test_advantages_are_returns_less_those_of_the_others_at_unit_scale(num_episo
 
 
 def test_advantages_do_not_depend_on_the_unit_of_reward_nor_on_other_agents_baselines():
-    rewards = np.random.default_rng(0).normal(size=(2, 3, STEPS)).astype(np.float32)
+    rewards: Any = np.random.default_rng(0).normal(size=(2, 3, STEPS)).astype(np.float32)
     out = advantages(rewards)
     np.testing.assert_allclose(advantages(7 * rewards), out, rtol=1e-4, atol=1e-5)
     shifted = rewards + np.array([5.0, -1.0], np.float32)[:, None, None]
     np.testing.assert_allclose(advantages(shifted), out, rtol=1e-3, atol=1e-5)
-    assert not np.asarray(advantages(np.zeros((2, 3, STEPS), np.float32))).any()
+    assert not np.asarray(advantages(jnp.zeros((2, 3, STEPS)))).any()
 
 
 def returns_after_hits(rewards, hits):
@@ -130,7 +131,7 @@ def returns_after_hits(rewards, hits):
 
 @pytest.mark.parametrize("num_episodes", [1, 2, 5])
 def test_advantages_at_hits_are_what_they_say(num_episodes):
-    rng = np.random.default_rng(0)
+    rng: Any = np.random.default_rng(0)
     hits = rng.random((2, num_episodes, STEPS)) < 0.4
     rewards = (hits - 0.75 * (rng.random(hits.shape) < 0.5)).astype(np.float32)
     centred = returns_after_hits(rewards, hits)

@@ -56,7 +56,7 @@ def arena(network):
         return probe.GAME, probe.principal(network), (probe.tasks(),)
     learned = learned_principal(network, ARMS_GAME.observation_size, 3, 2)
     tasks = games.finite_tasks(
-        jax.random.key(3), "ucb", ARMS_GAME.agent, (0.17, 0.42, 0.67), 3, 3, TERMS
+        jax.random.key(3), "ucb", agents.ucb(3), (0.17, 0.42, 0.67), 3, 3, TERMS
     )
     return ARMS_GAME, learned, (tasks._replace(agent=agents.UCBParams(jnp.full(3, 0.4))),)
 
@@ -153,7 +153,7 @@ def test_metrics_are_those_of_the_episodes_played(meta_gradient):
         score=probe.scores(before).mean(),
         success_rate=(before.step.action == targets(before)).mean(),
         interventions=(before.intervention > 0).sum(-1).mean(),
-        world_model_log_likelihood=np.mean(told),
+        world_model_log_likelihood=jnp.mean(jnp.asarray(told)),
         entropy=before.principal.entropy.mean(),
         adapted_score=probe.scores(after).mean(),
     )

@@ -114,16 +114,15 @@ def test_a_record_of_steps_one_by_one_tells_the_same():
         prepared = prepare_gru(params, way)
         step = lambda h, x, prepared=prepared: step_gru(params, h, x, prepared)  # noqa: E731
         states, activations = jax.lax.scan(step, initial, inputs)
-        of = lambda p, way=way, activations=activations: jnp.sum(  # noqa: E731
-            jnp.sin(unroll_gru(p, inputs, initial, way, activations=activations))
+        unroll = functools.partial(unroll_gru, inputs=inputs, initial=initial, implementation=way)
+        of = lambda p, unroll=unroll, activations=activations: jnp.sum(  # noqa: E731
+            jnp.sin(unroll(p, activations=activations))
         )
         made[way] = (
             states,
             activations,
             jax.grad(of)(params),
-            jax.grad(lambda p, way=way: jnp.sum(jnp.sin(unroll_gru(p, inputs, initial, way))))(
-                params
-            ),
+            jax.grad(lambda p, unroll=unroll: jnp.sum(jnp.sin(unroll(p))))(params),
         )
     assert_close(made["native"], made["scan"], 1e-5)
     assert_close(made["native"][2], made["native"][3], 1e-5)

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.experimental.pallas import mosaic_gpu as plgpu
 from streams import assert_same
 
 from mermaide_jax.errors import ConfigError
@@ -51,7 +50,8 @@ def everything(loop: Loop, arguments: Any, direction: Any) -> dict[str, Any]:
     """States, gradient of a curved loss, and the product of its Hessian with a direction."""
 
     def loss(*arguments):
-        return jnp.sum(jnp.sin(3.0 * _sequence(loop, *arguments)))
+        states: Any = _sequence(loop, *arguments)
+        return jnp.sum(jnp.sin(3.0 * states))
 
     gradient = jax.grad(loss, argnums=(0, 1, 2))
     grads, product = jax.jvp(lambda *x: gradient(*x), arguments, direction)
@@ -113,7 +113,8 @@ def test_the_linear_map_of_the_gradient_is_the_same():
 
     def product(loop):
         def loss(weights):
-            return jnp.sum(jnp.sin(3.0 * _sequence(loop, weights, projected, initial)))
+            states: Any = _sequence(loop, weights, projected, initial)
+            return jnp.sum(jnp.sin(3.0 * states))
 
         return jax.linearize(jax.grad(loss), weights)[1](direction)
 
@@ -242,6 +243,7 @@ def test_the_device_and_the_precision_of_jax_are_heeded(monkeypatch):
 @pytest.fixture
 def interpreted_gpu():
     """Kernels for GPUs run here, slowly, and what two threads touch at once is found."""
+    plgpu = pytest.importorskip("jax.experimental.pallas.mosaic_gpu")
     if not hasattr(plgpu, "force_gpu_interpret_mode"):
         pytest.skip("the interpreter of this JAX knows no transposed reference")
     with plgpu.force_gpu_interpret_mode(plgpu.InterpretGPUParams(detect_races=True)):

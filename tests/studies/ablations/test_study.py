@@ -4,6 +4,7 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -48,10 +49,14 @@ def tiny():
     )
 
 
+NO_STATE: Any = None
+DIVERGED = TrainingDiverged(np.array([3]), NO_STATE, {})
+
+
 def scripts(name, config, setting):
     """Scores that stand for those of a script: the oracle's, less what it would pay."""
     scripts.played.append((name, config.game.cost))
-    score = np.full(
+    score: Any = np.full(
         setting.test["ucb"].env.target.shape,
         50 - config.game.cost if name == "all_knowing" else -50,
     )
@@ -101,7 +106,8 @@ def test_a_tiny_run_writes_everything_and_is_resumed(tmp_path, monkeypatch, caps
     assert by["same_game"].to_dict() == dict.fromkeys(by.index, True) | {"c = 0.25": False}
     assert by.loc["c = 0.75", "score"] == by.loc["base", "score"]
     # A share of 0 is the script, 1 the all-knowing planner of the same game.
-    share = (table["score"] + 50) / (100 - table["run"].map({"cost/c_0.25": 0.25}).fillna(0.75))
+    costs = [0.25 if name == "cost/c_0.25" else 0.75 for name in table["run"]]
+    share = (table["score"] + 50) / (100 - np.asarray(costs))
     np.testing.assert_allclose(table["attained"], share, rtol=1e-4)
     # Scripts play once in each game; every run has their rows.
     assert scripts.played == [(n, c) for c in (0.75, 0.25) for n in ("never", "all_knowing")]
@@ -194,11 +200,12 @@ def test_bad_options_are_refused_before_anything_is_written(tmp_path, options, m
 
 
 def test_a_run_that_diverges_has_no_results_and_the_base_ends_it(tmp_path, monkeypatch):
-    lines, wanted = [], {"base": 0, "one": 1, "two": 2}
+    lines = []
+    wanted: Any = {"base": 0, "one": 1, "two": 2}  # what stands for a config is its number
 
     def run(config, place, resume, scripts, show):
         if config in bad:
-            raise TrainingDiverged(np.array([3]), None, {})
+            raise DIVERGED
         return config
 
     monkeypatch.setattr(runs, "_run", run)
@@ -226,6 +233,6 @@ def test_the_exit_code_tells_what_became_of_it(tmp_path, monkeypatch, capsys):
     assert code() == 0
     assert code(["cost/c_0.1"]) == 1
     assert "no results of cost/c_0.1" in capsys.readouterr().err
-    assert code(error=TrainingDiverged(np.array([3]), None, {})) == 1
+    assert code(error=DIVERGED) == 1
     member = registry.get("study", "ablations")
     assert (member.value.options, member.value.run) == (study.Ablations, study.main)

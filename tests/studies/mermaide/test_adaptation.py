@@ -1,5 +1,7 @@
 """Ways to adapt move what they say."""
 
+from typing import Any
+
 import jax
 import numpy as np
 
@@ -13,7 +15,8 @@ from mermaide_jax.training.objective import Episodes
 def test_ways_to_adapt_move_what_they_say():
     learned = learned_principal(NetworkConfig("arms", 3, memory=True), 7, 3, 2)
     ways = ways_to_adapt(TrainingConfig(inner_learning_rate=0.1), learned)
-    params, rng = learned.init_params(jax.random.key(0)), np.random.default_rng(0)
+    params = learned.init_params(jax.random.key(0))
+    rng: Any = np.random.default_rng(0)
     actions, payments = rng.integers(0, 3, (2, 5)), rng.integers(0, 2, (2, 5))
     shown = Episodes(rng.random((2, 5, 7), np.float32), payments, actions, rng.random((2, 5)))
     remembers = {BOTH: True, STEP: False, MEMORY: True}

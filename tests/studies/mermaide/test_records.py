@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -52,7 +53,7 @@ def setting():
 
 def scores():
     """Each value tells its place: field, stream, agent."""
-    place = np.arange(STREAMS * AGENTS, dtype=np.float32).reshape(STREAMS, AGENTS)
+    place: Any = np.arange(STREAMS * AGENTS, dtype=np.float32).reshape(STREAMS, AGENTS)
     return Scores(*(100.0 * field + place for field in range(5)))
 
 
@@ -92,14 +93,15 @@ def test_rows_of_scripted_principals_hold_their_number():
 
 def history(updates=25):
     """Each value tells its place: field, stream, update."""
-    place = 1000.0 * np.arange(STREAMS)[:, None] + np.arange(updates)
+    place: Any = 1000.0 * np.arange(STREAMS)[:, None] + np.arange(updates)
     return Metrics(*(100_000.0 * field + place for field in range(6)))
 
 
 @pytest.mark.parametrize("every", [1, 10, 100])
 def test_curves_are_means_over_their_updates(monkeypatch, every):
     monkeypatch.setattr(records, "CURVE_EVERY", every)
-    rows = curve_rows("mermaide", setting(), Trained(None, history()), warm_up=10)
+    state: Any = None  # of which no curve is made
+    rows = curve_rows("mermaide", setting(), Trained(state, history()), warm_up=10)
     check_records("curves", rows, CURVE_COLUMNS)
     starts = range(0, 25, every)
     assert len(rows) == STREAMS * len(starts)
@@ -116,11 +118,11 @@ def test_curves_are_means_over_their_updates(monkeypatch, every):
 
 
 def played():
-    rng = np.random.default_rng(0)
+    rng: Any = np.random.default_rng(0)
     shape = (STREAMS, AGENTS, STEPS)
     logits = rng.normal(size=(*shape, ARMS))
     return Trajectory(
-        observation=np.zeros((*shape, 1)),
+        observation=jnp.zeros((*shape, 1)),
         intervention=rng.integers(0, 2, shape),
         reward=rng.normal(size=shape),
         step=StepInfo(
@@ -178,12 +180,14 @@ def test_episodes_are_those_of_the_first_seed_of_each_group():
 
 def test_numbers_are_as_exact_as_float32_and_no_longer():
     trajectory = played()
-    estimates = np.float32(trajectory.step.agent_estimates)
+    estimates: Any = np.asarray(trajectory.step.agent_estimates, np.float32)
     estimates[0, 0, 0, 0] = 0.1  # which is 0.10000000149011612 as a double
     made = trajectory._replace(step=trajectory.step._replace(agent_estimates=estimates))
     record = episode_records("mermaide", CONFIG, setting(), made, 0)[0]
     assert record["agent_estimates"][0][0] == 0.1
-    np.testing.assert_array_equal(np.float32(record["agent_estimates"]), estimates[0, 0])
+    np.testing.assert_array_equal(
+        np.asarray(record["agent_estimates"], np.float32), estimates[0, 0]
+    )
 
 
 @pytest.mark.parametrize("name", ["mermaide", "world_model_without_meta"])

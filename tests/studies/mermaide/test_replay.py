@@ -1,6 +1,7 @@
 """Playing again: the very episodes of the test, whoever plays them."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import numpy as np
@@ -74,11 +75,12 @@ def test_bandits_of_several_families_come_one_after_the_other(finished):
 def test_profiles_have_a_line_for_each_stream_and_step(finished):
     setting = make_setting(load_study(finished)[0])
     shape = (len(setting.streams), 2, 2, 4)
-    paid = np.zeros(shape, bool)
+    paid: Any = np.zeros(shape, bool)
     paid[1] = True
     table = stream_profiles(Played(paid, ~paid), setting, "mermaide", 1)
     assert len(table) == 2 * 4 and set(table["seed"]) == {0, 1}
-    assert table.groupby("seed")["paid"].mean().to_dict() == {0: 0.0, 1: 1.0}
+    means: Any = table.groupby("seed")["paid"].mean()
+    assert means.to_dict() == {0: 0.0, 1: 1.0}
     assert set(table["agents"]) == {"ucb"} and set(table["k_shot"]) == {1}
 
 

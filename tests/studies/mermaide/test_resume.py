@@ -103,7 +103,8 @@ class FlatState(NamedTuple):
 def test_checkpoints_of_an_earlier_release_are_read(tmp_path, small_steps):
     (trained,) = train_study(CONFIG, tmp_path).values()
     state, where = trained.state, tmp_path / "checkpoints" / CONFIG.principals[0]
-    flat = FlatState(state.update, *state.learner[1:], state.failed_at)
+    _, params, optimizer = state.learner
+    flat: Any = FlatState(state.update, params, optimizer, state.failed_at)
     checkpoint.clear_checkpoints(where)
     checkpoint.save_checkpoint(where, flat, trained.history)
     _, loaded = load_study(tmp_path)
@@ -208,7 +209,7 @@ def test_a_damaged_checkpoint_is_named_as_what_it_is(tmp_path, tiny_state):
 @pytest.fixture
 def tiny_state():
     """A state of one stream, metrics of one update, and the history of two."""
-    numbers = np.full(1, 2, np.int32)
+    numbers: Any = np.full(1, 2, np.int32)
     state = TrainState(numbers, {"w": np.ones((1, 2), np.float32)}, numbers - 3)
     metrics = {"score": jax.ShapeDtypeStruct((), np.float32)}
     return state, metrics, {"score": np.zeros((1, 2), np.float32)}

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import importlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -39,7 +40,7 @@ def setting():
 
 
 @functools.cache
-def outcome(name):
+def outcome(name) -> tuple[Any, Any]:
     return scripted.evaluate_scripted(name, CONFIG, setting())
 
 

@@ -72,7 +72,7 @@ def test_each_group_meets_its_own_family():
             assert isinstance(tasks.agent, kind)
             assert tasks.env.target.shape == (4, size)
             values = split_coefficients(family, "interpolation", role)
-            expected = np.resize(np.float32(values), size)
+            expected = np.resize(np.asarray(values, np.float32), size)
             np.testing.assert_array_equal(coefficients(tasks), [expected] * 4)
             np.testing.assert_array_equal(tasks.env.cost, np.float32(0.3))
             np.testing.assert_array_equal(tasks.env.noise, np.float32(0.2))
@@ -162,7 +162,7 @@ def test_test_agents_are_described_as_they_are(mixed, split):
         own = [jax.tree.map(lambda x, s=s: x[s], made.test[family]) for family in families]
         values = [agent.coefficient for agent in described]
         found = np.concatenate([coefficients(tasks) for tasks in own])
-        np.testing.assert_array_equal(np.float32(values), found)
+        np.testing.assert_array_equal(np.asarray(values, np.float32), found)
         assert [agent.family for agent in described] == [f for f in families for _ in range(size)]
         assert [agent.index for agent in described] == list(range(size)) * len(families)
         assert all(agent.coefficient in grid_of(agent.family) for agent in described)

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,7 +39,8 @@ def make_table(kind="continuous", setting="noise 0", payoffs=PAYOFFS):
 
 
 def test_the_summary_is_the_hand_computed_one():
-    curves, needs = study.summarize(make_table())
+    summary: Any = study.summarize(make_table())
+    curves, needs = summary
     assert len(curves) == 3 * len(TIMES)
     meta = curves[curves["principal"] == "meta"].set_index("interactions")
     np.testing.assert_allclose(meta["value"], [0.0, 0.95, 1.0, 1.0, 1.0])
