@@ -1,7 +1,5 @@
 """What every pure function promises: for each promise, a function that breaks it is refused."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np

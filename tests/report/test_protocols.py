@@ -58,4 +58,4 @@ def test_the_figure_has_shares_and_improvements(tables):
     assert share.get_xlabel() == "MERMAIDE's share of the attainable"
     assert zero.get_xlabel() == "P(MERMAIDE improves), 0-shot"
     points = next(line for line in one.lines if line.get_marker() == "o")
-    np.testing.assert_allclose(points.get_xdata(), [1.0, 1.0])
+    np.testing.assert_allclose(np.asarray(points.get_xdata()), [1.0, 1.0])

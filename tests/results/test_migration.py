@@ -113,12 +113,8 @@ def test_configs_of_format_1():
     for part in ("baseline_entropy", "evaluation"):
         former = CONFIG | {part: FORMER_CONFIG[part], "principals": FORMER_CONFIG["principals"]}
         assert upgrade_config(former) == CONFIG
-    others: Any = (
-        {"preset": "quick"},
-        {},
-        [1],
-        None,
-    )  # what is no config is refused by who reads it
+    # What is no config is refused by who reads it.
+    others: Any = ({"preset": "quick"}, {}, [1], None)
     for config in (CONFIG, CONFIG | {"principals": ["planner"]}, *others):
         assert upgrade_config(config) == config
     no_bonus = FORMER_CONFIG | {"baseline_entropy": {"reinforce": None}}

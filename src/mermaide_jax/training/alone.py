@@ -88,7 +88,8 @@ def train_alone(
     Example:
       >>> look = lambda key, params, known, task: task
       >>> play = lambda key, params, known, task: (jnp.zeros(2), jnp.zeros(2), known)
-      >>> trainer = learn_alone(lambda key: (jnp.zeros(2), ()), play, lambda p, batch: p * batch, look)
+      >>> init, learn = lambda key: (jnp.zeros(2), ()), lambda p, batch: p * batch
+      >>> trainer = learn_alone(init, play, learn, look)
       >>> keys = jax.random.split(jax.random.key(0), 2)
       >>> train_alone(keys, trainer, jnp.ones((2, 3)), jnp.full(2, 0.1), 4).shape
       (2, 3, 4)
