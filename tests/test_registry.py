@@ -152,17 +152,14 @@ KINDS = get_args(registry.Kind)
 
 
 @pytest.fixture(autouse=True)
-def former_members(monkeypatch):
-    """Whatever a test registers and imports is forgotten after it."""
-    for kind in KINDS:
-        registry.names(kind)
-    monkeypatch.setattr(registry, "_members", dict(registry._members))
+def strangers_leave(guest_registry):
+    """Modules that a test imports by name are forgotten too, and what was installed."""
     modules = set(sys.modules)
     yield
     for name in set(sys.modules) - modules:
-        if "my_" in name or name.startswith("broken"):
+        if name.startswith(("my_", "broken")):
             del sys.modules[name]
-    registry._open_entry_points.cache_clear()
+    guest_registry._open_entry_points.cache_clear()
 
 
 def written(directory, kind, source=None, name=None):
