@@ -8,6 +8,7 @@ holds the page to it.
 
 import re
 from pathlib import Path
+from typing import cast
 
 from mermaide_jax import registry
 
@@ -17,7 +18,8 @@ _BLOCK = re.compile(r"(<!-- members: (\w+) -->\n).*?(<!-- /members -->)", re.DOT
 
 def updated(text: str) -> str:
     """The page with the tables of now."""
-    return _BLOCK.sub(lambda found: f"{found[1]}\n{table(found[2])}\n{found[3]}", text)
+    renew = lambda found: f"{found[1]}\n{table(cast(registry.Kind, found[2]))}\n{found[3]}"  # noqa: E731
+    return _BLOCK.sub(renew, text)
 
 
 def table(kind: registry.Kind) -> str:
