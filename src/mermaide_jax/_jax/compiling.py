@@ -15,6 +15,11 @@ LITTLE_MEMORY = (("xla_cpu_scheduler_type", "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED
 """Operations in the order in which results are read soon after they were written, in place of the
 order that would keep several cores busy."""
 
+RIGHT_PRODUCTS = (("xla_cpu_experimental_ynn_fusion_type", ""),)
+"""No fusion of matrix products with what follows them, which JAX before 0.12 gets wrong on CPUs for
+two products of which one is summed after a multiplication. For a program that such a fusion
+changes; none of the library's is one, see tests/test_miscompiled.py."""
+
 Options = tuple[tuple[str, Any], ...]
 
 
