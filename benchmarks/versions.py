@@ -1,6 +1,6 @@
 """Speed under two Pythons, and so two releases of JAX, side by side.
 
-    PYTHONPATH=src python -m benchmarks.versions OLD_PYTHON NEW_PYTHON --out benchmarks/results/versions
+    PYTHONPATH=src python -m benchmarks.versions PYTHON PYTHON --out benchmarks/results/versions
 
 Each Python compiles every program once in a process of its own; then the two take turns, so that
 what else the machine does meets both. Counted is the time of the processor, of one thread.
@@ -20,26 +20,33 @@ from typing import Any
 
 PRESETS = ("smoke", "quick")
 FAMILIES = ("ucb", "epsilon_greedy", "thompson")
-AGENTS, ARMS, STEPS = 10_000, 10, 200
+AGENTS, ARMS, STEPS, UPDATES = 50_000, 10, 200, 10
 
 
-def update_of(preset: str) -> Callable[[], Any]:
-    """Compiles one training update of a preset, as studies do; returns a call of it."""
+def updates_of(preset: str) -> Callable[[], Any]:
+    """Returns a call that trains the principal of a preset for some updates, as studies do."""
     import jax
+    import jax.numpy as jnp
 
     from mermaide_jax import registry
     from mermaide_jax.studies.mermaide.learned import build_trainer
     from mermaide_jax.studies.mermaide.setting import make_setting
-    from mermaide_jax.training import over_streams
+    from mermaide_jax.training.loop import init_streams, make_chunk
 
     config = dataclasses.replace(registry.get("preset", preset).value, seeds=1)
     setting = make_setting(config)
     trainer, _ = build_trainer("mermaide", config, setting)
     first = lambda tree: jax.tree.map(lambda x: x[:1], tree)  # noqa: E731
     keys, data = first(setting.keys), first((setting.index, setting.train))
-    state = jax.jit(jax.vmap(trainer.init))(keys)
-    program = over_streams(trainer.update, 1).lower(keys, state, data).compile()
-    return lambda: program(keys, state, data)
+    chunk = make_chunk(trainer.update, num_streams=1, max_length=UPDATES)
+    states = init_streams(trainer, keys)
+
+    def call() -> Any:
+        nonlocal states
+        states, metrics = chunk(keys, states, data, jnp.array([UPDATES]))
+        return metrics
+
+    return call
 
 
 def simulator_of(family: str) -> Callable[[], Any]:
@@ -62,7 +69,7 @@ def measure() -> None:
 
     begun, calls = time.process_time(), {}
     for preset in PRESETS:
-        calls[f"update, {preset}"] = update_of(preset)
+        calls[f"{UPDATES} updates, {preset}"] = updates_of(preset)
     for family in FAMILIES:
         calls[f"simulator, {family}"] = simulator_of(family)
     for call in calls.values():
