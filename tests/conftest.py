@@ -23,16 +23,18 @@ jax.config.update("jax_debug_key_reuse", True)
 DEVICES = "--xla_force_host_platform_device_count=2"
 # The suite compiles a thousand programs that run once: with these in a third of the time.
 QUICK = (
-    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
-    "--xla_cpu_use_fusion_emitters=false"
+    "--xla_backend_optimization_level=0",
+    "--xla_llvm_disable_expensive_passes=true",
+    "--xla_cpu_use_fusion_emitters=false",  # not in JAX 0.12
 )
 FLAGS = os.environ.get("XLA_FLAGS", "")  # read by XLA when its first backend starts
 if DEVICES.partition("=")[0] not in FLAGS:  # workers inherit them
-    # A release of XLA that does not know a flag ends the process, so another one tries.
+    # A release of XLA ends the process and names the flags that it does not know: another one tries.
     trial = [sys.executable, "-c", "import jax; jax.devices()"]
-    environment = os.environ | {"XLA_FLAGS": f"{FLAGS} {QUICK}"}
-    known = subprocess.run(trial, env=environment, capture_output=True, check=False).returncode == 0
-    os.environ["XLA_FLAGS"] = f"{FLAGS} {DEVICES} {QUICK if known else ''}".strip()
+    environment = os.environ | {"XLA_FLAGS": " ".join((FLAGS, *QUICK))}
+    ended = subprocess.run(trial, env=environment, capture_output=True, text=True, check=False)
+    known = [flag for flag in QUICK if not ended.returncode or flag not in ended.stderr]
+    os.environ["XLA_FLAGS"] = " ".join((FLAGS, DEVICES, *known)).strip()
 
 hypothesis.settings.register_profile(
     "suite",
