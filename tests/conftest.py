@@ -29,7 +29,7 @@ QUICK = (
 )
 FLAGS = os.environ.get("XLA_FLAGS", "")  # read by XLA when its first backend starts
 if DEVICES.partition("=")[0] not in FLAGS:  # workers inherit them
-    # A release of XLA ends the process and names the flags that it does not know: another one tries.
+    # A release of XLA ends the process and names the flags it does not know: another one tries.
     trial = [sys.executable, "-c", "import jax; jax.devices()"]
     environment = os.environ | {"XLA_FLAGS": " ".join((FLAGS, *QUICK))}
     ended = subprocess.run(trial, env=environment, capture_output=True, text=True, check=False)
