@@ -52,12 +52,13 @@ def updates_of(preset: str) -> Callable[[], Any]:
 def simulator_of(family: str) -> Callable[[], Any]:
     """Returns a call that simulates agents of a family alone."""
     import jax
+    import jax.numpy as jnp
     import numpy as np
 
     from mermaide_jax import agents
     from mermaide_jax.simulation import Bandits, simulate
 
-    means = np.random.default_rng(0).uniform(size=(AGENTS, ARMS)).astype(np.float32)
+    means = jnp.asarray(np.random.default_rng(0).uniform(size=(AGENTS, ARMS)), jnp.float32)
     agent, params = agents.make_agent(family, ARMS), agents.make_params(family, 0.3)
     bandits = Bandits(means, np.float32(0.1), np.int32(0))
     return lambda: simulate(jax.random.key(0), agent, params, bandits, STEPS)
@@ -98,7 +99,9 @@ def compare(pythons: list[str], repeats: int) -> dict[str, Any]:
     environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     command = ["-m", "benchmarks.versions", "--measure"]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    children = [subprocess.Popen([p, *command], env=environment, **pipes) for p in pythons]
+    children: list[Any] = [
+        subprocess.Popen([p, *command], env=environment, **pipes) for p in pythons
+    ]
     about = [json.loads(child.stdout.readline()) for child in children]
     rounds = [[_ask(child) for child in children] for _ in range(repeats)]
     for child in children:

@@ -7,6 +7,7 @@ network, loss, meta-gradient and update is compiled at full size with that fusio
 import dataclasses
 import functools
 import inspect
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +29,8 @@ ARMS, STEPS, EPISODES, UNITS = 10, 100, 8, 128
 def check_without_the_fusion(function, *arguments, tolerance=1e-4):
     """Each array with the fusion to within rounding, by its largest entry, of that without."""
     lowered = jax.jit(function).lower(*arguments)
-    fused, right = (lowered.compile(o)(*arguments) for o in ({}, dict(RIGHT_PRODUCTS)))
+    options: tuple[Any, ...] = ({}, dict(RIGHT_PRODUCTS))
+    fused, right = (lowered.compile(o)(*arguments) for o in options)
     for (path, mine), other in zip(
         jax.tree_util.tree_leaves_with_path(fused), jax.tree.leaves(right), strict=True
     ):
@@ -53,7 +55,7 @@ def test_the_trap_is_avoided_by_an_option():
     right = CpuJit(trap, RIGHT_PRODUCTS)
     np.testing.assert_allclose(right(*arguments), trap(*arguments), atol=1e-3)
     assert right.tuned._cache_size() == 1
-    assert "ynn_fusion" not in right.lower(*arguments).compile().as_text()
+    assert "ynn_fusion" not in str(right.lower(*arguments).compile().as_text())
     if jax.__version_info__ >= (0, 12):
         check_without_the_fusion(trap, *arguments)
 
@@ -85,14 +87,13 @@ def test_losses(name):
 @functools.cache
 def played(architecture):
     """A learned principal of full size, and episodes with an agent."""
-    game = games.make_intervention_game(
-        agents.ucb(ARMS), games.GameConfig(num_arms=ARMS, horizon=STEPS)
-    )
+    agent, config = agents.ucb(ARMS), games.GameConfig(num_arms=ARMS, horizon=STEPS)
+    game = games.make_intervention_game(agent, config)
     # "native" has its products in C, where XLA fuses none.
     config = networks.NetworkConfig(architecture, UNITS, num_layers=2, recurrence="in_place")
     learned = principals.learned_principal(config, game.observation_size, ARMS, 2)
     task = games.draw_task(
-        *(jax.random.key(0), "ucb", game.agent, jnp.array([0.3]), ARMS, games.Economics())
+        *(jax.random.key(0), "ucb", agent, jnp.array([0.3]), ARMS, games.Economics())
     )
     key = jax.random.split(jax.random.key(1), EPISODES)
     scripted = principals.random(game.pay_target)

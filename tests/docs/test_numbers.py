@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -26,7 +27,7 @@ def middle(name: str) -> pd.DataFrame:
     path = RESULTS / name / "results.parquet"
     if not path.exists():
         pytest.skip("records stay in the repository")
-    rows = pd.read_parquet(path).groupby(["family", "principal", "k_shot"])
+    rows: Any = pd.read_parquet(path).groupby(["family", "principal", "k_shot"])
     measures = ["score", "success_rate", "interventions"]
     return rows[measures].agg(lambda values: scipy.stats.trim_mean(values.dropna(), 0.25))
 
