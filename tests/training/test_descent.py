@@ -17,7 +17,7 @@ def test_descent_is_the_optimizer_on_the_gradient_of_each_update():
 
     init = lambda key: {"x": jax.random.normal(key)}  # noqa: E731
     trainer = descend(init, gradient, optax.sgd(0.5))
-    state, history = train(keys(2, 0), trainer, jnp.float32([1.0, 2.0]), 3)
+    state, history = train(keys(0, 2), trainer, jnp.float32([1.0, 2.0]), 3)
     np.testing.assert_array_equal(history["update"], [[0, 1, 2]] * 2)
     np.testing.assert_array_equal(state.learner.update, [3, 3])
     goals = np.array([1.0, 2.0])
@@ -39,7 +39,7 @@ def bandit_learner(batch=4):
 
 def test_each_learner_finds_what_pays_in_its_own_task():
     tasks, rates = jnp.float32([[1.0, -1.0], [1.0, 0.0]]), jnp.float32([0.1, 0.5])
-    history = train_alone(keys(2, 1), bandit_learner(), tasks, rates, 40)
+    history = train_alone(keys(1, 2), bandit_learner(), tasks, rates, 40)
     logits, known = np.asarray(history["logits"]), np.asarray(history["known"])
     assert logits.shape == (2, 2, 40, 2)
     # What is looked at is what was known before the batch.
@@ -59,7 +59,7 @@ def test_a_step_is_reinforce_with_the_others_as_baseline():
     log_probs = lambda logits, arms: jax.nn.log_softmax(logits)[arms]  # noqa: E731
     start = jnp.float32([0.2, -0.1])
     trainer = learn_alone(lambda key: (start, ()), play, log_probs, lambda *of: of[1])
-    history = train_alone(keys(1, 0), trainer, jnp.float32([[2.0]]), jnp.float32([0.01]), 2)
+    history = train_alone(keys(0, 1), trainer, jnp.float32([[2.0]]), jnp.float32([0.01]), 2)
     rewards = np.array([0.0, 2.0, 2.0])
     advantages = rewards - (rewards.sum() - rewards) / 2
     loss = lambda logits: -jnp.mean(jax.nn.log_softmax(logits)[arms] * advantages)  # noqa: E731
