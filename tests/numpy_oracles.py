@@ -1,6 +1,6 @@
 """Plain numpy oracles, written from the equations; they share no code with the package."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsInt
 
 import numpy as np
 import scipy.stats
@@ -9,7 +9,7 @@ TIE = 1e-5
 """Values nearer than this count as tied: float32 means of some tens of rewards are that exact."""
 
 
-def assert_binomial(count: int, trials: int, probability: float) -> None:
+def assert_binomial(count: SupportsInt, trials: int, probability: float) -> None:
     """`count` lies where a binomial lies with probability 0.999."""
     p_value = scipy.stats.binomtest(int(count), int(trials), float(probability)).pvalue
     assert p_value > 1e-3, f"{count} of {trials}, expected {probability * trials:.1f}"

@@ -1,5 +1,7 @@
 """Members of a batch in any grouping give what they give alone."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -39,7 +41,8 @@ def test_one_member_is_not_batched(size):
     np.testing.assert_allclose(square, xs @ xs.swapaxes(1, 2))
     np.testing.assert_array_equal(constant, [7.0])
     (product,) = (eqn for eqn in jax.make_jaxpr(mapped)(xs).eqns if "dot" in eqn.primitive.name)
-    assert product.outvars[0].aval.shape == (2, 2)
+    aval: Any = product.outvars[0].aval
+    assert aval.shape == (2, 2)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 6])

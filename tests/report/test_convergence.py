@@ -29,7 +29,7 @@ def test_planners_have_lines_and_the_tuned_are_levels():
     figure = convergence_figure(table)
     beam, _, rollouts, _ = figure.axes
     assert beam.get_title(loc="left") == "UCB agents" and beam.get_xscale() == "log"
-    first, second = (line for line in beam.lines if np.ptp(line.get_ydata()) > 0)
+    first, second = (line for line in beam.lines if np.ptp(np.asarray(line.get_ydata())) > 0)
     np.testing.assert_allclose(np.asarray(first.get_xdata()), [1, 4])
     heights = np.stack([np.asarray(line.get_ydata()) for line in (first, second)])
     np.testing.assert_allclose(heights, [[6, 7], [10, 11]])

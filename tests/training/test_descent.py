@@ -1,5 +1,7 @@
 """Gradient descent on what is played anew, and learning from a single task."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -64,5 +66,6 @@ def test_a_step_is_reinforce_with_the_others_as_baseline():
     advantages = rewards - (rewards.sum() - rewards) / 2
     loss = lambda logits: -jnp.mean(jax.nn.log_softmax(logits)[arms] * advantages)  # noqa: E731
     gradient = jax.grad(loss)(start)
+    updates: Any
     updates, _ = optax.adam(0.01).update(gradient, optax.adam(0.01).init(start))
     np.testing.assert_allclose(history[0, 0], [start, start + updates], rtol=1e-5)

@@ -1,6 +1,7 @@
 """The recurrence with derivatives by hand, against Flax's cell, stepped and differentiated."""
 
 import functools
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -197,7 +198,7 @@ def test_members_of_a_batch_are_not_copied_transposed():
     one = lambda p, x, h: loss(in_place, weights, (p, x, h))  # noqa: E731
     curved = lambda p, x, h: jax.jvp(lambda q: jax.grad(one)(q, x, h), (p,), (p,))[1]  # noqa: E731
     jaxpr = jax.make_jaxpr(jax.vmap(curved, (None, 0, 0)))(params, inputs, initial).jaxpr
-    turned = [e for e in every_equation(jaxpr) if e.primitive.name == "transpose"]
+    turned: list[Any] = [e for e in every_equation(jaxpr) if e.primitive.name == "transpose"]
     assert all(e.params["permutation"][0] == 0 for e in turned if e.invars[0].aval.ndim > 2)
 
 

@@ -130,7 +130,8 @@ def _like_outputs(step: Step, constants: Any, initial: jax.Array, inputs: Any) -
 def _scratch(pieces: int, matrices: jax.Array) -> list[Any]:
     """Shared memory: the weights, what is multiplied by them, and where warpgroups wait."""
     line = UNITS * matrices.dtype.itemsize
-    lie = (plgpu.TilingTransform((8, UNITS)), plgpu.SwizzleTransform(line))
+    transforms: Any = plgpu  # abstract by their types, though not in fact
+    lie = (transforms.TilingTransform((8, UNITS)), transforms.SwizzleTransform(line))
     return [
         plgpu.SMEM(matrices.shape[1:], matrices.dtype, transforms=lie),
         plgpu.SMEM((pieces, STREAMS, UNITS), matrices.dtype, transforms=lie),
