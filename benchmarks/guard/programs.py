@@ -72,7 +72,10 @@ def programs(sizes: Sizes) -> dict[str, Program]:
     Args:
       sizes: their sizes.
     """
-    network = NetworkConfig(features=sizes.features, num_layers=sizes.num_layers)
+    # Loops of XLA: what is done in C is not seen, and not every machine has a compiler.
+    network = NetworkConfig(
+        features=sizes.features, num_layers=sizes.num_layers, recurrence="in_place"
+    )
     over_arms = NetworkConfig("arms", max(sizes.features // 8, 1), memory=True)
     setup = _set_up(sizes, network)
     updates = {
