@@ -40,6 +40,8 @@ STYLE: dict[str, Any] = {
     "ytick.labelsize": 9.5,
 }
 DPI = 150
+COLOURS = 96
+"""Of a figure on disk: enough for smooth edges of a dozen hues."""
 
 
 def new_figure(width: float, height: float, constrained: bool = True) -> Figure:
@@ -66,7 +68,7 @@ def styled() -> Any:
 
 
 def save_png(figure: Figure, path: Path) -> None:
-    """Writes the figure as PNG of 256 colours, a third of the size; equal figures, equal files.
+    """Writes the figure as PNG of few colours, a third of the size; equal figures, equal files.
 
     Example:
       >>> import pathlib, tempfile
@@ -79,7 +81,7 @@ def save_png(figure: Figure, path: Path) -> None:
         drawn = io.BytesIO()
         figure.savefig(drawn, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
     with Image.open(drawn) as image:
-        few = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        few = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
     few.save(path, format="png", optimize=True, dpi=(DPI, DPI))
 
 
