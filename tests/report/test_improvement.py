@@ -37,7 +37,7 @@ def test_counts_wins_of_each_agent_and_averages():
 def test_is_the_mann_whitney_statistic_of_each_agent():
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 5, (4, 6)), rng.integers(0, 5, (4, 9))
-    expected = np.mean([np.divide(mannwhitneyu(a, b)[0], 54) for a, b in zip(x, y, strict=True)])
+    expected = np.mean([np.asarray(mannwhitneyu(a, b))[0] / 54 for a, b in zip(x, y, strict=True)])
     assert compare(x, y)["value"] == pytest.approx(expected)
 
 

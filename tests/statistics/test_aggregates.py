@@ -78,10 +78,12 @@ def test_probability_of_improvement_counts_every_pair(x, y):
 def test_probability_of_improvement_is_the_mann_whitney_statistic_of_each_agent():
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 6, (2, 9, 4)), rng.integers(0, 6, (2, 7, 4))
-    expected = np.divide(mannwhitneyu(x, y, axis=1)[0], 9 * 7)
+    expected = np.asarray(mannwhitneyu(x, y, axis=1))[0] / (9 * 7)
     np.testing.assert_allclose(probability_of_improvement(x, y, axis=1), expected)
     pooled = probability_of_improvement(x[0], y[0])
-    assert pooled == pytest.approx(np.divide(mannwhitneyu(x[0].ravel(), y[0].ravel())[0], 36 * 28))
+    assert pooled == pytest.approx(
+        np.asarray(mannwhitneyu(x[0].ravel(), y[0].ravel()))[0] / (36 * 28)
+    )
 
 
 def test_missing_runs_make_no_pairs():
