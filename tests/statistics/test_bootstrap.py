@@ -1,8 +1,6 @@
 """The bootstrap against plain loops over the same draws, SciPy, closed forms and simulation."""
 
-import doctest
 import functools
-import importlib
 
 import numpy as np
 import pytest
@@ -322,9 +320,3 @@ def test_what_makes_no_sense_is_refused_in_a_line(tables, options, line):
 def test_a_statistic_of_another_shape_is_refused():
     with pytest.raises(ConfigError, match=r"^statistic: got \(\), expected the shape \(1,\)"):
         bootstrap_interval(np.mean, X, resample="runs")
-
-
-@pytest.mark.parametrize("module", ["aggregates", "attainable", "bootstrap", "curves"])
-def test_examples_of_the_documentation(module):
-    found = doctest.testmod(importlib.import_module(f"mermaide_jax.statistics.{module}"))
-    assert found.attempted > 0 and found.failed == 0
