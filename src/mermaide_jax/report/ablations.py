@@ -104,6 +104,14 @@ def format_ablations(records: Iterable[Mapping[str, Any]]) -> str:
     Args:
       records: as for `ablation_figure`, with the columns `DIFFERENCE`, run (``"base"``: the base
         itself), against, success_rate and interventions.
+
+    Example:
+      >>> record = {"group": "base", "variant": "all", "run": "base", "family": "ucb", "k_shot": 0}
+      >>> record |= dict.fromkeys(DIFFERENCE, np.nan) | {"against": "-", "success_rate": 0.5}
+      >>> record |= {"score": 1.5, "low": 1.0, "high": 2.0, "interventions": 3.0}
+      >>> record |= {"attained": 0.4, "attained_low": np.nan, "attained_high": np.nan}
+      >>> " ".join(format_ablations([record]).splitlines()[1].split())
+      'base all (base) UCB 0 1.50 [1.00, 2.00] - - 50.0% 3.0 40%'
     """
     lines = [
         {
@@ -142,6 +150,13 @@ def ablation_figure(records: Sequence[Record], titles: Mapping[str, str]) -> Fig
       records: group, variant, family, k_shot, same_game, and the two measures with their ends; the
         group ``"base"`` is the base.
       titles: of the groups to draw, in their order.
+
+    Example:
+      >>> line = {"variant": "wide", "family": "ucb", "k_shot": 0, "same_game": True}
+      >>> line |= {"score": 1.5, "low": 1.0, "high": 2.0}
+      >>> records = [line | {"group": group} for group in ("base", "width")]
+      >>> [axes.get_xlabel() for axes in ablation_figure(records, {"width": "Width"}).axes]
+      ['score']
     """
     base = [record for record in records if record["group"] == "base"]
     families = list(dict.fromkeys(record["family"] for record in base))

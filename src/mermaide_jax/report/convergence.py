@@ -45,6 +45,13 @@ def convergence_figure(table: pd.DataFrame) -> Figure:
 
     Args:
       table: family, horizon, reference (`oracles.convergence`) and the columns of `score_summary`.
+
+    Example:
+      >>> names = [*TUNED, "beam_1", "beam_4", "rollouts_2", "rollouts_8"]
+      >>> table = pd.DataFrame({"reference": names, "family": "ucb", "horizon": 4})
+      >>> figure = convergence_figure(table.assign(score=1.0, low=0.5, high=1.5))
+      >>> [axes.get_xlabel() for axes in figure.axes] == list(PLANNERS.values())
+      True
     """
     grid = [
         [_panel(part, str(family), planner) for family, part in table.groupby("family", sort=False)]

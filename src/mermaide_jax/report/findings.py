@@ -29,6 +29,13 @@ def bandit_findings(
 
     Returns:
       Blocks for `results.findings.merge_finding`, by name.
+
+    Example:
+      >>> results = Results({}, {}, "", 0.0, "", [], [], [], "the command")
+      >>> gain = {"family": "ucb", "k_shot": 1, "value": 0.75, "low": 0.5, "high": 1.0}
+      >>> blocks = bandit_findings(results, [gain | {"baseline": "reinforce"}], [])
+      >>> blocks["F2"]["ucb"]["1"]["reinforce"]["probability_of_improvement"]
+      {'value': 0.75, 'low': 0.5, 'high': 1.0, 'command': 'the command'}
     """
     blocks: Blocks = {"F2": {}, "F4": {}, "attainable_share": {}}
     for record in improvements:

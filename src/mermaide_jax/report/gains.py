@@ -72,6 +72,13 @@ def shot_gains_figure(table: pd.DataFrame) -> Figure:
 
     Args:
       table: of `shot_gains`.
+
+    Example:
+      >>> about = {"principal": "mermaide", "agents": "ucb", "way": "memory"}
+      >>> gains = {"k_shot": [1, 5], "gain": [2.0, 3.0], "low": [1.0, 2.0], "high": [3.0, 4.0]}
+      >>> (axes,) = shot_gains_figure(pd.DataFrame(about | gains)).axes
+      >>> [text.get_text() for text in axes.get_xticklabels()]
+      ['1', '5']
     """
     panels = []
     for (name, family), part in table_groups(table, ["principal", "agents"]):
@@ -98,6 +105,14 @@ def variant_comparison(
     Returns:
       The columns of `report.variants.variant_gains`, and scores and payments of both, such as
       ``score_alone`` and ``interventions_planning``.
+
+    Example:
+      >>> from mermaide_jax.results.schema import ROW_COLUMNS
+      >>> row = {name: kind() for name, kind in ROW_COLUMNS.items()} | {"principal": "mermaide"}
+      >>> alone = [row | {"seed": seed, "score": 1.0} for seed in (0, 1)]
+      >>> better = [row | {"score": row["score"] + 2.0} for row in alone]
+      >>> variant_comparison({"mermaide": (alone, better)}, "planning")["score_planning"].tolist()
+      [3.0]
     """
     by, tables = ["family", "k_shot"], []
     for name, (alone, variant) in found.items():
@@ -119,6 +134,13 @@ def variant_gains_figure(table: pd.DataFrame, ylabel: str) -> Figure:
     Args:
       table: of `variant_comparison`; the mean gains are dashes.
       ylabel: what is gained, and by what.
+
+    Example:
+      >>> about = {"principal": "mermaide", "family": "ucb", "k_shot": [0, 1]}
+      >>> table = pd.DataFrame(about | {"gain": 2.0, "low": 1.0, "high": 3.0, "mean_gain": 2.1})
+      >>> (axes,) = variant_gains_figure(table, "gain by planning").axes
+      >>> [text.get_text() for text in axes.get_xticklabels()]
+      ['0-shot', '1-shot']
     """
     families = list(table.groupby("family", sort=False))
     with styled():
@@ -156,6 +178,14 @@ def coefficient_gains(
     Returns:
       A line for each part, family, K and coefficient, with a bootstrap interval that draws runs
       within agents.
+
+    Example:
+      >>> run = {"family": "ucb", "k_shot": 0, "agent": 0, "coefficient": 0.1}
+      >>> scores = {"mermaide": 3.0, "reinforce": 1.0}.items()
+      >>> runs = [run | {"seed": s, "principal": p, "score": x} for s in (0, 1) for p, x in scores]
+      >>> table = coefficient_gains(runs, "mermaide", {"both": "reinforce"})
+      >>> table[["gain_of", "coefficient", "gain"]].to_numpy().tolist()
+      [['both', 0.1, 2.0]]
     """
     index = ["family", "k_shot", "seed", "agent", "coefficient"]
     wide = pd.DataFrame(scores).pivot_table(index=index, columns="principal", values="score")
@@ -190,6 +220,12 @@ def coefficient_gains_figure(table: pd.DataFrame, apart: str = "meta-learning") 
     Args:
       table: of `coefficient_gains`.
       apart: what has rows of its own, because it is small beside the rest.
+
+    Example:
+      >>> about = {"gain_of": "both", "family": "ucb", "k_shot": 0, "coefficient": [0.1, 0.2]}
+      >>> table = pd.DataFrame(about | {"gain": [1.0, 2.0], "low": 0.5, "high": 2.5})
+      >>> len(coefficient_gains_figure(table).axes)  # the rest, and what has rows of its own
+      2
     """
     groups = _by_family_and_shots(table)
     families, shots = (list(dict.fromkeys(group[part] for group in groups)) for part in (0, 1))

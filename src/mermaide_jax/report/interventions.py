@@ -134,6 +134,14 @@ def interventions_figure(records: Iterable[Record], cost: float) -> Figure:
 
     Returns:
       The figure.
+
+    Example:
+      >>> record = {"family": "ucb", "k_shot": 0, "principal": "mermaide"}
+      >>> record |= {"interventions": 3.0, "interventions_low": 2.0, "interventions_high": 4.0}
+      >>> names = ("pulls_per_payment", "pulls_per_payment_low", "pulls_per_payment_high")
+      >>> often, worth = interventions_figure([record | dict.fromkeys(names, 1.0)], cost=0.75).axes
+      >>> [label.get_text() for label in often.get_yticklabels()]
+      ['MERMAIDE, 0-shot']
     """
     lines = list(records)
     families = in_order((line["family"] for line in lines), "family")

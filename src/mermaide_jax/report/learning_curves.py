@@ -95,6 +95,12 @@ def need_of(curves: Curves, level: float) -> Interval:
     Args:
       curves: of one principal.
       level: in [0, 1].
+
+    Example:
+      >>> curves = Curves([0, 1, 3], np.asarray([[0.0, 0.5, 1.0]] * 2), np.ones((2, 1)))
+      >>> slow = curves._replace(earned=curves.earned / 4)
+      >>> [round(need_of(own, 0.5).value, 3) for own in (curves, slow)]
+      [1.0, inf]
     """
     need = lambda earned, possible: sample_need(_ratio(earned, possible), curves.times, level)  # noqa: E731
     return bootstrap_interval(need, curves.earned, curves.possible, resample="runs")
@@ -115,6 +121,13 @@ def summarize_curves(
     Returns:
       Lines of `ratio_curves`, and of `need_of` with ``most``, the most interactions tested after,
       each with the keys.
+
+    Example:
+      >>> runs = {"principal": "meta", "seed": [0, 0, 1, 1], "interactions": [0, 1] * 2}
+      >>> table = pd.DataFrame(runs | {"payoff": [0.0, 1.0] * 2, "best": 1.0})
+      >>> curves, needs = summarize_curves(table, ["principal"], "payoff", "best", 1.0)
+      >>> curves["value"].tolist(), needs["value"].round(3).tolist()
+      ([0.0, 1.0], [1.0])
     """
     curves, needs = [], []
     for key, rows in table_groups(table, keys):
@@ -131,6 +144,14 @@ def format_curves(curves: pd.DataFrame, needs: pd.DataFrame, keys: Sequence[str]
       curves: of `summarize_curves`.
       needs: of the same.
       keys: as given to it.
+
+    Example:
+      >>> about = {"principal": "meta", "low": 0.0, "high": 1.0}
+      >>> curves = pd.DataFrame(about | {"interactions": [0, 1, 3], "value": [0.0, 0.5, 1.0]})
+      >>> print(format_curves(curves, pd.DataFrame([about | {"value": 1.0}]), ["principal"]))
+      interactions    0    1            need
+      principal
+      meta          0.0  0.5  1.0 [0.0, 1.0]
     """
     decades = [0, *(10**power for power in range(10))]
     shown = curves[curves["interactions"].isin(decades)]
@@ -153,6 +174,13 @@ def need_ratio(own: Curves, other: Curves, level: float, last: int) -> Record:
 
     Returns:
       value, low, high, and ``reached``, whether the other reaches the level.
+
+    Example:
+      >>> own = Curves([0, 1, 3], np.asarray([[0.0, 0.5, 1.0]] * 2), np.ones((2, 1)))
+      >>> never = own._replace(earned=own.earned / 4)
+      >>> ratio = need_ratio(own, never, 0.5, last=4)
+      >>> round(ratio["value"], 3), ratio["reached"]
+      (0.25, False)
     """
 
     def quotient(earned, possible, other_earned, other_possible):
@@ -216,6 +244,13 @@ def needs_figure(
       labels: principal to label, in order.
       ylabel: what the values are.
       xlabel: what the settings are.
+
+    Example:
+      >>> need = {"principal": "meta", "value": 5.0, "low": 4.0, "high": 6.0, "most": 100}
+      >>> needs = [need | {"setting": name} for name in ("no noise", "noise")]
+      >>> (axes,) = needs_figure(needs, {"meta": "meta-learned"}, "interactions", "readings").axes
+      >>> [label.get_text() for label in axes.get_xticklabels()]
+      ['no noise', 'noise']
     """
     names = [name for name in labels if any(row["principal"] == name for row in needs)]
     settings = list(dict.fromkeys(row["setting"] for row in needs))
