@@ -94,6 +94,13 @@ def build_trainer(
 
     Each stream trains with the agents of its own population; its data are the number of the
     population and the tasks by family.
+
+    Example:
+      >>> from mermaide_jax.studies.mermaide.setting import make_setting
+      >>> config = StudyConfig()
+      >>> trainer, phases = build_trainer("mermaide", config, make_setting(config))
+      >>> [phase.until for phase in phases] == [config.training.world_model_updates]
+      True
     """
     learned, training = build(name, config, setting)
     bind = functools.partial(_bound_update, setting.populations)
@@ -232,7 +239,15 @@ def _flat_layout(like: TrainState) -> FormerLayout:
 
 
 def blank_state(name: str, config: StudyConfig, setting: Setting) -> tuple[TrainState, Metrics]:
-    """Shapes and dtypes of the state of all streams and of one update's metrics of one stream."""
+    """Shapes and dtypes of the state of all streams and of one update's metrics of one stream.
+
+    Example:
+      >>> from mermaide_jax.studies.mermaide.setting import make_setting
+      >>> config = StudyConfig(seeds=3)  # of two families
+      >>> state, metrics = blank_state("reinforce", config, make_setting(config))
+      >>> state.update.shape, metrics.score.shape
+      ((6,), ())
+    """
     trainer, _ = build_trainer(name, config, setting)
     one = lambda key: start_state(trainer, key)  # noqa: E731
     metrics = lambda: Metrics(*(jnp.float32(0) for _ in Metrics._fields))  # noqa: E731
@@ -349,6 +364,15 @@ def stream_by_stream(
 
     Returns:
       What ``play`` returned, as numpy arrays ``[S, ...]``.
+
+    Example:
+      >>> from mermaide_jax.studies.mermaide.setting import make_setting
+      >>> setting = make_setting(StudyConfig(seeds=1))
+      >>> play, tell = lambda index, tasks: index, lambda stream: print(stream.population)
+      >>> stream_by_stream(setting, play, tell).tolist()
+      ucb
+      epsilon_greedy
+      [0, 1]
     """
     played = []
     everything = (setting.index, setting.test, *own)

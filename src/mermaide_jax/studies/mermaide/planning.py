@@ -20,6 +20,12 @@ def check_plannable(name: str, config: StudyConfig, rollouts: int, margin: float
 
     Raises:
       ConfigError: see `principals.planning.planning`.
+
+    Example:
+      >>> check_plannable("mermaide", StudyConfig(), rollouts=2, margin=1.5)
+      >>> check_plannable("reinforce", StudyConfig(), rollouts=2, margin=1.5)
+      Traceback (most recent call last):
+      mermaide_jax.errors.ConfigError: world_model: got False, expected True
     """
     learned, _ = build(name, config, make_setting(config))
     planning(config.game.static, learned, rollouts, margin)

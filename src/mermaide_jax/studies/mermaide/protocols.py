@@ -26,6 +26,13 @@ def name_protocols(studies: Sequence[Results]) -> dict[str, Results]:
 
     Raises:
       ConfigError: two studies of the same protocol.
+
+    Example:
+      >>> plain = to_plain(StudyConfig())
+      >>> longer = plain | {"game": plain["game"] | {"horizon": 200}}
+      >>> study = lambda config: Results(config, {}, "", 0.0, "", [], [], [], "")
+      >>> list(name_protocols([study(plain), study(longer)]))
+      ['base', 'horizon 200']
     """
     names = [protocol_name(study.config, studies[0].config) for study in studies]
     for name in names:

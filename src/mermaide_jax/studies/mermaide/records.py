@@ -34,6 +34,15 @@ def score_rows(
       scores: ``[S, m]``.
       num_shots: ``K``.
       parameter: ``[S]``, a scripted principal's number, if it was chosen.
+
+    Example:
+      >>> from mermaide_jax.studies.mermaide.config import AgentOptions
+      >>> from mermaide_jax.studies.mermaide.setting import make_setting
+      >>> config = StudyConfig(agents=AgentOptions(families=("ucb",), test=2), seeds=1)
+      >>> scores = Scores(*np.float32([[[0.5, 1.5]]] * 5))
+      >>> rows = score_rows("always", config, make_setting(config), scores, 0)
+      >>> [(row["coefficient"], row["score"]) for row in rows]
+      [(0.27, 0.5), (0.5, 1.5)]
     """
     rows = []
     for s, stream in enumerate(setting.streams):
@@ -57,7 +66,13 @@ def score_rows(
 
 
 def without_world_model(scores: Scores) -> Scores:
-    """Takes out of scores what is said of a world model that is not there."""
+    """Takes out of scores what is said of a world model that is not there.
+
+    Example:
+      >>> scores = without_world_model(Scores(*np.ones((5, 1, 1))))
+      >>> scores.score.item(), scores.world_model_accuracy.item()
+      (1.0, nan)
+    """
     nothing = np.full_like(scores.score, np.nan)
     return scores._replace(world_model_log_likelihood=nothing, world_model_accuracy=nothing)
 
@@ -70,6 +85,14 @@ def curve_rows(principal: str, setting: Setting, trained: Trained, warm_up: int)
       setting: the streams.
       trained: with metrics ``[S, updates]``.
       warm_up: first updates, that trained the world model alone.
+
+    Example:
+      >>> from mermaide_jax.studies.mermaide.setting import make_setting
+      >>> setting = make_setting(StudyConfig(seeds=1))  # of two families
+      >>> trained = Trained(None, training.Metrics(*np.ones((6, 2, 25))))
+      >>> rows = curve_rows("mermaide", setting, trained, warm_up=10)
+      >>> [(row["update"], row["phase"]) for row in rows if row["family"] == "ucb"]
+      [(10, 'world_model'), (20, 'joint'), (25, 'joint')]
     """
     updates = trained.history.score.shape[1]
     rows = []
@@ -104,6 +127,15 @@ def episode_records(
       setting: streams and agents.
       played: leading axes ``[S, m, T]``.
       num_shots: ``K``.
+
+    Example:
+      >>> from mermaide_jax.base import StepInfo
+      >>> from mermaide_jax.studies.mermaide.setting import make_setting
+      >>> config, zero = StudyConfig(seeds=1), np.zeros((2, 10, 4))  # streams, agents, steps
+      >>> choice = principals.Decision(zero, zero, zero, np.zeros((2, 10, 4, config.game.num_arms)))
+      >>> played = Trajectory(zero, zero, zero + 0.5, StepInfo(zero, zero, zero, zero), choice)
+      >>> episode_records("mermaide", config, make_setting(config), played, 0)[0]["score"]
+      2.0
     """
     has_model = principal_configs(principal, config)[0].world_model
     records = []

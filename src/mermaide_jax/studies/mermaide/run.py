@@ -77,6 +77,14 @@ def train_study(
     Raises:
       ConfigError: ``resume`` with another config than the one that was saved.
       TrainingDiverged: NaN or infinity; the last good state was saved.
+
+    Example:
+      >>> import tempfile
+      >>> config = StudyConfig(principals=("always",))  # which is not trained
+      >>> with tempfile.TemporaryDirectory() as directory:
+      ...     trained = train_study(config, Path(directory))
+      ...     print(trained, load_config(Path(directory)) == config)
+      {} True
     """
     if resume and (directory / CONFIG_FILE).exists():
         check_resumable(config, directory)
@@ -130,6 +138,14 @@ def evaluate_study(
       config: the study; its agents, game terms and evaluation may differ from those trained on.
       trained: the learned principals.
       on_principal: called with a principal's name before it is tested.
+
+    Example:
+      >>> from mermaide_jax.studies.mermaide.config import AgentOptions, EvaluationOptions
+      >>> who, how = AgentOptions(("ucb",), train=3, test=2), EvaluationOptions(episodes=2)
+      >>> config = StudyConfig(agents=who, evaluation=how, principals=("never", "always"), seeds=1)
+      >>> rows = evaluate_study(config, {}).rows
+      >>> {row["principal"]: row["interventions"] for row in rows}
+      {'never': 0.0, 'always': 100.0}
     """
     setting = make_setting(config)
     rows: list[Record] = []
@@ -147,7 +163,14 @@ def evaluate_study(
 
 
 def study_curves(config: StudyConfig, trained: Mapping[str, Trained]) -> list[Record]:
-    """Makes the training curves of the learned principals, as records."""
+    """Makes the training curves of the learned principals, as records.
+
+    Example:
+      >>> trained = {"reinforce": Trained(None, training.Metrics(*np.ones((6, 2, 20))))}
+      >>> rows = study_curves(StudyConfig(seeds=1), trained)  # of two families
+      >>> [(row["family"], row["update"]) for row in rows]
+      [('ucb', 10), ('ucb', 20), ('epsilon_greedy', 10), ('epsilon_greedy', 20)]
+    """
     setting = make_setting(config)
     rows: list[Record] = []
     for name, result in trained.items():
@@ -177,6 +200,12 @@ def make_results(
       tested: what `evaluate_study` returned.
       started: `time.monotonic()` at the start.
       command: the command line.
+
+    Example:
+      >>> config, tested = StudyConfig(seeds=3), Evaluated([], [])
+      >>> results = make_results(config, {}, tested, started=time.monotonic(), command="mine")
+      >>> results.config["seeds"], results.command, results.rows
+      (3, 'mine', [])
     """
     return Results(
         config=dataclasses.asdict(config),

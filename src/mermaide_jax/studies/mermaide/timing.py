@@ -67,6 +67,13 @@ def stream_profiles(played: Played, setting: Setting, name: str, shots: int) -> 
       setting: the streams.
       name: the principal.
       shots: K.
+
+    Example:
+      >>> paid = jax.numpy.ones((2, 1, 1, 3), bool)  # streams, agents, episodes, steps
+      >>> setting = make_setting(StudyConfig(seeds=1))
+      >>> table = stream_profiles(Played(paid, ~paid), setting, "always", 0)
+      >>> table[table["agents"] == "ucb"][["step", "paid", "hit"]].to_numpy().tolist()
+      [[0.0, 1.0, 0.0], [1.0, 1.0, 0.0], [2.0, 1.0, 0.0]]
     """
     frames = []
     for place, stream in enumerate(setting.streams):

@@ -33,6 +33,13 @@ def check_watchable(config: StudyConfig) -> None:
 
     Raises:
       ConfigError: no reward noise, or no principals that met UCB agents alone.
+
+    Example:
+      >>> from mermaide_jax.studies.mermaide.config import AgentOptions
+      >>> check_watchable(StudyConfig())
+      >>> check_watchable(StudyConfig(agents=AgentOptions(families=("epsilon_greedy",))))
+      Traceback (most recent call last):
+      mermaide_jax.errors.ConfigError: agents: got ['epsilon_greedy'], expected principals that ...
     """
     check_positive("game.noise", config.game.noise)
     if FAMILY not in config.agents.populations:
