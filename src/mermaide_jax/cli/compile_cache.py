@@ -43,6 +43,11 @@ def compile_cache(enabled: bool) -> Iterator[None]:
 
     Args:
       enabled: whether there is a cache at all; False switches the user's own one off too.
+
+    Example:
+      >>> with compile_cache(enabled=False):
+      ...     jax.config.jax_enable_compilation_cache
+      False
     """
     settings: dict[str, Any] = {"jax_enable_compilation_cache": False}
     directory = None

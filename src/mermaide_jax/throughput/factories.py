@@ -32,6 +32,11 @@ def agents_alone(family: str, agents: int, horizon: int, num_arms: int = 10) -> 
       agents: ``N``.
       horizon: ``T``.
       num_arms: ``A``.
+
+    Example:
+      >>> run = agents_alone("ucb", agents=4, horizon=5, num_arms=2)
+      >>> 0.0 < run() < 1.0  # the mean reward of a step
+      True
     """
     agent, params = make_agent(family, num_arms), make_params(family, 0.3)
     means = jax.random.uniform(jax.random.key(0), (agents, num_arms))
@@ -96,6 +101,14 @@ def updates(trainer: Trainer, data: Any, number: int, streams: int = 1) -> Run:
       data: of one stream; all have the same.
       number: updates of each.
       streams: spread over the devices there are.
+
+    Example:
+      >>> from collections import namedtuple
+      >>> Score = namedtuple("Score", "adapted_score")
+      >>> add = lambda key, x, more: (x + more, Score(x + more))
+      >>> run = updates(Trainer(lambda key: jnp.float32(0.0), add), jnp.float32(1.0), number=2)
+      >>> run(), run()  # the second call goes on from where the first ended
+      (1.5, 3.5)
     """
     chunk = make_chunk(trainer.update, streams, number)
     keys = jax.random.split(jax.random.key(0), streams)

@@ -40,6 +40,13 @@ def measure(
     Returns:
       JSON-able: for each work its sizes, seconds of set-up and compilation, seconds a call in every
       repeat, their median and quartiles, and units a second; machine, devices and versions.
+
+    Example:
+      >>> sizes = {"family": "ucb", "agents": 2, "horizon": 3, "num_arms": 2}
+      >>> work = Work("two agents", "steps", 6, "agents_alone", sizes)
+      >>> record = measure({"alone": work}, repeats=2, least_s=1e-6)["works"]["alone"]
+      >>> len(record["seconds"]), record["rate"] > 0
+      (2, True)
     """
     check_at_least("repeats", repeats, 1)
     began = time.monotonic()
@@ -67,7 +74,15 @@ def measure(
 
 
 def table(report: dict[str, Any]) -> str:
-    """Formats a report: units a second with the spread of the repeats, and compilation apart."""
+    """Formats a report: units a second with the spread of the repeats, and compilation apart.
+
+    Example:
+      >>> work = {"title": "games", "unit": "steps", "amount": 6, "rate": 3.0, "compile_s": 1.0}
+      >>> work |= {"median_s": 2.0, "upper_quartile_s": 3.0, "lower_quartile_s": 1.0}
+      >>> about = {"devices": "1 CPU", "versions": {"python": "3.13", "jax": "0.8"}, "repeats": 2}
+      >>> print(table(about | {"works": {"games": work}}).splitlines()[-1])
+      games 3 steps/s 2 to 6 2 s 1 s
+    """
     lines = [("", "median", "quartiles", "a call", "compiled in")]
     for record in report["works"].values():
         slow, fast = (record["amount"] / record[f"{which}_quartile_s"] for which in _SPREAD)
