@@ -30,6 +30,12 @@ def map_blocks(
       bandits: leaves ``[N, ...]``.
       schedule: None, ``[T]``, or ``[T, N]``, which reaches ``one_block`` as ``[block_size, T]``.
       block_size: agents in a block; the last one is filled up, and the filling dropped.
+
+    Example:
+      >>> bandits = Bandits(jnp.zeros((3, 2)), jnp.zeros(3), jnp.zeros(3, jnp.int32))
+      >>> one = lambda agents, params, bandits, schedule: (bandits.mean_rewards, agents, agents, ())
+      >>> map_blocks(one, jnp.uint32(7), None, bandits, None, block_size=2).total_reward.tolist()
+      [7, 8, 9]
     """
     num_agents = bandits.mean_rewards.shape[0]
     agents = jnp.arange(num_agents, dtype=jnp.uint32) + first_agent

@@ -27,6 +27,14 @@ def simulate_any(
     """Simulates agents of any family, see `simulate`; leaves have leading axis ``N``.
 
     The rewards' noise is that of the specialised rules; the key of each act is two more words.
+
+    Example:
+      >>> bandits = Bandits(jnp.array([[0.2, 0.9]] * 3), jnp.zeros(3), jnp.zeros(3, jnp.int32))
+      >>> agent, params = agents.ucb(2), agents.UCBParams(jnp.array([0.1, 0.3, 0.5]))
+      >>> inputs = (jax.random.key(0), jnp.uint32(0), params, bandits, None)
+      >>> options = {"horizon": 9, "block_size": 2, "rounds": 20, "record": False}
+      >>> simulate_any(*inputs, agent=agent, **options).counts.sum(axis=1).tolist()
+      [9, 9, 9]
     """
     num_arms = bandits.mean_rewards.shape[1]
     keys = counters.stream_keys(key, 2)

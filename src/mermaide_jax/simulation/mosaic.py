@@ -55,12 +55,22 @@ def run_blocks(
 
 
 def stage(function: Callable) -> Callable:
-    """``function`` of arrays, in operations that Mosaic knows."""
+    """``function`` of arrays, in operations that Mosaic knows.
+
+    Example:
+      >>> float(stage(jnp.floor)(jnp.float32(2.5)))
+      2.0
+    """
     return replace_operations(function, {"sqrt": _sqrt, "floor": _floor, "select_n": _select})
 
 
 def row(values: jax.Array) -> jax.Array:
-    """A row with an entry for each thread, though all be equal."""
+    """A row with an entry for each thread, though all be equal.
+
+    Example:
+      >>> jax.eval_shape(row, jnp.zeros(BLOCK_SIZE)).shape
+      (128,)
+    """
     layout = plgpu.Layout.WG_STRIDED(values.shape, vec_size=1)
     return plgpu.layout_cast(values, layout)
 

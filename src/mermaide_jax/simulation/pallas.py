@@ -48,6 +48,15 @@ def simulate_fused(
 
     On a ``platform`` ``"gpu"`` or ``"tpu"`` the kernel is compiled by its Mosaic; on ``"cpu"`` its
     operations are interpreted one by one.
+
+    Example:
+      >>> bandits = Bandits(jnp.array([[0.2, 0.9]] * 3), jnp.zeros(3), jnp.zeros(3, jnp.int32))
+      >>> family = simulation.families.fast_family_of(agents.ucb(2), 2)
+      >>> inputs = (jax.random.key(0), jnp.uint32(0), agents.UCBParams(jnp.ones(3)), bandits, None)
+      >>> options = {"horizon": 9, "block_size": 2, "rounds": 20, "record": False}
+      >>> found = simulate_fused(*inputs, family=family, platform="cpu", **options)
+      >>> found.counts.sum(axis=1).tolist()
+      [9, 9, 9]
     """
     num_agents, num_arms = bandits.mean_rewards.shape
     keys = counters.stream_keys(key, 1 + family.num_streams(num_arms))

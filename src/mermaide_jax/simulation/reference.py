@@ -22,6 +22,14 @@ def simulate_plainly(
     """Simulates by ``vmap`` of the agent, see `simulate`; leaves have leading axis ``N``.
 
     Agent ``i`` has the key ``fold_in(key, i)``; its draws are those of `jax.random`.
+
+    Example:
+      >>> bandits = Bandits(jnp.array([[0.2, 0.9]] * 3), jnp.zeros(3), jnp.zeros(3, jnp.int32))
+      >>> agent, params = agents.ucb(2), agents.UCBParams(jnp.array([0.1, 0.3, 0.5]))
+      >>> inputs = (jax.random.key(0), jnp.uint32(0), params, bandits, None)
+      >>> found = simulate_plainly(*inputs, agent=agent, horizon=9, record=False)
+      >>> found.counts.sum(axis=1).tolist()
+      [9, 9, 9]
     """
     num_agents, num_arms = bandits.mean_rewards.shape
     bonus = jnp.zeros(horizon, jnp.float32) if schedule is None else schedule

@@ -74,7 +74,15 @@ def sqrt_log(time: jax.Array) -> jax.Array:
 
 
 def words_of(keys: Keys, block: Block, time: jax.Array, rounds: int) -> Callable:
-    """Makes ``words(stream)``: two rows of random words of this step."""
+    """Makes ``words(stream)``: two rows of random words of this step.
+
+    Example:
+      >>> keys = counters.stream_keys(jax.random.key(0), 2)
+      >>> blocks = [Block(jnp.arange(n, dtype=jnp.uint32), (), (), 0, 0) for n in (2, 3)]
+      >>> few, more = (words_of(keys, block, jnp.int32(5), 20)(1)[0] for block in blocks)
+      >>> bool((few == more[:2]).all())  # an agent's words depend on no others
+      True
+    """
     counter = (block.agents, jnp.full_like(block.agents, time.astype(jnp.uint32)))
 
     def words(stream: int) -> counters.WordPair:
@@ -84,7 +92,14 @@ def words_of(keys: Keys, block: Block, time: jax.Array, rounds: int) -> Callable
 
 
 def start(family: FastFamily, block: Block, num_arms: int) -> State:
-    """Starts without pulls; a tuple of rows."""
+    """Starts without pulls; a tuple of rows.
+
+    Example:
+      >>> family = simulation.families.fast_family_of(agents.ucb(2), 2)
+      >>> block = Block(jnp.arange(3, dtype=jnp.uint32), agents.UCBParams(jnp.ones(3)), (), 0, 0)
+      >>> counts_of(family, start(family, block, num_arms=2).weights[1]).tolist()
+      [0.0, 0.0, 0.0]
+    """
     shape = block.agents.shape
     mean = jnp.broadcast_to(jnp.float32(family.initial_value(block.params)), shape)
     weight = jnp.full(shape, UNTRIED if family.widths else np.float32(0))
@@ -92,7 +107,13 @@ def start(family: FastFamily, block: Block, num_arms: int) -> State:
 
 
 def counts_of(family: FastFamily, weights: jax.Array) -> jax.Array:
-    """Counts the pulls, float32."""
+    """Counts the pulls, float32.
+
+    Example:
+      >>> family = simulation.families.fast_family_of(agents.ucb(2), 2)
+      >>> counts_of(family, jnp.array([UNTRIED, 1.0, 0.5])).tolist()  # 1 / sqrt(n), or none
+      [0.0, 1.0, 4.0]
+    """
     if not family.widths:
         return weights
     return jnp.floor(counters.reciprocal(weights * weights) + np.float32(0.5))
@@ -101,7 +122,15 @@ def counts_of(family: FastFamily, weights: jax.Array) -> jax.Array:
 def summarise(
     family: FastFamily, target: jax.Array, state: State, horizon: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Counts ``[A, L]`` int32, total reward ``[L]``, share on target ``[L]``, of stacked rows."""
+    """Counts ``[A, L]`` int32, total reward ``[L]``, share on target ``[L]``, of stacked rows.
+
+    Example:
+      >>> family = simulation.families.fast_family_of(agents.ucb(2), 2)
+      >>> state = State(means=jnp.array([[0.5], [1.0]]), weights=jnp.array([[1.0], [0.5]]))
+      >>> counts, total, share = summarise(family, jnp.array([0]), state, horizon=5)
+      >>> counts[:, 0].tolist(), float(total[0]), round(float(share[0]), 5)
+      ([1, 4], 4.5, 0.2)
+    """
     counts = counts_of(family, jnp.asarray(state.weights))
     total = jnp.sum(counts * jnp.asarray(state.means), 0)
     on_target = lax.broadcasted_iota(jnp.int32, counts.shape, 0) == target[None]
@@ -133,6 +162,15 @@ def advance(
 
     Returns:
       State after, arm pulled (int32 row), reward (row; unused work is removed by the compiler).
+
+    Example:
+      >>> family = simulation.families.fast_family_of(agents.ucb(2), 2)
+      >>> one, keys = jnp.ones(1), counters.stream_keys(jax.random.key(0), 2)
+      >>> block = Block(jnp.uint32([0]), agents.UCBParams(one), (one, 2 * one), 0 * one, None)
+      >>> clock = Clock(jnp.int32(0), jnp.float32(0), None)
+      >>> state, arm, reward = advance(family, 20, keys, block, start(family, block, 2), clock)
+      >>> bool(reward[0] == arm[0] + 1), float(pick(state.means, arm)[0] - reward[0])
+      (True, 0.0)
     """
     num_arms = len(block.mean_rewards)
     choose = stage(functools.partial(_choose, family, rounds))
@@ -240,7 +278,12 @@ def _in_pairs(function: Callable, rows: Sequence[jax.Array]) -> jax.Array:
 
 
 def pick(rows: Rows, arm: jax.Array) -> jax.Array:
-    """Picks ``rows[arm]`` of each agent by comparing: for tens of arms faster than a gather."""
+    """Picks ``rows[arm]`` of each agent by comparing: for tens of arms faster than a gather.
+
+    Example:
+      >>> pick((jnp.array([1, 2]), jnp.array([3, 4])), jnp.array([1, 0])).tolist()
+      [3, 2]
+    """
     picked = rows[0]
     for index in range(1, len(rows)):
         picked = jnp.where(arm == np.int32(index), rows[index], picked)

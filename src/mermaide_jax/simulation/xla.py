@@ -30,13 +30,24 @@ def largest_kernel(family: FastFamily, num_arms: int) -> int:
 
     As XLA's cost model counts the dearest stage: 10 for each byte of two rows per arm, 1 for each
     operation, of which a stream of random numbers takes some 250.
+
+    Example:
+      >>> family = simulation.families.fast_family_of(agents.ucb(2), 2)
+      >>> largest_kernel(family, 2), largest_kernel(family, 100)
+      (272, 16)
     """
     cost = 90 * num_arms + 250 * (1 + family.num_streams(num_arms))
     return _ONE_TASK // cost // _VECTOR * _VECTOR
 
 
 def default_block_size(family: FastFamily, num_agents: int, num_arms: int) -> int:
-    """Agents whose state stays in a first-level cache, in whole vectors."""
+    """Agents whose state stays in a first-level cache, in whole vectors.
+
+    Example:
+      >>> family = simulation.families.fast_family_of(agents.ucb(2), 2)
+      >>> [default_block_size(family, number, 2) for number in (5, 20, 1000)]
+      [5, 48, 128]
+    """
     largest = largest_kernel(family, num_arms)
     most = min(largest, 128) if largest else 1024
     # Blocks of one or two vectors are unrolled too far: three are played sooner.
@@ -58,7 +69,16 @@ def simulate_blocks(
     record: bool,
     hints: bool,
 ) -> Simulation:
-    """Simulates a specialised family by blocks, see `simulate`; leaves have leading axis ``N``."""
+    """Simulates a specialised family by blocks, see `simulate`; leaves have leading axis ``N``.
+
+    Example:
+      >>> bandits = Bandits(jnp.array([[0.2, 0.9]] * 3), jnp.zeros(3), jnp.zeros(3, jnp.int32))
+      >>> family = simulation.families.fast_family_of(agents.ucb(2), 2)
+      >>> inputs = (jax.random.key(0), jnp.uint32(0), agents.UCBParams(jnp.ones(3)), bandits, None)
+      >>> options = {"horizon": 9, "block_size": 2, "rounds": 20, "record": False, "hints": False}
+      >>> simulate_blocks(*inputs, family=family, **options).counts.sum(axis=1).tolist()
+      [9, 9, 9]
+    """
     keys = counters.stream_keys(key, 1 + family.num_streams(bandits.mean_rewards.shape[1]))
     run = functools.partial(_run_block, family, horizon, rounds, record, hints)
     if hints and block_size <= largest_kernel(family, bandits.mean_rewards.shape[1]):

@@ -32,7 +32,12 @@ Step = Callable[[Any, Any, Any, Any], tuple[Any, Any]]
 
 
 def bytes_needed(hidden: int, itemsize: int) -> int:
-    """Shared memory of a program: three matrices, the operand of a product, and small things."""
+    """Shared memory of a program: three matrices, the operand of a product, and small things.
+
+    Example:
+      >>> bytes_needed(64, itemsize=2), bytes_needed(128, itemsize=2)
+      (35328, 117248)
+    """
     return hidden * (3 * hidden + STREAMS) * itemsize + 2560
 
 

@@ -95,6 +95,14 @@ def run(
 
     Returns:
       The last carry, and the outputs of all steps.
+
+    Example:
+      >>> able = unsupported_reason(16, jnp.float32) is None  # on CPUs with a C compiler
+      >>> weights, inputs = [jnp.zeros((16, 16))] * 3 + [jnp.zeros(16)], [jnp.zeros((2, 16))] * 3
+      >>> step = lambda weights, hidden, projected: (hidden, hidden)  # of the same shapes
+      >>> states = lambda: run("_state_step", step, weights, jnp.ones(16), inputs)[1]
+      >>> not able or states()[:, 0].tolist() == [0.5, 0.25]
+      True
     """
     batch, streams = initial.shape[:-1], math.prod(initial.shape[:-1])
     inputs = jax.tree.map(lambda x: x.reshape(1, len(x), streams, x.shape[-1]), inputs)
@@ -154,6 +162,13 @@ def prepare(into: Any, bias: Any, kernels: Any, inner_bias: jax.Array) -> Prepar
       bias: ``b_k``, each ``[H]``.
       kernels: ``U_k``, each ``[H, H]``.
       inner_bias: ``d``, ``[H]``.
+
+    Example:
+      >>> able = unsupported_reason(16, jnp.float32) is None  # on CPUs with a C compiler
+      >>> into, vector, square = (jnp.zeros(shape) for shape in ((2, 16), 16, (16, 16)))
+      >>> zero = [into] * 3, [vector] * 3, [square] * 3, vector
+      >>> not able or prepare(*zero).kernels.shape == (3 * 16 * 16,)
+      True
     """
     return Prepared(_packed(into), jnp.concatenate(bias), _packed(kernels), inner_bias)
 
@@ -174,6 +189,14 @@ def cell(prepared: Prepared, hidden: jax.Array, inputs: jax.Array) -> tuple[jax.
 
     Returns:
       ``h_t``, and ``h_{t-1}``, ``r``, ``z``, ``q``, ``n``, each ``[..., H]``.
+
+    Example:
+      >>> able = unsupported_reason(16, jnp.float32) is None  # on CPUs with a C compiler
+      >>> into, vector, square = (jnp.zeros(shape) for shape in ((2, 16), 16, (16, 16)))
+      >>> zero = [into] * 3, [vector] * 3, [square] * 3, vector
+      >>> half = lambda: cell(prepare(*zero), jnp.ones(16), jnp.ones(2))[0]
+      >>> not able or half().tolist() == [0.5] * 16
+      True
     """
     constants = jax.tree.map(lambda x: x[None], prepared)
     streams = math.prod(hidden.shape[:-1])

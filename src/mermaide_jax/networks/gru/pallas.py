@@ -52,6 +52,13 @@ def persistent_scan(
 
     Returns:
       The last carry, and the outputs of all steps.
+
+    Example:
+      >>> step = lambda weight, carry, x: (carry + weight * x, carry)
+      >>> arguments = jnp.array([2.0]), jnp.zeros((2, 1)), jnp.ones((3, 2, 1))
+      >>> final, before = persistent_scan(step, *arguments, block=2, interpret=True)
+      >>> final[:, 0].tolist(), before[:, 0, 0].tolist()
+      ([6.0, 6.0], [0.0, 2.0, 4.0])
     """
     num_steps, num_streams = jax.tree.leaves(inputs)[0].shape[:2]
     length = min(chunk or num_steps, num_steps)
