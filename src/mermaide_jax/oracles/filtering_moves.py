@@ -63,7 +63,15 @@ class Particle(NamedTuple):
 
 
 def upper_index(particle: Particle, history: History, time: jax.Array) -> jax.Array:
-    """Computes upper indices ``[A]`` before one step, or ``[T, A]`` if ``time`` is ``[T]``."""
+    """Computes upper indices ``[A]`` before one step, or ``[T, A]`` if ``time`` is ``[T]``.
+
+    Example:
+      >>> particle = Particle(estimates=jnp.array([0.25, 0.5]), rewards=jnp.zeros(2), beta=0.5)
+      >>> history = History(*[jnp.zeros(2)] * 7)._replace(width=jnp.ones((2, 2)))
+      >>> history = history._replace(last=jnp.array([[0, 0], [0, 1]]))
+      >>> upper_index(particle, history, 1).tolist()
+      [0.75, 1.0]
+    """
     return particle.estimates[history.last[time]] + particle.beta * history.width[time]
 
 
@@ -84,6 +92,14 @@ def sweep(
       used: ``[T]`` bool, the steps whose action is evidence, none of them to come.
       present: the last step whose pull has been made; every arm has been pulled by then.
       prior: of the observer, bounds of rewards arm by arm.
+
+    Example:
+      >>> arm, after, last = *jnp.int32([[0, 1, 1], [3, 2, 3]]), jnp.int32([[0, 0], [0, 0], [0, 1]])
+      >>> seen = History(arm, 0 * arm, last, jnp.tri(3, 2, -1), jnp.ones((3, 2)), last[:, 1], after)
+      >>> was, known = Particle(arm / 1, jnp.ones(2), 0.5), UCBPrior(0.1, jnp.zeros(2), jnp.ones(2))
+      >>> now = jax.jit(sweep)(jax.random.key(0), was, seen, last[:, 1] > 0, 2, known)
+      >>> int(upper_index(now, seen, 2).argmax())  # still what was done
+      1
     """
     key_shift, key_estimate, key_reward, key_beta = jax.random.split(key, 4)
 

@@ -50,12 +50,11 @@ def simulate_fused(
     operations are interpreted one by one.
 
     Example:
-      >>> bandits = Bandits(jnp.array([[0.2, 0.9]] * 3), jnp.zeros(3), jnp.zeros(3, jnp.int32))
       >>> family = simulation.families.fast_family_of(agents.ucb(2), 2)
-      >>> inputs = (jax.random.key(0), jnp.uint32(0), agents.UCBParams(jnp.ones(3)), bandits, None)
-      >>> options = {"horizon": 9, "block_size": 2, "rounds": 20, "record": False}
-      >>> found = simulate_fused(*inputs, family=family, platform="cpu", **options)
-      >>> found.counts.sum(axis=1).tolist()
+      >>> options = {"horizon": 9, "block_size": 3, "rounds": 13, "record": False, "family": family}
+      >>> fused = jax.jit(functools.partial(simulate_fused, **options, platform="cpu"))
+      >>> betas, bandits = agents.UCBParams(jnp.ones(3)), Bandits(jnp.eye(3, 2), *jnp.zeros((2, 3)))
+      >>> fused(jax.random.key(0), jnp.uint32(0), betas, bandits, None).counts.sum(axis=1).tolist()
       [9, 9, 9]
     """
     num_agents, num_arms = bandits.mean_rewards.shape

@@ -165,11 +165,10 @@ def advance(
 
     Example:
       >>> family = simulation.families.fast_family_of(agents.ucb(2), 2)
-      >>> one, keys = jnp.ones(1), counters.stream_keys(jax.random.key(0), 2)
+      >>> one, keys, now = jnp.ones(1), jnp.zeros((2, 2), jnp.uint32), Clock(jnp.int32(0), 0, None)
       >>> block = Block(jnp.uint32([0]), agents.UCBParams(one), (one, 2 * one), 0 * one, None)
-      >>> clock = Clock(jnp.int32(0), jnp.float32(0), None)
-      >>> state, arm, reward = advance(family, 20, keys, block, start(family, block, 2), clock)
-      >>> bool(reward[0] == arm[0] + 1), float(pick(state.means, arm)[0] - reward[0])
+      >>> state, arm, gain = advance(family, 20, keys, block, start(family, block, 2), now, jax.jit)
+      >>> bool(gain[0] == arm[0] + 1), float(pick(state.means, arm)[0] - gain[0])
       (True, 0.0)
     """
     num_arms = len(block.mean_rewards)
