@@ -206,7 +206,15 @@ class _Saver:
 
 
 def load_principal(name: str, config: StudyConfig, setting: Setting, directory: Path) -> Trained:
-    """Loads the newest checkpoint of principal ``name``."""
+    """Loads the newest checkpoint of principal ``name``.
+
+    Example:
+      >>> from mermaide_jax.studies.mermaide.setting import make_setting
+      >>> config = StudyConfig()
+      >>> load_principal("reinforce", config, make_setting(config), Path("nowhere"))
+      Traceback (most recent call last):
+      mermaide_jax.errors.ConfigError: checkpoint: got 'nowhere', expected a directory with ...
+    """
     return Trained(*_restore(name, config, setting, directory))
 
 
@@ -243,10 +251,10 @@ def blank_state(name: str, config: StudyConfig, setting: Setting) -> tuple[Train
 
     Example:
       >>> from mermaide_jax.studies.mermaide.setting import make_setting
-      >>> config = StudyConfig(seeds=3)  # of two families
+      >>> config = StudyConfig()  # two families, two seeds
       >>> state, metrics = blank_state("reinforce", config, make_setting(config))
       >>> state.update.shape, metrics.score.shape
-      ((6,), ())
+      ((4,), ())
     """
     trainer, _ = build_trainer(name, config, setting)
     one = lambda key: start_state(trainer, key)  # noqa: E731
@@ -368,11 +376,9 @@ def stream_by_stream(
     Example:
       >>> from mermaide_jax.studies.mermaide.setting import make_setting
       >>> setting = make_setting(StudyConfig(seeds=1))
-      >>> play, tell = lambda index, tasks: index, lambda stream: print(stream.population)
-      >>> stream_by_stream(setting, play, tell).tolist()
-      ucb
-      epsilon_greedy
-      [0, 1]
+      >>> play, told = lambda index, tasks: index, []
+      >>> stream_by_stream(setting, play, told.append).tolist(), told == list(setting.streams)
+      ([0, 1], True)
     """
     played = []
     everything = (setting.index, setting.test, *own)

@@ -36,13 +36,12 @@ def score_rows(
       parameter: ``[S]``, a scripted principal's number, if it was chosen.
 
     Example:
-      >>> from mermaide_jax.studies.mermaide.config import AgentOptions
       >>> from mermaide_jax.studies.mermaide.setting import make_setting
-      >>> config = StudyConfig(agents=AgentOptions(families=("ucb",), test=2), seeds=1)
-      >>> scores = Scores(*np.float32([[[0.5, 1.5]]] * 5))
+      >>> config = StudyConfig(seeds=1)  # two families, ten test agents of each
+      >>> scores = Scores(*np.full((5, 2, 10), 0.5))
       >>> rows = score_rows("always", config, make_setting(config), scores, 0)
-      >>> [(row["coefficient"], row["score"]) for row in rows]
-      [(0.27, 0.5), (0.5, 1.5)]
+      >>> len(rows), rows[1]["family"], rows[1]["coefficient"], rows[1]["score"]
+      (20, 'ucb', 0.5, 0.5)
     """
     rows = []
     for s, stream in enumerate(setting.streams):
@@ -129,11 +128,10 @@ def episode_records(
       num_shots: ``K``.
 
     Example:
-      >>> from mermaide_jax.base import StepInfo
       >>> from mermaide_jax.studies.mermaide.setting import make_setting
       >>> config, zero = StudyConfig(seeds=1), np.zeros((2, 10, 4))  # streams, agents, steps
       >>> choice = principals.Decision(zero, zero, zero, np.zeros((2, 10, 4, config.game.num_arms)))
-      >>> played = Trajectory(zero, zero, zero + 0.5, StepInfo(zero, zero, zero, zero), choice)
+      >>> played = Trajectory(zero, zero, zero + 0.5, games.StepInfo(*[zero] * 4), choice)
       >>> episode_records("mermaide", config, make_setting(config), played, 0)[0]["score"]
       2.0
     """

@@ -202,10 +202,12 @@ def make_results(
       command: the command line.
 
     Example:
-      >>> config, tested = StudyConfig(seeds=3), Evaluated([], [])
+      >>> from mermaide_jax.results.schema import ROW_COLUMNS
+      >>> row = {name: kind() for name, kind in ROW_COLUMNS.items()} | {"principal": "always"}
+      >>> config, tested = StudyConfig(seeds=3), Evaluated([row], [])
       >>> results = make_results(config, {}, tested, started=time.monotonic(), command="mine")
-      >>> results.config["seeds"], results.command, results.rows
-      (3, 'mine', [])
+      >>> results.config["seeds"], results.command, len(results.rows)
+      (3, 'mine', 1)
     """
     return Results(
         config=dataclasses.asdict(config),

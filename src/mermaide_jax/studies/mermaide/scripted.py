@@ -72,6 +72,14 @@ def player_of(
       member: the principal.
       options: how it plans.
       look: what is kept of the episodes, leading axes ``[N, M, T]``.
+
+    Example:
+      >>> bandit = (agents.ucb(3), (0.3, 0.5), 2, 3, games.Economics())
+      >>> tasks = games.finite_tasks(jax.random.key(0), "ucb", *bandit)
+      >>> plan = lambda key, tune_key, game, tasks, options: tasks.env.target  # needs no game
+      >>> play = player_of(Planned(plan, lambda options: 1), EvaluationOptions(), jnp.shape)
+      >>> play((None,), (tasks,), jax.random.key(1), jax.random.key(2))
+      (2,)
     """
 
     def one_stream(games, tasks, key, tune_key) -> Any:
