@@ -37,7 +37,12 @@ Show = Callable[[StudyConfig], contextlib.AbstractContextManager[OnProgress]]
 
 
 def silent(config: StudyConfig) -> contextlib.AbstractContextManager[OnProgress]:
-    """Shows nothing of the training."""
+    """Shows nothing of the training.
+
+    Example:
+      >>> with silent(StudyConfig()) as on_progress:
+      ...     on_progress("mermaide", training.Progress(25, 25, None, {}))
+    """
     del config
     return contextlib.nullcontext(lambda name, progress: None)
 
@@ -51,6 +56,10 @@ def finished_runs(wanted: Mapping[str, StudyConfig], directory: Path) -> Runs:
 
     Raises:
       ConfigError: a run that was trained otherwise.
+
+    Example:
+      >>> finished_runs({"base": StudyConfig()}, Path("nowhere"))
+      {}
     """
     found = {}
     for name, config in wanted.items():
@@ -91,6 +100,13 @@ def run_all(
 
     Raises:
       TrainingDiverged: the base, with which all others are compared.
+
+    Example:
+      >>> done = {"base": Results({}, {}, "", 0.0, "", [], [], [], "")}
+      >>> runs, _ = run_all({"base": StudyConfig()}, done, Path("there"), True, print)
+      [1/1] base: finished before
+      >>> runs == done
+      True
     """
     runs, diverged = dict(done), []
     # Scripts do not learn: they play once in each game, or were played in a finished run.

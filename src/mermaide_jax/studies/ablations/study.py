@@ -83,7 +83,14 @@ class Ablations(Options):
 
 
 def base_config(options: Ablations) -> StudyConfig:
-    """Gives what every variant changes."""
+    """Gives what every variant changes.
+
+    Example:
+      >>> from pathlib import Path
+      >>> base = base_config(Ablations(out=Path("there"), horizon=100))
+      >>> base.game.horizon, base.seeds, base.principals[0]
+      (100, 3, 'mermaide')
+    """
     preset = registry.get("preset", options.preset, "--preset").value
     beam = min(preset.evaluation.clairvoyant_beam, 8)  # a reference to scale by, not to converge
     check_at_least("--seeds", options.seeds, 1)
@@ -123,6 +130,12 @@ def run(options: Ablations, show: Show = silent) -> list[str]:
 
     Raises:
       ConfigError: an impossible option, before any work.
+
+    Example:
+      >>> from pathlib import Path
+      >>> run(Ablations(out=Path("there"), groups=("costs",)))
+      Traceback (most recent call last):
+      mermaide_jax.errors.ConfigError: --groups: got 'costs', expected ... (did you mean 'cost'?)
     """
     began = time.monotonic()
     check_at_least("number of --groups", len(options.groups), 1)
@@ -144,7 +157,17 @@ def run(options: Ablations, show: Show = silent) -> list[str]:
 
 
 def compare(entries: Iterable[Variant], plan: Plan, runs: Runs) -> list[Record]:
-    """Makes a record for each entry, family and K; the base first. Missing runs have none."""
+    """Makes a record for each entry, family and K; the base first. Missing runs have none.
+
+    Example:
+      >>> from mermaide_jax.results.schema import ROW_COLUMNS
+      >>> blank = {name: kind() for name, kind in ROW_COLUMNS.items()} | {"principal": PRINCIPAL}
+      >>> rows = [blank | {"seed": seed, "score": 1.0 + seed} for seed in (0, 1)]
+      >>> runs = {BASE: Results({}, {}, "", 0.0, "", rows, [], [], "")}
+      >>> records = compare(VARIANTS, planned(StudyConfig()), runs)
+      >>> records[0]["variant"], records[0]["score"]
+      ('base', 1.5)
+    """
     records: list[Record] = []
     for entry in (Variant(BASE, BASE, {}), *entries):
         name, config = plan[entry.group, entry.label]
@@ -189,6 +212,12 @@ def main(options: Ablations, show: Show = silent) -> int:
 
     Returns:
       The exit code: 0 done, 1 some run diverged.
+
+    Example:
+      >>> from pathlib import Path
+      >>> main(Ablations(out=Path("there"), seeds=0))
+      Traceback (most recent call last):
+      mermaide_jax.errors.ConfigError: --seeds: got 0, expected an integer >= 1
     """
     try:
         diverged = run(options, show)

@@ -171,7 +171,13 @@ def as_played(config: StudyConfig) -> StudyConfig:
 
 
 def planned(base: StudyConfig) -> Plan:
-    """Plans the whole table around a base, which comes first; equal studies share one directory."""
+    """Plans the whole table around a base, which comes first; equal studies share one directory.
+
+    Example:
+      >>> plan = planned(StudyConfig())
+      >>> plan["cost", "c = 0.1"][0], plan["cost", "c = 0.75"][0]
+      ('cost/c_0.1', 'base')
+    """
     places, plan = {base: BASE}, {(BASE, BASE): (BASE, base)}
     for entry in VARIANTS:
         config = changed(base, entry.changes)

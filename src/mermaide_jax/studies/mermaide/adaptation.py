@@ -21,6 +21,12 @@ def ways_to_adapt(training: TrainingConfig, learned: LearnedPrincipal) -> dict[s
     Args:
       training: how it was trained.
       learned: the principal; without a memory there is the gradient step alone.
+
+    Example:
+      >>> config = registry.get("preset", "default").value
+      >>> learned, own = build("mermaide", config, make_setting(config))
+      >>> list(ways_to_adapt(own, learned))
+      ['both', 'gradient step alone', 'memory alone']
     """
     forgetful = learned._replace(remember=lambda params, actions, interventions: params)
     step = {STEP: make_adapt(training, forgetful)}

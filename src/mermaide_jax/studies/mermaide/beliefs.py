@@ -30,6 +30,13 @@ def recorded_episodes(results: Results) -> list[Record]:
 
     Raises:
       ConfigError: there are none, or interventions are not binary.
+
+    Example:
+      >>> one = {"family": "ucb", "predicted_target_probability": [0.2, 0.5]}
+      >>> episodes = [one | {"k_shot": number} for number in (0, 1)]
+      >>> results = Results({"game": {"kind": "binary"}}, {}, "", 0.0, "", [], [], episodes, "")
+      >>> [episode["k_shot"] for episode in recorded_episodes(results)]
+      [1]
     """
     kind = results.config["game"]["kind"]
     if kind != "binary":

@@ -49,6 +49,11 @@ def load_parts(
 
     Raises:
       ConfigError: no directory, no study in one, or nobody who is wanted.
+
+    Example:
+      >>> load_parts([], who="a world model")
+      Traceback (most recent call last):
+      mermaide_jax.errors.ConfigError: results: got [], expected finished studies of a world model
     """
     studies = [load_study(place) for place in places]
     parts = [
@@ -71,6 +76,11 @@ def load_runs(places: Sequence[Path], principal: str, others: Sequence[str]) -> 
     Raises:
       ConfigError: no directory, no study in it, one of mixed agents, unlike games or splits, nobody
         to compare, or principals of unlike families, seeds or K.
+
+    Example:
+      >>> load_runs([], "mermaide", ["reinforce"])
+      Traceback (most recent call last):
+      mermaide_jax.errors.ConfigError: results: got [], expected a directory that ...
     """
     runs: dict[tuple[str, Stream], TrainedRun] = {}
     games: dict[Any, Path] = {}
@@ -116,6 +126,11 @@ def read_study(places: Sequence[Path], principal: str = "mermaide") -> Results:
 
     Raises:
       ConfigError: no directory, parts that do not fit each other, or nobody to compare.
+
+    Example:
+      >>> read_study([])
+      Traceback (most recent call last):
+      mermaide_jax.errors.ConfigError: results: got [], expected a directory that ...
     """
     if not places:
         refuse("results", [], "a directory that `mermaide reproduce` wrote, or several")

@@ -35,6 +35,14 @@ def families_alone(
     Raises:
       ConfigError: a study whose principals cannot be informed: other families, interventions or
         networks, fewer seeds, or principals missing.
+
+    Example:
+      >>> config = dataclasses.asdict(registry.get("preset", "default").value)
+      >>> about = {"family": "ucb", "seed": 0, "k_shot": 0}
+      >>> rows = [about | {"principal": name} for name in (PRINCIPAL, "never", "all_knowing")]
+      >>> results = Results(config, {}, "", 0.0, "", rows, [], [], "")
+      >>> [one.agents.families for one in families_alone(results)]
+      [('ucb',), ('epsilon_greedy',)]
     """
     config = config_from_dict(StudyConfig, results.config)
     check_in_range("--seeds", seeds, 1, len({row["seed"] for row in results.rows}))
@@ -62,7 +70,13 @@ def families_alone(
 
 
 def known_rows(results: Results, configs: Sequence[StudyConfig]) -> list[Record]:
-    """Lists the rows of the finished study at 0-shot, those of `families_alone`."""
+    """Lists the rows of the finished study at 0-shot, those of `families_alone`.
+
+    Example:
+      >>> rows = [{"family": "ucb", "seed": 0, "k_shot": number} for number in (0, 1)]
+      >>> known_rows(Results({}, {}, "", 0.0, "", rows, [], [], ""), [StudyConfig(seeds=1)])
+      [{'family': 'ucb', 'seed': 0, 'k_shot': 0}]
+    """
     families = [config.agents.families[0] for config in configs]
     seeds = sorted({row["seed"] for row in results.rows})[: configs[0].seeds]
     return [

@@ -37,6 +37,13 @@ def draw_agents(seed: int, config: StudyConfig, family: str, number: int) -> Tas
       config: the study whose game they play.
       family: their family.
       number: agents of each coefficient.
+
+    Example:
+      >>> tasks = draw_agents(0, StudyConfig(), "ucb", 2)
+      >>> tasks.env.target.shape == (2 * len(grid_of("ucb")),)
+      True
+      >>> bool((tasks.agent.beta[0] == tasks.agent.beta[len(grid_of("ucb"))]))
+      True
     """
     key = jax.random.fold_in(jax.random.key(seed), _SALT)
     agent, values, game = make_games(config)[family].agent, grid_of(family), config.game

@@ -28,7 +28,12 @@ __all__ = ["announce", "bandits_of", "play_again", "play_planned", "replayed_row
 
 
 def announce(who: str) -> Callable[[Stream], None]:
-    """Makes what says that ``who`` has played a stream."""
+    """Makes what says that ``who`` has played a stream.
+
+    Example:
+      >>> announce("MERMAIDE")(Stream("ucb", 1))
+      MERMAIDE, UCB, seed 1: played
+    """
     return lambda stream: say(
         f"{who}, {family_label(stream.population)}, seed {stream.seed}: played"
     )
@@ -72,6 +77,16 @@ def play_again(
 
     Returns:
       What ``look`` gives, as numpy arrays with leading axis ``[S]``.
+
+    Example:
+      >>> from mermaide_jax.studies.mermaide.setting import make_setting
+      >>> from mermaide_jax.principals.members import make_scripted
+      >>> setting = make_setting(StudyConfig(seeds=1)).only([0])
+      >>> never = make_scripted("never", setting.game)
+      >>> params = jnp.zeros(setting.test["ucb"].env.target.shape)  # it has none to speak of
+      >>> play_again("Never", setting, never, params, 1, look=lambda x: x.intervention).max().item()
+      Never, UCB, seed 0: played
+      0
     """
 
     def play(games: Any, tasks: Any, key: Any, params: Any) -> Any:
@@ -103,7 +118,16 @@ def play_planned(
 def replayed_rows(
     name: str, config: StudyConfig, setting: Setting, scores: Scores, num_shots: int, episodes: int
 ) -> list[Record]:
-    """Makes the rows of `records.score_rows`, with the number of episodes played again."""
+    """Makes the rows of `records.score_rows`, with the number of episodes played again.
+
+    Example:
+      >>> from mermaide_jax.studies.mermaide.setting import make_setting
+      >>> config = StudyConfig(seeds=1)
+      >>> setting = make_setting(config)
+      >>> scores = Scores(*[np.zeros(setting.test["ucb"].env.target.shape)] * len(Scores._fields))
+      >>> {row["episodes"] for row in replayed_rows("mermaide", config, setting, scores, 1, 8)}
+      {8}
+    """
     scores = jax.tree.map(np.asarray, scores)
     rows = score_rows(name, config, setting, scores, num_shots)
     return [row | {"episodes": episodes} for row in rows]

@@ -67,6 +67,15 @@ def make_adapt(config: LearningConfig) -> meta.Adapt:
 
     It learns from the first ``n`` of those played. The baseline of an interaction is the mean
     reward of the others; alone, it has none.
+
+    Example:
+      >>> config = LearningConfig(game=StackelbergConfig(kind="binary", horizon=4), features=3)
+      >>> params = meta.init_meta_sgd(config.principal.init_params(jax.random.key(0)), 0.1)
+      >>> seen, offers = jnp.ones((4, config.game.observation_size)), jnp.asarray([0, 1, 0, 1])
+      >>> played = stackelberg.Interactions(seen, offers, offers.astype(jnp.float32), None)
+      >>> less, more = jax.jit(make_adapt(config))(params, (played, 4))["head"]["bias"]
+      >>> bool(less < 0 < more)  # what earned more is offered more often
+      True
     """
 
     def loss(network: Any, support: tuple[stackelberg.Interactions, jax.Array]) -> jax.Array:
@@ -85,6 +94,13 @@ def make_trainer(config: LearningConfig, is_meta: bool) -> Trainer:
     """Makes the trainer, with the inner loop or without.
 
     Its data are the `Economics` of the agents that are drawn.
+
+    Example:
+      >>> trainer = make_trainer(LearningConfig(features=3, agents=2), True)
+      >>> state = trainer.init(jax.random.key(0))
+      >>> _, metrics = jax.eval_shape(trainer.update, jax.random.key(1), state, Economics())
+      >>> "query_reward" in metrics
+      True
     """
     rate = config.outer_learning_rate
     schedule = optax.linear_schedule(rate, 0.01 * rate, config.updates)
@@ -116,6 +132,14 @@ def outer_gradient(
     The inner rates serve the second term alone; their part of the gradient is not weighted by
     ``1 - w``. ``is_meta`` (static): whether queries are made after the inner loop; ``entropy`` is
     the weight of the bonus.
+
+    Example:
+      >>> config = LearningConfig(game=StackelbergConfig(kind="binary"), features=3, agents=2)
+      >>> params = meta.init_meta_sgd(config.principal.init_params(jax.random.key(0)), 0.1)
+      >>> gradient = lambda key: outer_gradient(key, config, params, Economics(), True)
+      >>> grads, reward = jax.eval_shape(gradient, jax.random.key(1))
+      >>> jax.tree.structure(grads) == jax.tree.structure(params), reward.shape
+      (True, ())
     """
     key_tasks, key_play, key_number, key_state, key_query = jax.random.split(key, 5)
     total, own = config.agents * config.episodes, (config.game, config.principal.principal)

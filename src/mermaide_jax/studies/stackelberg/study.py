@@ -69,7 +69,12 @@ class Experiment(Options):
 
 
 def games(options: Experiment) -> list[SweepConfig]:
-    """Lists the games: the headline and, if not reduced, those with other offers and channels."""
+    """Lists the games: the headline and, if not reduced, those with other offers and channels.
+
+    Example:
+      >>> [sweep.learning.game.kind for sweep in games(Experiment(out=Path("there")))]
+      ['continuous', 'continuous', 'binary', 'arm', 'magnitude']
+    """
     if options.reduced:
         few = {"seeds": 3, "updates": 600, "most": 2000, "fresh_most": 500, "others": ()}
         options = dataclasses.replace(options, noises=(0.0, 0.25, 1.0), **few)
@@ -92,7 +97,12 @@ def games(options: Experiment) -> list[SweepConfig]:
 
 
 def is_measured(options: Experiment) -> bool:
-    """Tells whether the finding can be: the headline without noise, after 10 interactions."""
+    """Tells whether the finding can be: the headline without noise, after 10 interactions.
+
+    Example:
+      >>> is_measured(Experiment(out=Path("there"), noises=(0.25, 0.5)))
+      False
+    """
     return options.reduced or (0.0 in options.noises and options.most >= 10)
 
 
@@ -110,7 +120,16 @@ def run(sweeps: list[SweepConfig]) -> pd.DataFrame:
 
 
 def summarize(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Computes curves of the ratio and sample needs, each with its interval."""
+    """Computes curves of the ratio and sample needs, each with its interval.
+
+    Example:
+      >>> about = dict(kind="binary", setting="noise 0", principal="meta", bonus_error=0.0)
+      >>> found = [(0, 0, 0.0), (0, 10, 1.0), (1, 0, 0.0), (1, 10, 1.0)]
+      >>> table = pd.DataFrame(found, columns=["seed", "interactions", "payoff"])
+      >>> curves, needs = summarize(table.assign(equilibrium=1.0, **about))
+      >>> curves["value"].tolist()
+      [0.0, 1.0]
+    """
     curves, needs = learning_curves.summarize_curves(table, KEYS, *EARNED, LEVEL)
     error: Any = table.groupby([*KEYS, "interactions"], sort=False)["bonus_error"].mean()
     curves = curves.join(error.rename("error"), on=[*KEYS, "interactions"])
@@ -118,7 +137,16 @@ def summarize(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def ratio_of_needs(rows: pd.DataFrame, last: int) -> dict[str, Any]:
-    """Divides the sample need of the meta-learned principal by that of the fresh one."""
+    """Divides the sample need of the meta-learned principal by that of the fresh one.
+
+    Example:
+      >>> index = [("meta", "fresh"), (0, 1), (0, 10, 100)]
+      >>> index = pd.MultiIndex.from_product(index, names=["principal", "seed", "interactions"])
+      >>> payoff = [0.0, 0.95, 1.0] * 2 + [0.0, 0.0, 0.95] * 2
+      >>> rows = pd.DataFrame({"payoff": payoff, "equilibrium": 1.0}, index).reset_index()
+      >>> round(ratio_of_needs(rows, 100)["value"], 3)
+      0.1
+    """
     parts = (rows.loc[rows["principal"] == name] for name in ("meta", "fresh"))
     own, other = (learning_curves.Curves.of(part, *EARNED) for part in parts)
     found = learning_curves.need_ratio(own, other, LEVEL, last)
@@ -126,7 +154,17 @@ def ratio_of_needs(rows: pd.DataFrame, last: int) -> dict[str, Any]:
 
 
 def finding(table: pd.DataFrame, curves: pd.DataFrame, needs: pd.DataFrame, command: str) -> dict:
-    """Makes the block F1: the headline at zero noise, and every other number below it."""
+    """Makes the block F1: the headline at zero noise, and every other number below it.
+
+    Example:
+      >>> levels = [*([name] for name in HEADLINE), PRINCIPALS, (0, 1), (0, 10)]
+      >>> index = pd.MultiIndex.from_product(levels, names=[*KEYS, "seed", "interactions"])
+      >>> table = index.to_frame(index=False)
+      >>> table = table.assign(payoff=table["interactions"] / 10, equilibrium=1.0, bonus_error=0.0)
+      >>> block = finding(table, *summarize(table), "mermaide run stackelberg")
+      >>> block["payoff_ratio_at_10_interactions"]["value"]
+      1.0
+    """
     last = int(curves.loc[curves["principal"] == "fresh", "interactions"].max())
     settings = table_groups(table, KEYS[:2])
     ratios = [dict(zip(KEYS, k, strict=False)) | ratio_of_needs(r, last) for k, r in settings]
@@ -168,7 +206,13 @@ def write(options: Experiment, directory: Path, table: pd.DataFrame, began: floa
 
 
 def main(options: Experiment) -> None:
-    """Runs the experiment that the command line asks for."""
+    """Runs the experiment that the command line asks for.
+
+    Example:
+      >>> main(Experiment(out=Path("there"), seeds=0))
+      Traceback (most recent call last):
+      mermaide_jax.errors.ConfigError: --seeds: got 0, expected an integer >= 1
+    """
     check_at_least("--seeds", options.seeds, 1)
     if options.findings is not None and not is_measured(options):
         if 0.0 not in options.noises:

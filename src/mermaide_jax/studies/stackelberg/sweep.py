@@ -129,7 +129,16 @@ def _score(offers: Offered) -> jax.Array:
 
 
 def offer(key: chex.PRNGKey, config: LearningConfig, network: Any, state: Any, task: Task):
-    """Finds the most likely offer by what is known of an agent, `Offered`; ``key`` is consumed."""
+    """Finds the most likely offer by what is known of an agent, `Offered`; ``key`` is consumed.
+
+    Example:
+      >>> config = LearningConfig(features=3)
+      >>> network = config.principal.init_params(jax.random.key(0))
+      >>> task = stackelberg.draw_stackelberg_task(jax.random.key(1), 5, Economics(bonus=0.5))
+      >>> known = stackelberg.start_state(5)
+      >>> bool(0.0 <= offer(jax.random.key(2), config, network, known, task).bonus <= 0.5)
+      True
+    """
     seen, target = stackelberg.summarise_state(config.game, state, task), task.env.target
     choice = config.principal.law.mode(config.principal.outputs(network, seen))
     share = stackelberg.decode_share(config.game, choice, target).bonus[target]
@@ -146,6 +155,14 @@ def offers_of_trained(
     Those beyond its horizon add readings only. Trained as ``params [M]``, with the inner rates of
     `meta.with_inner_rate`, by ``keys [M]`` it meets ``tasks [M, N]``; the ``C`` numbers ``n`` are
     `interactions`. Returns Offered, ``[M, N, C]``.
+
+    Example:
+      >>> config, sweep = LearningConfig(features=3), Sweep(2, (0.0,))
+      >>> draw = lambda key: stackelberg.draw_stackelberg_task(key, 5, Economics())
+      >>> init = lambda key: meta.init_meta_sgd(config.principal.init_params(key), 0.1)
+      >>> met, params = sweep.draw(0, 3, draw), jax.jit(jax.vmap(init))(sweep.keys(1))
+      >>> offers_of_trained(config, (0, 10), *met, params).payoff.shape  # two seeds, three agents
+      (2, 3, 2)
     """
     adapt, numbers = make_adapt(config), jnp.asarray(interactions, jnp.int32)
     own = (config.game, config.principal.principal)
