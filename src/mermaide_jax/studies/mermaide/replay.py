@@ -79,12 +79,12 @@ def play_again(
       What ``look`` gives, as numpy arrays with leading axis ``[S]``.
 
     Example:
-      >>> from mermaide_jax.studies.mermaide.setting import make_setting
       >>> from mermaide_jax.principals.members import make_scripted
+      >>> from mermaide_jax.studies.mermaide.setting import make_setting
       >>> setting = make_setting(StudyConfig(seeds=1)).only([0])
       >>> never = make_scripted("never", setting.game)
-      >>> params = jnp.zeros(setting.test["ucb"].env.target.shape)  # it has none to speak of
-      >>> play_again("Never", setting, never, params, 1, look=lambda x: x.intervention).max().item()
+      >>> chance = jnp.zeros(setting.test["ucb"].env.target.shape)  # to pay, with each agent
+      >>> play_again("Never", setting, never, chance, 1, look=lambda x: x.intervention).max().item()
       Never, UCB, seed 0: played
       0
     """

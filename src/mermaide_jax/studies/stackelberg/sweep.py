@@ -155,14 +155,6 @@ def offers_of_trained(
     Those beyond its horizon add readings only. Trained as ``params [M]``, with the inner rates of
     `meta.with_inner_rate`, by ``keys [M]`` it meets ``tasks [M, N]``; the ``C`` numbers ``n`` are
     `interactions`. Returns Offered, ``[M, N, C]``.
-
-    Example:
-      >>> config, sweep = LearningConfig(features=3), Sweep(2, (0.0,))
-      >>> draw = lambda key: stackelberg.draw_stackelberg_task(key, 5, Economics())
-      >>> init = lambda key: meta.init_meta_sgd(config.principal.init_params(key), 0.1)
-      >>> met, params = sweep.draw(0, 3, draw), jax.jit(jax.vmap(init))(sweep.keys(1))
-      >>> offers_of_trained(config, (0, 10), *met, params).payoff.shape  # two seeds, three agents
-      (2, 3, 2)
     """
     adapt, numbers = make_adapt(config), jnp.asarray(interactions, jnp.int32)
     own = (config.game, config.principal.principal)
