@@ -33,6 +33,13 @@ def prediction_steps(predictions: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     Args:
       predictions: records with principal, family, seed, k_shot, and ``quality``, an
         `evaluation.prediction.PredictionQuality` of leaves ``[N, E, T]``.
+
+    Example:
+      >>> from mermaide_jax.evaluation.prediction import PredictionQuality
+      >>> quality = PredictionQuality(*np.arange(24.0).reshape(4, 2, 1, 3))
+      >>> about = {"principal": "mermaide", "family": "ucb", "seed": 0, "k_shot": 0}
+      >>> prediction_steps([about | {"quality": quality}])["divergence"].tolist()  # of two agents
+      [7.5, 8.5, 9.5]
     """
     rows = []
     for record in predictions:
@@ -52,6 +59,13 @@ def calibration(record: Mapping[str, Any]) -> pd.DataFrame:
 
     Args:
       record: as of `prediction_steps`.
+
+    Example:
+      >>> from mermaide_jax.evaluation.prediction import PredictionQuality
+      >>> predicted = np.array([[[0.25, 0.25, 0.75]]])
+      >>> quality = PredictionQuality(*np.zeros((2, 1, 1, 3)), predicted, predicted / 2)
+      >>> calibration({"quality": quality})["true"].to_dict()
+      {2: 0.125, 7: 0.375}
     """
     quality = record["quality"]
     predicted, true = quality.target_predicted.ravel(), quality.target_true.ravel()
@@ -70,6 +84,13 @@ def predictions_figure(
       steps: of `prediction_steps`.
       predictions: what it was made of.
       principal: whose predictions.
+
+    Example:
+      >>> from mermaide_jax.evaluation.prediction import PredictionQuality
+      >>> about = {"principal": "mermaide", "family": "ucb", "seed": 0, "k_shot": 0}
+      >>> records = [about | {"quality": PredictionQuality(*np.full((4, 2, 1, 3), 0.5))}]
+      >>> len(predictions_figure(prediction_steps(records), records, "mermaide").axes)
+      2
     """
     own = steps.loc[steps["principal"] == principal]
     families = list(dict.fromkeys(steps["family"]))
@@ -108,6 +129,13 @@ def likelihood_gaps(table: pd.DataFrame, model: str) -> pd.DataFrame:
 
     Returns:
       A line for each principal and observer, with a bootstrap interval over episodes.
+
+    Example:
+      >>> wide = pd.DataFrame({"episode": [0, 1], "observer": [-1.0, -1.0], "model": [-1.5, -1.25]})
+      >>> names = {"var_name": "predictor", "value_name": "log_likelihood"}
+      >>> table = wide.assign(principal="mermaide").melt(["principal", "episode"], **names)
+      >>> likelihood_gaps(table, "model")[["observer", "gap"]].to_dict("records")
+      [{'observer': 'observer', 'gap': 0.375}]
     """
     lines = []
     observers = [name for name in dict.fromkeys(table["predictor"]) if name != model]
@@ -129,6 +157,13 @@ def likelihoods_figure(table: pd.DataFrame, colors: Mapping[str, str], ylabel: s
       table: as of `likelihood_gaps`.
       colors: predictor to colour, in the order of the legend.
       ylabel: what was predicted.
+
+    Example:
+      >>> line = {"principal": "mermaide", "predictor": "model"}
+      >>> table = pd.DataFrame([line | {"step": t, "log_likelihood": -1.0} for t in range(20)])
+      >>> figure = likelihoods_figure(table, {"model": "C0"}, "nats")
+      >>> figure.axes[0].lines[0].get_xdata().tolist()  # means over ten steps each
+      [5.0, 15.0]
     """
     panels = []
     for principal, own in table.groupby("principal", sort=False):

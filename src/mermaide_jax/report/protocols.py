@@ -45,6 +45,14 @@ def compare_protocols(
     Returns:
       Scores (`report.summary.summarize`) and improvements (`report.improvement`), each with the
       column protocol.
+
+    Example:
+      >>> from mermaide_jax.results.schema import ROW_COLUMNS
+      >>> row = {name: kind() for name, kind in ROW_COLUMNS.items()} | {"family": "ucb"}
+      >>> levels = {"mermaide": 3.0, "reinforce": 1.0, "never": 0.0, "all_knowing": 4.0}
+      >>> rows = [row | {"principal": name, "score": score} for name, score in levels.items()]
+      >>> compare_protocols({"a": Results({}, {}, "", 0, "", rows, [], [], "")})[1].value.tolist()
+      [1.0]
     """
     scores, improvements, learned = [], [], learned_principals()
     for name, study in studies.items():
@@ -70,6 +78,14 @@ def short_table(scores: pd.DataFrame, principal: str = "mermaide") -> pd.DataFra
     Args:
       scores: of `compare_protocols`.
       principal: whose share and payments are shown.
+
+    Example:
+      >>> line = {"protocol": "base", "family": "ucb", "k_shot": 0}
+      >>> line |= {"attained": 0.75, "interventions": 2.0}
+      >>> levels = {"mermaide": 3.0, "reinforce": 1.0, "never": 0.0}
+      >>> scores = pd.DataFrame([line | {"principal": p, "score": s} for p, s in levels.items()])
+      >>> short_table(scores)[["MERMAIDE", "best script", "share"]].to_dict("records")
+      [{'MERMAIDE': 3.0, 'best script': 0.0, 'share': 0.75}]
     """
     lines, learned = [], learned_principals()
     for group, part in table_groups(scores, ["protocol", "family", "k_shot"]):
@@ -91,6 +107,14 @@ def protocols_figure(
       scores: of `compare_protocols`.
       improvements: of the same.
       principal: as of `compare_protocols`.
+
+    Example:
+      >>> line = {"protocol": "base", "family": "ucb", "k_shot": 0, "principal": "mermaide"}
+      >>> share = {"attained": 0.75, "attained_low": 0.5, "attained_high": 1.0}
+      >>> gain = {"baseline": "reinforce", "value": 0.9, "low": 0.8, "high": 1.0}
+      >>> tables = [pd.DataFrame([line | more]) for more in (share, gain)]
+      >>> len(protocols_figure(*tables).axes)  # the share, and the gains at each K
+      3
     """
     protocols = list(dict.fromkeys(scores["protocol"]))
     families = in_order(scores["family"], "family")

@@ -33,6 +33,13 @@ def shares_table(table: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
       A line for each game: mean scores, and for each principal of `LINES` its `share_of`.
+
+    Example:
+      >>> game = dict(zip(GAME, ("ucb", 2, 0.0, 4, 5), strict=True))
+      >>> game |= {"script": 1.0, "belief": 1.5, "informed": 2.0}
+      >>> game |= {"all_knowing": 2.0, "sees_draw": 3.0}
+      >>> shares_table(pd.DataFrame([game]))[["belief_share", "informed_share"]].to_dict("records")
+      [{'belief_share': 0.5, 'informed_share': 1.0}]
     """
     lines = []
     for names, part in table_groups(table, GAME):
@@ -69,6 +76,14 @@ def shares_figure(table: pd.DataFrame, tasks: int) -> Figure:
     Args:
       table: of `shares_table`.
       tasks: size of the priors that are drawn.
+
+    Example:
+      >>> game = dict(zip(GAME, ("ucb", 2, 0.0, 4, 5), strict=True))
+      >>> game |= {"script": 1.0, "belief": 1.5, "informed": 2.0}
+      >>> game |= {"all_knowing": 2.0, "sees_draw": 3.0}
+      >>> table = shares_table(pd.DataFrame([game, game | {"arms": 3}]))
+      >>> len(shares_figure(table, tasks=5).axes)
+      2
     """
     own = table[table["tasks"] == tasks]
     families, arms = (list(dict.fromkeys(own[name])) for name in ("family", "arms"))

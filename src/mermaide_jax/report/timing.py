@@ -47,6 +47,13 @@ def runs_spread(runs: pd.DataFrame) -> pd.DataFrame:
 
     Args:
       runs: the columns of `payment_profiles`, and agents, principal, k_shot and seed.
+
+    Example:
+      >>> line = {"agents": "ucb", "principal": "mermaide", "k_shot": 0}
+      >>> line |= {"step": 0, "hit": 0.0, "paid_unless_hit": 1.0}
+      >>> runs = pd.DataFrame([line | {"seed": s, "paid": p} for s, p in ((0, 0.25), (1, 0.75))])
+      >>> runs_spread(runs)[["paid", "paid_least", "paid_greatest"]].to_dict("records")
+      [{'paid': 0.5, 'paid_least': 0.25, 'paid_greatest': 0.75}]
     """
     groups: Any = runs.groupby([*GROUP, "step"], sort=False)[list(MEASURES)]
     parts = [groups.mean()]
@@ -60,6 +67,13 @@ def profiles_by_tenths(table: pd.DataFrame) -> pd.DataFrame:
 
     Args:
       table: of `runs_spread`.
+
+    Example:
+      >>> line = {"agents": "ucb", "principal": "mermaide", "k_shot": 0}
+      >>> line |= {"hit": 0.0, "paid_unless_hit": 1.0}
+      >>> table = pd.DataFrame([line | {"step": t, "paid": float(t < 10)} for t in range(20)])
+      >>> profiles_by_tenths(table).loc[("ucb", "mermaide", 0, "paid")].tolist()
+      [1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
     """
     steps = table["step"].max() + 1
     part: Any = (table["step"] * min(10, steps)) // steps
@@ -72,6 +86,13 @@ def profiles_figure(table: pd.DataFrame) -> Figure:
 
     Args:
       table: of `runs_spread`.
+
+    Example:
+      >>> line = {"agents": "ucb", "principal": "mermaide", "k_shot": 0}
+      >>> line |= {"hit": 0.0, "paid_unless_hit": 1.0}
+      >>> runs = pd.DataFrame([line | {"seed": 0, "step": t, "paid": 0.2 * t} for t in range(5)])
+      >>> [axes.get_title(loc="left") for axes in profiles_figure(runs_spread(runs)).axes]
+      ['UCB: paid for', 'UCB: on the target', 'UCB: paid for, no hit yet']
     """
     grid = []
     for family, part in table.groupby("agents", sort=False):

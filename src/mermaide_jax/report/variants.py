@@ -28,6 +28,14 @@ def variant_table(
 
     Returns:
       The columns of `report.summary.summarize`, with ``column`` for principal and without K.
+
+    Example:
+      >>> from mermaide_jax.results.schema import ROW_COLUMNS
+      >>> row = {name: kind() for name, kind in ROW_COLUMNS.items()} | {"family": "ucb"}
+      >>> scored = lambda name, score: [row | {"principal": name, "score": score}]
+      >>> references = scored("never", 0.0) + scored("all_knowing", 4.0)
+      >>> variant_table({"plain": scored("mermaide", 3.0)}, references)["attained"].tolist()
+      [0.75]
     """
     parts = []
     for variant, rows in found.items():
@@ -58,6 +66,14 @@ def variant_gains(
       A line for each group: the columns ``by``; ``gain`` of interquartile means with ``low`` and
       ``high`` (`report.ablations.paired_differences`); ``mean_gain`` and its standard error over
       runs; ``runs_above``, the share of runs that gain.
+
+    Example:
+      >>> from mermaide_jax.results.schema import ROW_COLUMNS
+      >>> row = {name: kind() for name, kind in ROW_COLUMNS.items()} | {"family": "ucb"}
+      >>> rows = [row | {"principal": "mermaide", "seed": s, "score": float(s)} for s in (0, 1)]
+      >>> more = [row | {"score": row["score"] + 2.0} for row in rows]
+      >>> variant_gains(more, rows, "mermaide")[["gain", "runs_above"]].to_dict("records")
+      [{'gain': 2.0, 'runs_above': 1.0}]
     """
     lines = []
     for record in paired_differences(rows, reference, principal, by=by):
@@ -85,6 +101,12 @@ def variant_figure(
       table: of `variant_table`.
       labels: what each variant is called in the figure.
       column: as in `variant_table`.
+
+    Example:
+      >>> line = {"family": "ucb", "attained": 0.5, "attained_low": 0.25, "attained_high": 0.75}
+      >>> table = pd.DataFrame([line | {"variant": name} for name in ("plain", "wide")])
+      >>> len(variant_figure(table, {"plain": "as it is", "wide": "wider layers"}).axes)
+      1
     """
     families = list(table.groupby("family", sort=False))
     with styled():
