@@ -14,21 +14,12 @@ import pytest
 
 import mermaide_jax
 
-WITHOUT = ("cli", "report", "studies", "throughput")
-"""Packages whose functions need no example each: most take whole studies, the runs of one, or all
-columns of a figure's table, so that an example would be a study. How they are used is shown by
-`studies.kit` and the pages; whatever examples they have are run like all others."""
+WITHOUT = ("cli", "studies", "throughput")
+"""Packages whose functions need no example each: some take whole studies or the runs of one.
+How they are used is shown by `studies.kit` and the pages; what examples they have are run too."""
 
-DEVICES = tuple(
-    f"mermaide_jax.{name}."
-    for name in (
-        *("networks.gru.mosaic", "networks.gru.native", "networks.gru.pallas"),
-        *("simulation.blocks", "simulation.generic", "simulation.pallas", "simulation.reference"),
-        *("simulation.mosaic", "simulation.step", "simulation.xla", "oracles.filtering_moves"),
-    )
-)
-"""Parts of one program each, called by it alone with arrays of its own layout: `unroll_gru`,
-`simulate` and `ucb_beliefs` are what is imported, and have the examples."""
+DEVICES = ("mermaide_jax.networks.gru.mosaic.", "mermaide_jax.simulation.mosaic.")
+"""Parts of programs that need a GPU: `unroll_gru` and `simulate` use them and have examples."""
 
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
